@@ -1,0 +1,35 @@
+.PHONY: help setup demo test check fix bench lock clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: ## the main job, from nothing to a notification on a virtual iPhone (ONCE=1: stop when it is there)
+	@scripts/setup run
+	@exec .venv/bin/heliogram demo $(if $(filter-out 0 no,$(ONCE)),--once)
+
+test: ## every check: formatting, lint, types, layers, tests (ARGS="-k name" is handed to pytest)
+	@scripts/setup dev
+	@scripts/check
+	@.venv/bin/pytest -n auto $(ARGS)
+
+check: ## the static checks alone
+	@scripts/setup dev
+	@scripts/check
+
+fix: ## mend formatting and what the linter can mend
+	@scripts/setup dev
+	@scripts/check --fix
+
+bench: ## the benchmarks, some minutes (see bench/README.md)
+	@scripts/setup dev
+	@.venv/bin/python bench/engine.py
+	@.venv/bin/python bench/service.py
+
+setup: ## the virtual environment, with what the checks need
+	@scripts/setup dev
+
+lock: ## write requirements/*.txt anew (needs uv)
+	@scripts/lock
+
+clean: ## remove what was made here, but not ./data
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
