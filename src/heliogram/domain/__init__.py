@@ -1,0 +1,1 @@
+"""What the service talks about: apps, credentials, users, devices, notifications, operations. No I/O."""

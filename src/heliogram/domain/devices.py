@@ -1,0 +1,122 @@
+"""Users, their device registrations and device tokens."""
+
+from __future__ import annotations
+
+import enum
+import string
+
+import msgspec
+
+from .apps import Environment, ProviderName
+
+MAX_DEVICES = 50
+MIN_TOKEN_DIGITS = 16
+MAX_TOKEN_DIGITS = 400
+MAX_FCM_TOKEN = 4096
+
+_HEX = frozenset(string.hexdigits)
+_DROP = str.maketrans("", "", "<> ")
+
+
+class DeviceState(enum.StrEnum):
+    """A quarantined token is kept, with the reason, and never sent to until it is registered anew."""
+
+    ACTIVE = "active"
+    QUARANTINED = "quarantined"
+
+
+class TokenKind(enum.StrEnum):
+    """Each kind has tokens of its own (LIFE-3). More kinds come with the features that use them."""
+
+    ALERT = "alert"
+
+
+class InvalidDeviceToken(ValueError):
+    """The text is no device token; the message says what one looks like."""
+
+
+def normalize_token(provider: ProviderName, text: str) -> bytes:
+    """A device token as stored: raw bytes for APNs (REQ-6, REQ-7), the text itself for FCM.
+
+    Takes hexadecimal in either case, and the `<…>` and spaces of old `NSData` descriptions.
+    Raises `InvalidDeviceToken` with what is wrong.
+    """
+    if provider is ProviderName.FCM:
+        if not text or len(text) > MAX_FCM_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
+            raise InvalidDeviceToken(f"expected an FCM registration token: 1 to {MAX_FCM_TOKEN} characters")
+        return text.encode("ascii")
+    digits = text.translate(_DROP)
+    if not _HEX.issuperset(digits):
+        raise InvalidDeviceToken("expected hexadecimal digits: send each byte of the token as %02x")
+    if len(digits) % 2 or not MIN_TOKEN_DIGITS <= len(digits) <= MAX_TOKEN_DIGITS:
+        raise InvalidDeviceToken(
+            f"expected an even number of hexadecimal digits, {MIN_TOKEN_DIGITS} to {MAX_TOKEN_DIGITS};"
+            f" this has {len(digits)}"
+        )
+    return bytes.fromhex(digits)
+
+
+def token_text(provider: ProviderName, raw: bytes) -> str:
+    """A stored token as the API shows it: lower-case hexadecimal for APNs."""
+    return raw.decode("ascii") if provider is ProviderName.FCM else raw.hex()
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation of an app on one device, known by its token.
+
+    `slot` (1 to 63) is the device's place in its registration and in every `apns-id` sent to it.
+    `registered_at` is when the app last handed us the token: a 410 counts only if it is later (ERR-1).
+    """
+
+    slot: int
+    token: bytes
+    provider: ProviderName
+    environment: Environment | None = None
+    kind: TokenKind = TokenKind.ALERT
+    state: DeviceState = DeviceState.ACTIVE
+    state_reason: str | None = None
+    registered_at: int = 0
+    created: int = 0
+
+
+class DeviceRegistration(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's devices in one app, at most 50."""
+
+    account_id: bytes
+    id: bytes
+    app_name: str
+    user_id: bytes
+    devices: tuple[Device, ...]
+    created: int
+    updated: int
+
+
+class NewDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """One device to be registered. Without `user_id` a user is made."""
+
+    app_name: str
+    token: bytes
+    provider: ProviderName
+    user_id: bytes | None = None
+    environment: Environment | None = None
+    kind: TokenKind = TokenKind.ALERT
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """What registering did. `displaced` is the token that left because the registration was full."""
+
+    registration_id: bytes
+    user_id: bytes
+    slot: int
+    created_user: bool = False
+    displaced: bytes | None = None
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user of an account's apps, made by registering a device."""
+
+    account_id: bytes
+    id: bytes
+    created: int
+    updated: int
+    deleted: int | None = None

@@ -1,0 +1,113 @@
+"""Ids: UUIDv7 with room for a recipient and a device, written as TypeIDs.
+
+The 128 bits, from the left::
+
+    48 ms since 1970 | 4 version (7) | 12 random | 2 variant | 42 random | 14 recipient sequence | 6 device slot
+
+An operation's id has zeros in the last 20 bits. The notification of its k-th recipient is the same id with k in
+the sequence; the `apns-id` of a delivery is the notification's id with the device's slot. So the operation of a
+notification is found by masking, without an index, and every attempt of a delivery carries the same `apns-id`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+SEQUENCE_BITS = 14
+SLOT_BITS = 6
+MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+MAX_SLOT = (1 << SLOT_BITS) - 1
+_LOW_BITS = SEQUENCE_BITS + SLOT_BITS
+_LOW_MASK = (1 << _LOW_BITS) - 1
+
+ACCOUNT = "account"
+API_KEY = "key"
+CREDENTIAL = "comms_credential"
+DEVICE_REGISTRATION = "comms_device_registration"
+NOTIFICATION = "comms_pushnotification"
+OPERATION = "comms_operation"
+USER = "comms_pushnotificationuser"
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
+
+
+class InvalidId(ValueError):
+    """The text is not an id of the wanted kind."""
+
+
+class IdFactory:
+    """Makes ids from an injected clock (milliseconds since 1970) and source of random bits."""
+
+    def __init__(self, now_ms: Callable[[], int], random_bits: Callable[[int], int] = secrets.randbits) -> None:
+        self._now_ms = now_ms
+        self._random_bits = random_bits
+
+    def new(self) -> bytes:
+        """A fresh id, 16 bytes, its last 20 bits zero."""
+        return make(self._now_ms(), self._random_bits(12), self._random_bits(42))
+
+
+def make(ms: int, rand_a: int, rand_b: int) -> bytes:
+    """The id of a moment: `rand_a` has 12 random bits, `rand_b` 42."""
+    high = (ms & (1 << 48) - 1) << 16 | 0x7000 | (rand_a & 0xFFF)
+    low = 0b10 << 62 | (rand_b & (1 << 42) - 1) << _LOW_BITS
+    return (high << 64 | low).to_bytes(16, "big")
+
+
+def time_of(raw: bytes) -> int:
+    """The moment an id was made, in milliseconds since 1970."""
+    return int.from_bytes(raw[:6], "big")
+
+
+def floor_of(ms: int) -> bytes:
+    """The lowest id of a moment: what a range of times is cut by."""
+    return max(0, min(ms, (1 << 48) - 1)).to_bytes(6, "big") + b"\0" * 10
+
+
+def notification_id(operation: bytes, sequence: int, slot: int = 0) -> bytes:
+    """The id of an operation's recipient (0 to 16,383), or with a slot (1 to 63) of one delivery to it."""
+    if not (0 <= sequence <= MAX_SEQUENCE and 0 <= slot <= MAX_SLOT):
+        raise ValueError(f"sequence {sequence} or slot {slot} does not fit an id")
+    base = int.from_bytes(operation, "big") & ~_LOW_MASK
+    return (base | sequence << SLOT_BITS | slot).to_bytes(16, "big")
+
+
+def split_notification_id(raw: bytes) -> tuple[bytes, int, int]:
+    """The operation's id, the recipient's sequence and the device's slot of a notification's id."""
+    value = int.from_bytes(raw, "big")
+    return (
+        (value & ~_LOW_MASK).to_bytes(16, "big"),
+        value >> SLOT_BITS & MAX_SEQUENCE,
+        value & MAX_SLOT,
+    )
+
+
+def uuid_text(raw: bytes) -> str:
+    """The 8-4-4-4-12 lower-case form that `apns-id` takes (REQ-1)."""
+    h = raw.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def encode(prefix: str, raw: bytes) -> str:
+    """The TypeID text: prefix, underscore, 26 characters of Crockford's base 32 in lower case."""
+    value = int.from_bytes(raw, "big")
+    letters = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
+    return f"{prefix}_{''.join(letters)}"
+
+
+def decode(prefix: str, text: str) -> bytes:
+    """The 16 bytes of a TypeID; `InvalidId` when it is not one of this prefix."""
+    head, _, tail = text.rpartition("_")
+    if head != prefix:
+        raise InvalidId(f"expected an id that starts with {prefix}_")
+    if len(tail) != 26 or tail[0] not in "01234567":
+        raise InvalidId(f"expected {prefix}_ and 26 characters, the first of them 0 to 7")
+    value = 0
+    for letter in tail:
+        digit = _VALUE.get(letter)
+        if digit is None:
+            raise InvalidId("an id has only the characters 0-9 and a-z without i, l, o and u")
+        value = value << 5 | digit
+    return value.to_bytes(16, "big")

@@ -1,0 +1,150 @@
+"""Notifications: one per recipient, with a delivery per device tried."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from .apps import Environment, ProviderName
+
+MIN_RECIPIENTS = 1
+MAX_RECIPIENTS = 10_000
+
+
+class Priority(enum.StrEnum):
+    """HIGH is delivered at once, LOW when it suits the device's battery."""
+
+    HIGH = "HIGH"
+    LOW = "LOW"
+
+    @property
+    def apns(self) -> int:
+        """`apns-priority`: 10 or 5."""
+        return 10 if self is Priority.HIGH else 5
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the notification says. Text fields may hold Liquid variables."""
+
+    body: str
+    title: str | None = None
+
+
+class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operation sends and through what: kept once, beside its recipients.
+
+    `apn` and `fcm` are the credentials the caller named; without them the app's defaults serve.
+    `expires_at` (ms) ends all attempts.
+    """
+
+    app_name: str
+    content: Content
+    priority: Priority = Priority.HIGH
+    sound: str | None = None
+    apn: bytes | None = None
+    fcm: bytes | None = None
+    expires_at: int | None = None
+
+
+class Recipient(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
+    """One recipient as packed into a chunk: a `token` (raw) of a provider, or a `user`."""
+
+    token: bytes = b""
+    user: bytes = b""
+    provider: ProviderName = ProviderName.APN
+    variables: dict[str, Any] | None = None
+
+
+class Outcome(enum.IntEnum):
+    """How one attempt to reach one device ended."""
+
+    ACCEPTED = 1
+    """The provider accepted it. That is not delivery."""
+    REJECTED = 2
+    """The provider refused it, with a reason."""
+    NOT_SENT = 3
+    """It provably never reached the provider."""
+    UNKNOWN = 4
+    """It may have reached the provider: no answer came."""
+    UNADDRESSABLE = 5
+    """There was no device to try."""
+    CANCELED = 6
+
+
+class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    """One attempt at one device, as packed into a result part.
+
+    `sequence` is the recipient's place in the operation, `slot` the device's in its registration (0 for a direct
+    token). A record that is not `final` will be tried again, not before `retry_at` (ms). Times are ms since 1970;
+    `timestamp` is the provider's (when a 410 says the token died). `attempt` counts from 1.
+    """
+
+    sequence: int
+    slot: int
+    outcome: Outcome
+    final: bool
+    at: int
+    token: bytes = b""
+    provider: ProviderName = ProviderName.APN
+    environment: Environment | None = None
+    credential: bytes = b""
+    status: int = 0
+    reason: str = ""
+    timestamp: int | None = None
+    unique_id: str = ""
+    attempt: int = 1
+    queued_ms: int = 0
+    wire_ms: int = 0
+    retry_at: int | None = None
+
+
+class NotificationStatus(enum.StrEnum):
+    """Where one notification stands."""
+
+    SCHEDULED = "SCHEDULED"
+    QUEUED = "QUEUED"
+    SENT = "SENT"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """One recipient of an operation and what became of it."""
+
+    account_id: bytes
+    id: bytes
+    operation_id: bytes
+    recipient: Recipient
+    spec: SendSpec
+    status: NotificationStatus
+    unaddressable: bool
+    deliveries: tuple[DeliveryRecord, ...]
+    created: int
+    updated: int
+
+
+def latest(records: list[DeliveryRecord]) -> list[DeliveryRecord]:
+    """The last record of each slot, in the order of slots: what is true now."""
+    by_slot: dict[int, DeliveryRecord] = {}
+    for record in records:
+        known = by_slot.get(record.slot)
+        if known is None or record.attempt >= known.attempt:
+            by_slot[record.slot] = record
+    return [by_slot[slot] for slot in sorted(by_slot)]
+
+
+def status_of(records: list[DeliveryRecord]) -> tuple[NotificationStatus, bool]:
+    """A recipient's status and whether it was unaddressable, from the latest record of each of its devices.
+
+    SENT when at least one device was accepted, FAILED when all ended without, QUEUED while one is still to be tried.
+    """
+    if not records or not all(record.final for record in records):
+        return NotificationStatus.QUEUED, False
+    outcomes = {record.outcome for record in records}
+    if Outcome.ACCEPTED in outcomes:
+        return NotificationStatus.SENT, False
+    if outcomes == {Outcome.CANCELED}:
+        return NotificationStatus.CANCELED, False
+    return NotificationStatus.FAILED, outcomes == {Outcome.UNADDRESSABLE}

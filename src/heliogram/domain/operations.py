@@ -1,0 +1,142 @@
+"""Operations: one accepted send, its counters, and the chunks that carry its recipients."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from . import ids
+from .notifications import DeliveryRecord, NotificationStatus, Recipient, SendSpec, latest, status_of
+
+CHUNK_SIZE = 500
+SMALL_SEND = 100
+"""A send of at most this many recipients travels in the fast lane."""
+
+
+class Lane(enum.IntEnum):
+    """`TX` (small sends) goes before `BULK`."""
+
+    TX = 0
+    BULK = 1
+
+    @classmethod
+    def of(cls, recipients: int) -> Lane:
+        """The lane of a send of that many recipients."""
+        return cls.TX if recipients <= SMALL_SEND else cls.BULK
+
+
+class OperationStatus(enum.StrEnum):
+    """Where an operation stands."""
+
+    SCHEDULED = "SCHEDULED"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """How many recipients ended how. What is in none of these is still queued."""
+
+    sent: int = 0
+    failed: int = 0
+    unaddressable: int = 0
+    canceled: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.sent + other.sent,
+            self.failed + other.failed,
+            self.unaddressable + other.unaddressable,
+            self.canceled + other.canceled,
+        )
+
+    @property
+    def ended(self) -> int:
+        """Recipients that will not change any more."""
+        return self.sent + self.failed + self.unaddressable + self.canceled
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """The eight counters: total = recipients = scheduled + queued + sent + failed + canceled + unaddressable."""
+
+    total: int
+    recipients: int
+    unaddressable: int
+    scheduled: int
+    queued: int
+    sent: int
+    failed: int
+    canceled: int
+
+    @classmethod
+    def of(cls, recipients: int, counts: Counts, *, scheduled: bool = False) -> Stats:
+        """The counters of an operation with that many recipients, of which `counts` have ended."""
+        waiting = recipients - counts.ended
+        return cls(
+            total=recipients,
+            recipients=recipients,
+            unaddressable=counts.unaddressable,
+            scheduled=waiting if scheduled else 0,
+            queued=0 if scheduled else waiting,
+            sent=counts.sent,
+            failed=counts.failed,
+            canceled=counts.canceled,
+        )
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted send."""
+
+    account_id: bytes
+    id: bytes
+    spec: SendSpec
+    lane: Lane
+    recipients: int
+    status: OperationStatus
+    created: int
+    updated: int
+    finished: int | None = None
+    counts: Counts = Counts()
+
+    @property
+    def stats(self) -> Stats:
+        """The eight counters."""
+        return Stats.of(self.recipients, self.counts, scheduled=self.status is OperationStatus.SCHEDULED)
+
+
+class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """At most 500 recipients of one operation, `first` being the sequence of the first of them."""
+
+    id: bytes
+    first: int
+    recipients: list[Recipient]
+
+
+def cut(operation_id: bytes, recipients: list[Recipient], size: int = CHUNK_SIZE) -> list[NewChunk]:
+    """The chunks of an operation; a chunk's id is the notification id of its first recipient."""
+    return [
+        NewChunk(
+            id=ids.notification_id(operation_id, first),
+            first=first,
+            recipients=recipients[first : first + size],
+        )
+        for first in range(0, len(recipients), size)
+    ]
+
+
+def counts_of(records_by_sequence: dict[int, list[DeliveryRecord]]) -> Counts:
+    """How the recipients with these records ended; those not ended count nowhere."""
+    sent = failed = unaddressable = canceled = 0
+    for records in records_by_sequence.values():
+        status, nowhere = status_of(latest(records))
+        if status is NotificationStatus.SENT:
+            sent += 1
+        elif status is NotificationStatus.CANCELED:
+            canceled += 1
+        elif status is NotificationStatus.FAILED:
+            if nowhere:
+                unaddressable += 1
+            else:
+                failed += 1
+    return Counts(sent, failed, unaddressable, canceled)
