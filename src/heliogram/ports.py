@@ -6,6 +6,7 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -311,6 +312,28 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     collapse_id: str | None = None
 
 
+class Retry(enum.Enum):
+    """Whether a push that was not accepted may be tried again, and on what terms."""
+
+    NEVER = enum.auto()
+    ONCE = enum.auto()
+    """Its fate is unknown: once more, with the same id."""
+    SOON = enum.auto()
+    """It provably never reached the provider, or a fresh connection will do."""
+    LATER = enum.auto()
+    """The provider has trouble: back off."""
+    DEVICE = enum.auto()
+    """Too many to this one device: back off for it alone."""
+
+
+class DeviceFate(enum.Enum):
+    """What an answer says about the device token."""
+
+    KEEP = enum.auto()
+    REMOVE = enum.auto()
+    QUARANTINE = enum.auto()
+
+
 class PushResult(msgspec.Struct, gc=False, kw_only=True):
     """How one push ended. `timestamp` is the provider's, in ms; `reason` its word, or the cause of no answer."""
 
@@ -322,6 +345,8 @@ class PushResult(msgspec.Struct, gc=False, kw_only=True):
     unique_id: str = ""
     wire_ms: int = 0
     retry_after: float | None = None
+    retry: Retry = Retry.NEVER
+    device: DeviceFate = DeviceFate.KEEP
 
 
 class Provider(Protocol):

@@ -78,7 +78,8 @@ class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     `sequence` is the recipient's place in the operation, `slot` the device's in its registration (0 for a direct
     token). A record that is not `final` will be tried again, not before `retry_at` (ms). Times are ms since 1970;
-    `timestamp` is the provider's (when a 410 says the token died). `attempt` counts from 1.
+    `timestamp` is the provider's (when a 410 says the token died). `attempt` counts from 1. `of` is how many devices
+    the recipient had when it was resolved: it has ended when that many of its devices have a final record.
     """
 
     sequence: int
@@ -98,6 +99,7 @@ class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     queued_ms: int = 0
     wire_ms: int = 0
     retry_at: int | None = None
+    of: int = 1
 
 
 class NotificationStatus(enum.StrEnum):
@@ -135,16 +137,21 @@ def latest(records: list[DeliveryRecord]) -> list[DeliveryRecord]:
     return [by_slot[slot] for slot in sorted(by_slot)]
 
 
+def has_ended(records: list[DeliveryRecord]) -> bool:
+    """Whether a recipient with these latest records will not be tried any more."""
+    return bool(records) and all(record.final for record in records) and len(records) >= records[-1].of
+
+
 def status_of(records: list[DeliveryRecord]) -> tuple[NotificationStatus, bool]:
     """A recipient's status and whether it was unaddressable, from the latest record of each of its devices.
 
-    SENT when at least one device was accepted, FAILED when all ended without, QUEUED while one is still to be tried.
+    SENT as soon as one device was accepted, FAILED when all ended without, QUEUED while one is still to be tried.
     """
-    if not records or not all(record.final for record in records):
-        return NotificationStatus.QUEUED, False
     outcomes = {record.outcome for record in records}
     if Outcome.ACCEPTED in outcomes:
         return NotificationStatus.SENT, False
+    if not has_ended(records):
+        return NotificationStatus.QUEUED, False
     if outcomes == {Outcome.CANCELED}:
         return NotificationStatus.CANCELED, False
     return NotificationStatus.FAILED, outcomes == {Outcome.UNADDRESSABLE}
