@@ -1,0 +1,47 @@
+"""The HTTP layer: endpoints declared once give route, decoder, scope, OpenAPI entry and error shape.
+
+Imports nothing else of the project; the service's API and the simulator's control API are both built on it.
+"""
+
+from .app import Authenticate, build_app
+from .decode import collect_errors, decode_body, decode_query
+from .endpoint import Call, Endpoint, Result, endpoint
+from .openapi import openapi
+from .paging import PageQuery, Pagination, page, resume
+from .problem import (
+    LAYER_CODES,
+    FieldError,
+    Problem,
+    ProblemBody,
+    child,
+    invalid,
+    not_found,
+    pointer,
+    problem_response,
+)
+
+__all__ = [
+    "LAYER_CODES",
+    "Authenticate",
+    "Call",
+    "Endpoint",
+    "FieldError",
+    "PageQuery",
+    "Pagination",
+    "Problem",
+    "ProblemBody",
+    "Result",
+    "build_app",
+    "child",
+    "collect_errors",
+    "decode_body",
+    "decode_query",
+    "endpoint",
+    "invalid",
+    "not_found",
+    "openapi",
+    "page",
+    "pointer",
+    "problem_response",
+    "resume",
+]

@@ -1,0 +1,243 @@
+"""From declared endpoints to a Starlette application: dispatch, authentication, errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Lifespan, Receive, Scope, Send
+
+from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
+from .decode import decode_body, decode_query
+from .docs import CONTENT_SECURITY_POLICY, docs_page
+from .endpoint import UNDECLARED, Call, Endpoint, Result
+from .openapi import openapi
+from .problem import (
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    Problem,
+    problem_response,
+)
+
+Authenticate = Callable[[Request, str | None], Awaitable[Any]]
+"""`(request, scope) -> auth`. `scope` is what the endpoint asks for, None for a path or method that does not
+exist. Raises `Problem` 401 without a valid key and 403 when the key lacks the scope."""
+
+_log = logging.getLogger("heliogram.rest")
+_encoder = msgspec.json.Encoder()
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class _App:
+    """What all endpoints of one application share."""
+
+    def __init__(
+        self, state: Any, authenticate: Authenticate | None, body_limit: int, body_seconds: float | None
+    ) -> None:
+        self.state = state
+        self.authenticate = authenticate
+        self.body_limit = body_limit
+        self.body_seconds = body_seconds
+
+    async def check(self, request: Request, scope: str | None) -> Any:
+        """The authenticated caller; None when the application has no authentication."""
+        return None if self.authenticate is None else await self.authenticate(request, scope)
+
+    async def call(self, endpoint: Endpoint, request: Request, prefix: str) -> Response:
+        """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
+        auth = None if endpoint.public else await self.check(request, endpoint.scope)
+        query = None
+        if endpoint.query is not None:
+            query = decode_query(endpoint.query, request.query_params.multi_items())
+        body = None
+        if endpoint.body is not None:
+            raw = await read_body(request, limit=self.body_limit, seconds=self.body_seconds)
+            body = decode_body(endpoint.body, raw, endpoint.decoder)
+        call = Call(
+            request=request,
+            state=self.state,
+            auth=auth,
+            body=body,
+            query=query,
+            path=request.path_params,
+            prefix=prefix,
+        )
+        return _answer(endpoint, await endpoint.handler(call))
+
+
+class _Path:
+    """The ASGI application of one path: picks the endpoint by method."""
+
+    def __init__(self, app: _App, endpoints: Mapping[str, Endpoint], prefix: str) -> None:
+        self.app = app
+        self.endpoints = endpoints
+        self.prefix = prefix
+        methods = {*endpoints, "OPTIONS"} | ({"HEAD"} if "GET" in endpoints else set())
+        self.allow = ", ".join(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await _guard(request, self._respond)
+        if request.method == "HEAD":
+            response = _without_body(response)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        endpoint = self.endpoints.get(method)
+        if endpoint is not None:
+            return await self.app.call(endpoint, request, self.prefix)
+        if any(not each.public for each in self.endpoints.values()):
+            await self.app.check(request, None)
+        if method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": self.allow, **_HEADERS})
+        detail = f"{request.method[:20]} is not possible here. Allowed: {self.allow}."
+        raise Problem(405, METHOD_NOT_ALLOWED, "Method not allowed", detail, headers={"Allow": self.allow})
+
+
+class _Nowhere:
+    """The answer for paths that do not exist: 401 for strangers, 404 for the rest."""
+
+    def __init__(self, app: _App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            return
+        request = Request(scope, receive)
+        response = await _guard(request, self._respond)
+        if request.method == "HEAD":
+            response = _without_body(response)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        await self.app.check(request, None)
+        raise Problem(404, NOT_FOUND, "Not found", f"There is nothing at {request.url.path[:200]!r}.")
+
+
+def build_app(
+    endpoints: Iterable[Endpoint],
+    *,
+    state: Any,
+    title: str,
+    version: str,
+    description: str = "",
+    prefixes: Sequence[str] = ("/v1", "/preview"),
+    servers: Sequence[str] | None = None,
+    authenticate: Authenticate | None = None,
+    codes: Mapping[int, str] | None = None,
+    body_limit: int = DEFAULT_BODY_LIMIT,
+    body_seconds: float | None = DEFAULT_BODY_SECONDS,
+    extra_routes: Sequence[BaseRoute] = (),
+    middleware: Sequence[Middleware] = (),
+    lifespan: Lifespan[Starlette] | None = None,
+) -> Starlette:
+    """The application: every endpoint under every prefix, plus `/openapi.json` and `/docs`.
+
+    Without `authenticate` nothing asks for a key. `servers` are the base URLs named in the document (default: the
+    prefixes). `codes` adds meanings of problem codes to `/docs`. `body_limit` is in bytes, `body_seconds` the time
+    a body may take. Raises ValueError for an endpoint without a declared scope and for two of the same method
+    and path.
+    """
+    declared = tuple(endpoints)
+    shared = _App(state, authenticate, body_limit, body_seconds)
+    document = openapi(
+        declared,
+        title=title,
+        version=version,
+        description=description,
+        servers=tuple(servers if servers is not None else prefixes),
+        secured=authenticate is not None,
+    )
+    routes: list[BaseRoute] = [
+        *_documents(document, codes or {}),
+        *extra_routes,
+        *_routes(declared, shared, tuple(prefixes)),
+    ]
+    app = Starlette(routes=routes, middleware=list(middleware), lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.router.default = _Nowhere(shared)
+    return app
+
+
+def _routes(declared: Sequence[Endpoint], shared: _App, prefixes: Sequence[str]) -> list[BaseRoute]:
+    paths: dict[tuple[str, str], dict[str, Endpoint]] = {}
+    for each in declared:
+        if shared.authenticate is not None and each.scope == UNDECLARED:
+            raise ValueError(f"{each.method} {each.path}: declare a scope, or scope=None for a public endpoint")
+        for prefix in prefixes if each.prefixed else ("",):
+            methods = paths.setdefault((prefix, each.path), {})
+            if each.method in methods:
+                raise ValueError(f"{each.method} {each.path} is declared twice")
+            methods[each.method] = each
+    ordered = sorted(paths.items(), key=lambda item: _specificity(item[0][1]))
+    return [
+        Route(prefix + path, _Path(shared, methods, prefix), include_in_schema=False)
+        for (prefix, path), methods in ordered
+    ]
+
+
+def _specificity(path: str) -> tuple[tuple[bool, str], ...]:
+    """Sorts literal segments before parameters, so that `/Things/Parts` wins over `/Things/{id}`."""
+    return tuple((segment.startswith("{"), segment) for segment in path.split("/"))
+
+
+def _documents(document: dict[str, Any], codes: Mapping[int, str]) -> list[BaseRoute]:
+    raw = msgspec.json.encode(document)
+    html = docs_page(document, codes)
+
+    async def serve_openapi(request: Request) -> Response:
+        return Response(raw, media_type="application/json", headers={"X-Content-Type-Options": "nosniff"})
+
+    async def serve_docs(request: Request) -> Response:
+        headers = {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(html, media_type="text/html", headers=headers)
+
+    return [Route("/openapi.json", serve_openapi), Route("/docs", serve_docs)]
+
+
+async def _guard(request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
+    """`respond`, with every exception made into an answer that leaks nothing."""
+    try:
+        return await respond(request)
+    except Problem as problem:
+        return problem_response(problem)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.scope.get("path", ""))
+        return problem_response(
+            Problem(500, INTERNAL, "Internal error", "The server failed. What it was is in its log.")
+        )
+
+
+def _answer(endpoint: Endpoint, value: Any) -> Response:
+    if isinstance(value, Response):
+        return value
+    result = value if isinstance(value, Result) else Result(value)
+    status = result.status or endpoint.status
+    headers = {**_HEADERS, **result.headers}
+    if result.body is None and endpoint.returns is None:
+        return Response(status_code=status, headers=headers)
+    content = _encoder.encode(result.body)
+    return Response(content, status_code=status, media_type=endpoint.media_type, headers=headers)
+
+
+def _without_body(response: Response) -> Response:
+    """The answer to HEAD: the headers of GET, Content-Length included, and no body."""
+    response.body = b""
+    return response

@@ -1,0 +1,60 @@
+"""Reading a request body within bounds of type, size and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+
+from .problem import REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Problem
+
+DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
+DEFAULT_BODY_SECONDS = 60.0
+
+
+async def read_body(request: Request, *, limit: int, seconds: float | None) -> bytes:
+    """The body, at most `limit` bytes, arriving within `seconds`.
+
+    Raises `Problem` 413 past the limit (before reading, when Content-Length tells), 408 past the time,
+    415 when it is declared to be something else than plain UTF-8 JSON.
+    """
+    _check_type(request)
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        detail = f"The body did not arrive within {seconds:g} seconds."
+        raise Problem(408, REQUEST_TIMEOUT, "Request timeout", detail, headers={"Connection": "close"}) from None
+    return b"".join(chunks)
+
+
+def _check_type(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise _unsupported(f"Content-Encoding {encoding[:40]!r} is not supported: send the JSON uncompressed.")
+    kind, *parameters = request.headers.get("content-type", "application/json").lower().split(";")
+    kind = kind.strip()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise _unsupported(f"Content-Type {kind[:80]!r} is not supported: send application/json.")
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise _unsupported(f"Charset {value[:40]!r} is not supported: send UTF-8.")
+
+
+def _too_large(limit: int) -> Problem:
+    detail = f"The body is larger than the limit of {limit} bytes. Split the request."
+    return Problem(413, TOO_LARGE, "Content too large", detail, headers={"Connection": "close"})
+
+
+def _unsupported(detail: str) -> Problem:
+    return Problem(415, UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail)

@@ -1,0 +1,150 @@
+"""Bodies and queries become typed structs, or a 400 that names every wrong field (first 20).
+
+msgspec stops at the first error, which is right for the fast path. Only a request that failed is decoded again,
+untyped, and searched: a part that converts is skipped whole, a part that does not is opened further.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from .problem import INVALID_REQUEST, MAX_FIELD_ERRORS, FieldError, Problem, child, invalid, shorten
+
+T = TypeVar("T")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def decode_body(type_: type[T], raw: bytes, decoder: msgspec.json.Decoder[T] | None = None) -> T:
+    """`raw` (JSON) as `type_`. Raises `Problem` 400 with one error per wrong field, 20 at most."""
+    if not raw.strip():
+        raise invalid([FieldError("$", "The request needs a JSON body, but it is empty.")])
+    try:
+        return (decoder or msgspec.json.Decoder(type_)).decode(raw)
+    except _UNREADABLE as error:
+        raise invalid(_body_errors(type_, raw, error)) from None
+
+
+def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
+    """Query parameters as `type_`. Raises `Problem` 400 naming unknown, repeated and wrong ones."""
+    values: dict[str, str] = {}
+    errors: list[FieldError] = []
+    known = {field.encode_name for field in msgspec.structs.fields(type_)}  # type: ignore[arg-type]
+    for name, value in pairs:
+        if name not in known:
+            errors.append(FieldError(f"query.{shorten(name)}", _unknown(name, "parameter", known)))
+        elif name in values:
+            errors.append(FieldError(f"query.{name}", "Give this parameter once."))
+        values[name] = value
+    if errors:
+        raise invalid(errors)
+    try:
+        return msgspec.convert(values, type_, strict=False)
+    except msgspec.ValidationError as error:
+        found = collect_errors(type_, values, strict=False) or [FieldError("$", _message(error))]
+    raise invalid(FieldError("query" + each.path[1:], each.message) for each in found)
+
+
+def collect_errors(
+    annotation: Any, value: Any, path: str = "$", *, strict: bool = True, limit: int = MAX_FIELD_ERRORS
+) -> list[FieldError]:
+    """What is wrong with `value` (JSON already decoded) as `annotation`: up to `limit` errors with their paths."""
+    found: list[FieldError] = []
+    _search(annotation, value, path, found, strict=strict, limit=limit)
+    return found
+
+
+def _body_errors(type_: Any, raw: bytes, error: Exception) -> list[FieldError]:
+    try:
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        return [FieldError("$", "The body is not UTF-8.")]
+    except RecursionError:
+        return [FieldError("$", "The body is nested too deeply.")]
+    except msgspec.MsgspecError as malformed:
+        return [FieldError("$", f"The body is not valid JSON: {malformed}.")]
+    return collect_errors(type_, value) or [FieldError("$", _message(error))]
+
+
+def _search(annotation: Any, value: Any, path: str, found: list[FieldError], *, strict: bool, limit: int) -> None:
+    if len(found) >= limit:
+        return
+    try:
+        msgspec.convert(value, annotation, strict=strict)
+        return
+    except msgspec.ValidationError as error:
+        message = _message(error)
+    except RecursionError:
+        message = "Nested too deeply."
+    before = len(found)
+    for part, inner, where in _parts(annotation, value, path, found):
+        _search(part, inner, where, found, strict=strict, limit=limit)
+    if len(found) == before:
+        found.append(FieldError(path, message))
+    del found[limit:]
+
+
+def _parts(annotation: Any, value: Any, path: str, found: list[FieldError]) -> Iterable[tuple[Any, Any, str]]:
+    """The members of `value` with their types and paths; unknown and missing fields go to `found` at once."""
+    type_ = _member(annotation, value)
+    origin = typing.get_origin(type_)
+    if isinstance(value, dict) and isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        return list(_struct_parts(type_, value, path, found))
+    if isinstance(value, dict) and origin is dict:
+        _, inner = typing.get_args(type_)
+        return ((inner, each, child(path, str(key))) for key, each in value.items())
+    if isinstance(value, list) and origin in (list, tuple):
+        inner = typing.get_args(type_)[0]
+        return ((inner, each, f"{path}[{index}]") for index, each in enumerate(value))
+    return ()
+
+
+def _struct_parts(
+    type_: type[msgspec.Struct], value: dict[str, Any], path: str, found: list[FieldError]
+) -> Iterable[tuple[Any, Any, str]]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    if type_.__struct_config__.forbid_unknown_fields:
+        for name in value:
+            if name not in fields:
+                found.append(FieldError(child(path, shorten(name)), _unknown(name, "field", fields)))
+    for name, field in fields.items():
+        if name in value:
+            yield field.type, value[name], child(path, name)
+        elif field.required:
+            found.append(FieldError(child(path, name), f"The field {name!r} is required."))
+
+
+def _member(annotation: Any, value: Any) -> Any:
+    """The arm of a union that fits the JSON kind of `value`, without `Annotated`."""
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation
+    for arm in typing.get_args(annotation):
+        plain = _member(arm, value)
+        origin = typing.get_origin(plain) or plain
+        if isinstance(value, dict) and isinstance(origin, type) and issubclass(origin, (msgspec.Struct, dict)):
+            return plain
+        if isinstance(value, list) and origin in (list, tuple):
+            return plain
+    return annotation
+
+
+def _message(error: Exception) -> str:
+    """msgspec's message without its path (the error carries the path itself)."""
+    text = str(error).partition(" - at `")[0]
+    return shorten(text if text.endswith(".") else text + ".")
+
+
+def _unknown(name: str, kind: str, known: Iterable[str]) -> str:
+    listed = ", ".join(sorted(known)) or "none"
+    return f"Unknown {kind} {shorten(name)[:80]!r}. Known here: {listed}."
+
+
+def unreadable(detail: str) -> Problem:
+    """A 400 for a request that cannot be read at all."""
+    return Problem(400, INVALID_REQUEST, "Invalid request", detail, [FieldError("$", detail)])

@@ -1,0 +1,169 @@
+"""The OpenAPI 3.1 document of a set of endpoints, generated from what they declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from .endpoint import Endpoint
+from .problem import MEDIA_TYPE, ProblemBody
+
+_REF = "#/components/schemas/{name}"
+
+
+def openapi(
+    endpoints: Iterable[Endpoint],
+    *,
+    title: str,
+    version: str,
+    description: str = "",
+    servers: Sequence[str] = ("/v1",),
+    secured: bool = True,
+) -> dict[str, Any]:
+    """The document. A struct may refine its schema with a class variable `__openapi__`, merged into its component."""
+    declared = sorted(endpoints, key=lambda each: (each.tag, each.path, each.method))
+    schemas, components = _schemas(declared)
+    paths: dict[str, dict[str, Any]] = {}
+    for each in declared:
+        item = paths.setdefault(each.path, {} if each.prefixed else {"servers": [{"url": "/"}]})
+        item[each.method.lower()] = _operation(each, schemas, secured)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": description},
+        "servers": [{"url": url or "/"} for url in servers] or [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in declared) if tag],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+    if secured:
+        document["security"] = [{"basic": []}, {"bearer": []}]
+        document["components"]["securitySchemes"] = {
+            "basic": {"type": "http", "scheme": "basic", "description": "API key id as user, secret as password."},
+            "bearer": {"type": "http", "scheme": "bearer", "description": "The API key's secret."},
+        }
+    return document
+
+
+class _Schemas:
+    """Schema by type, for types that appeared in some endpoint."""
+
+    def __init__(self, types: list[Any], schemas: tuple[dict[str, Any], ...]) -> None:
+        self._by_key = {repr(type_): schema for type_, schema in zip(types, schemas, strict=True)}
+
+    def __getitem__(self, type_: Any) -> dict[str, Any]:
+        return self._by_key[repr(type_)]
+
+
+def _schemas(declared: Sequence[Endpoint]) -> tuple[_Schemas, dict[str, Any]]:
+    types: list[Any] = [ProblemBody, str]
+    for each in declared:
+        types += [t for t in (each.body, each.returns) if t is not None]
+        types += [each.params.get(name, str) for name in each.path_params]
+        if each.query is not None:
+            types += [field.type for field in msgspec.structs.fields(each.query)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    for cls in _structs(msgspec.inspect.multi_type_info(types)):
+        extra = getattr(cls, "__openapi__", None)
+        if extra and cls.__name__ in components:
+            components[cls.__name__].update(extra)
+    return _Schemas(types, schemas), dict(sorted(components.items()))
+
+
+def _structs(value: Any, seen: set[type] | None = None) -> set[type]:
+    """Every struct class within msgspec type information."""
+    seen = set() if seen is None else seen
+    if isinstance(value, msgspec.inspect.StructType):
+        if value.cls not in seen:
+            seen.add(value.cls)
+            _structs([field.type for field in value.fields], seen)
+    elif isinstance(value, msgspec.inspect.Type):
+        _structs([getattr(value, name) for name in type(value).__struct_fields__], seen)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _structs(each, seen)
+    return seen
+
+
+def _operation(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": each.operation_id,
+        "summary": each.summary,
+        "x-basis": each.basis,
+        "parameters": [*_path_parameters(each, schemas), *_query_parameters(each, schemas)],
+        "responses": _responses(each, schemas, secured),
+    }
+    if each.description:
+        operation["description"] = each.description
+    if each.tag:
+        operation["tags"] = [each.tag]
+    if each.body is not None:
+        content = {"application/json": {"schema": schemas[each.body]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if secured and each.public:
+        operation["security"] = []
+    elif secured:
+        operation["x-scope"] = each.scope
+    return operation
+
+
+def _path_parameters(each: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schemas[each.params.get(name, str)]}
+        for name in each.path_params
+    ]
+
+
+def _query_parameters(each: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:
+    if each.query is None:
+        return []
+    parameters = []
+    for field in msgspec.structs.fields(each.query):
+        schema = _without_null(dict(schemas[field.type]))
+        parameter: dict[str, Any] = {"name": field.encode_name, "in": "query", "required": field.required}
+        if "description" in schema:
+            parameter["description"] = schema.pop("description")
+        if field.default not in (msgspec.NODEFAULT, None, msgspec.UNSET):
+            schema["default"] = field.default
+        parameters.append({**parameter, "schema": schema})
+    return parameters
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is absent rather than null: drop the null arm of an optional one."""
+    arms = [arm for arm in schema.get("anyOf", ()) if arm != {"type": "null"}]
+    if len(arms) == 1:
+        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+        return {**arms[0], **rest}
+    return schema
+
+
+def _responses(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": HTTPStatus(each.status).phrase}
+    if each.returns is not None:
+        success["content"] = {each.media_type: {"schema": schemas[each.returns]}}
+    if each.response_headers:
+        success["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in each.response_headers.items()
+        }
+    statuses = {*each.errors, 500}
+    if each.query is not None:
+        statuses.add(400)
+    if each.body is not None:
+        statuses |= {400, 408, 413, 415}
+    if secured and not each.public:
+        statuses |= {401, 403}
+    problem = {MEDIA_TYPE: {"schema": schemas[ProblemBody]}}
+    errors = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": problem, **_error_headers(status)}
+        for status in sorted(statuses)
+    }
+    return {str(each.status): success, **errors}
+
+
+def _error_headers(status: int) -> dict[str, Any]:
+    names: Mapping[int, str] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+    name = names.get(status)
+    return {"headers": {name: {"schema": {"type": "string"}}}} if name else {}

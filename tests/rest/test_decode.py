@@ -1,0 +1,159 @@
+"""Decoding: every wrong field is named, twenty at most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.things import NewThing, ThingQuery
+
+from heliogram.rest import FieldError, Problem, child, collect_errors, decode_body, decode_query, pointer
+
+
+def refused(raw: bytes) -> tuple[FieldError, ...]:
+    """The errors of a body that must be refused."""
+    with pytest.raises(Problem) as caught:
+        decode_body(NewThing, raw)
+    assert caught.value.status == 400
+    assert caught.value.code == 70002
+    return caught.value.errors
+
+
+def paths(raw: bytes) -> list[str]:
+    """Where the errors of a body are."""
+    return [each.path for each in refused(raw)]
+
+
+def test_several_problems_are_reported_at_once() -> None:
+    """Unknown, missing and ill-typed fields at any depth come in one answer."""
+    raw = b"""{"parts": [{"partName": "ok"}, {"partName": "", "x": 1}, {"weight": -1}, 7],
+               "labels": {"a": 1, "b c": "x"}, "maker": {"partName": 5}, "colour": "red"}"""
+    assert sorted(paths(raw)) == [
+        "$.colour",
+        '$.labels["b c"]',
+        "$.maker.partName",
+        "$.name",
+        "$.parts[1].partName",
+        "$.parts[1].x",
+        "$.parts[2].partName",
+        "$.parts[2].weight",
+        "$.parts[3]",
+    ]
+
+
+def test_an_unknown_field_is_refused_by_name() -> None:
+    """The message names the field and those that exist."""
+    (error,) = refused(b'{"name": "a", "parts": [{"partName": "b"}], "nmae": 1}')
+    assert error.message == "Unknown field 'nmae'. Known here: labels, maker, name, parts."
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "The request needs a JSON body, but it is empty."),
+        (b" \n", "The request needs a JSON body, but it is empty."),
+        (b"{", "The body is not valid JSON"),
+        (b"\xff", "The body is not valid JSON"),
+        (b'{"name": "\xff"}', "The body is not UTF-8"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"null", "Expected `object`, got `null`"),
+        (b'{"name": "a", "parts": []} x', "The body is not valid JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_body_that_is_not_an_object_is_one_error(raw: bytes, message: str) -> None:
+    """Empty, malformed, mis-encoded and bottomless bodies are a 400 about the body."""
+    (error,) = refused(raw)
+    assert error.path == "$"
+    assert message in error.message
+
+
+@pytest.mark.parametrize(("wrong", "reported"), [(1, 1), (20, 20), (21, 20), (100, 20)])
+def test_the_first_twenty_errors_are_reported(wrong: int, reported: int) -> None:
+    """A body of a hundred wrong entries does not answer a hundred errors."""
+    raw = msgspec.json.encode({"name": "a", "parts": [{"partName": i} for i in range(wrong)]})
+    assert paths(raw) == [f"$.parts[{i}].partName" for i in range(reported)]
+
+
+def test_a_list_too_long_is_named() -> None:
+    """Bounds of a list are errors of the list itself."""
+    raw = msgspec.json.encode({"name": "a", "parts": [{"partName": "b"}] * 101})
+    (error,) = refused(raw)
+    assert error == FieldError("$.parts", "Expected `array` of length <= 100.")
+
+
+def test_an_answer_never_echoes_a_large_input() -> None:
+    """A field name of a megabyte is cut."""
+    (error,) = refused(b'{"name": "a", "parts": [{"partName": "b"}], "' + b"x" * 1_000_000 + b'": 1}')
+    assert len(error.message) < 400
+    assert len(error.path) < 400
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ([("pageSize", "0")], "query.pageSize"),
+        ([("pageSize", "1001")], "query.pageSize"),
+        ([("pageSize", "ten")], "query.pageSize"),
+        ([("colour", "red"), ("colour", "blue")], "query.colour"),
+        ([("color", "red")], "query.color"),
+    ],
+)
+def test_a_wrong_query_parameter_is_named(query: list[tuple[str, str]], path: str) -> None:
+    """Out of range, repeated and unknown parameters are refused."""
+    with pytest.raises(Problem) as caught:
+        decode_query(ThingQuery, query)
+    assert [each.path for each in caught.value.errors] == [path]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_page_sizes_from_1_to_1000_are_taken(size: int) -> None:
+    """The edges belong to the range; text becomes numbers."""
+    assert decode_query(ThingQuery, [("pageSize", str(size))]).page_size == size
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("$", "#"),
+        ("$.to[0].token", "#/to/0/token"),
+        ('$.a["b c"][3]', "#/a/b c/3"),
+        ('$["a/b~c"]', "#/a~1b~0c"),
+        ("query.pageSize", None),
+    ],
+)
+def test_a_json_path_becomes_a_json_pointer(path: str, expected: str | None) -> None:
+    """RFC 6901, with its two escapes."""
+    assert pointer(path) == expected
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_every_member_name_survives_the_way_to_a_pointer(name: str) -> None:
+    """Whatever a client calls a field, path and pointer find it."""
+    assert pointer(child("$", name)) == "#/" + name.replace("~", "~0").replace("/", "~1")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "name", "partName", "x" * 9]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "parts", "partName", "weight", "labels", "maker", "z"]), inner)
+    ),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150)
+@given(JSON)
+def test_a_value_has_errors_exactly_when_it_does_not_decode(value: Any) -> None:
+    """The search never misses a refusal and never invents one."""
+    raw = msgspec.json.encode(value)
+    try:
+        msgspec.json.decode(raw, type=NewThing)
+    except msgspec.ValidationError:
+        assert collect_errors(NewThing, value)
+    else:
+        assert not collect_errors(NewThing, value)
