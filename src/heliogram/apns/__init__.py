@@ -1,0 +1,1 @@
+"""The APNs engine: usable alone, knows nothing of the service around it."""

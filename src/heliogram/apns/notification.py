@@ -1,0 +1,141 @@
+"""What is sent: one notification, the same for one device or for a million."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .checks import Instant, check_collapse_id, check_topic, epoch
+from .errors import InvalidNotification, PayloadTooLarge
+from .payload import Alert, InterruptionLevel, Sound, encode
+from .pushtypes import RULES, Priority, PushType, TypeRule
+from .typed import encode_typed, has_aps, set_fields
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """A notification checked and encoded once: everything that does not depend on the recipient."""
+
+    body: bytes
+    push_type: PushType
+    priority: Priority
+    topic: str | None
+    fields: tuple[tuple[bytes, bytes], ...]
+    """`apns-expiration` and `apns-collapse-id`, when given."""
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True, repr_omit_defaults=True):
+    """A notification from typed fields, or from a raw `payload`, with its APNs headers.
+
+    The fields down to `custom` make the payload, as apns-rules 4.4 names them (`thread_id` is
+    `thread-id`). `payload` replaces all of them: bytes are sent untouched, a dict as its JSON.
+    Instants are epoch seconds or aware datetimes. The payload is encoded once, at the first use;
+    do not change dicts given here afterwards. Nothing is checked before that: `prepare` raises
+    `InvalidNotification` or `PayloadTooLarge`.
+    """
+
+    alert: str | Alert | None = None
+    badge: int | None = None
+    sound: str | Sound | None = None
+    thread_id: str | None = None
+    category: str | None = None
+    content_available: bool = False
+    mutable_content: bool = False
+    interruption_level: InterruptionLevel | str | None = None
+    relevance_score: float | None = None
+    target_content_id: str | None = None
+    filter_criteria: str | None = None
+    stale_date: Instant | None = None
+    content_state: dict[str, Any] | None = None
+    timestamp: Instant | None = None
+    event: str | None = None
+    dismissal_date: Instant | None = None
+    attributes_type: str | None = None
+    attributes: dict[str, Any] | None = None
+    input_push_channel: str | None = None
+    input_push_token: bool = False
+    content_changed: bool = False
+    url_args: list[str] | None = None
+    custom: dict[str, Any] | None = None
+    """Your own keys, beside `aps`."""
+
+    payload: bytes | dict[str, Any] | None = None
+
+    push_type: PushType | str | None = None
+    """When None: `background` if only `content_available` is set, else `alert`."""
+    topic: str | None = None
+    """The bundle id (the push type's suffix is added) or the whole topic; None: the client's."""
+    priority: Priority | int | None = None
+    """When None: what the push type calls for (4.2)."""
+    expiration: Instant | None = None
+    """When APNs may give up; 0 is one attempt, None is APNs' own 30 days."""
+    collapse_id: str | None = None
+    """At most 64 bytes; a later notification with the same one replaces it on the device."""
+
+    def prepare(self) -> Prepared:
+        """Check and encode, once. Raises `InvalidNotification` or `PayloadTooLarge`."""
+        ready: Prepared | None = self.__dict__.get("_prepared")
+        if ready is None:
+            ready = self.__dict__["_prepared"] = _prepare(self)
+        return ready
+
+
+def _prepare(it: Notification) -> Prepared:
+    push_type = _push_type(it)
+    rule = RULES[push_type]
+    body = _raw(it) if it.payload is not None else encode_typed(it, push_type)
+    if len(body) > rule.limit:
+        raise PayloadTooLarge(rule.limit, len(body))
+    expiration = None if it.expiration is None else epoch("expiration", it.expiration)
+    if push_type is PushType.PUSHTOTALK:
+        if expiration:
+            raise InvalidNotification("expiration", "a push-to-talk push cannot be stored", "leave it out or give 0")
+        expiration = 0
+    fields: list[tuple[bytes, bytes]] = []
+    if expiration is not None:
+        fields.append((b"apns-expiration", b"%d" % expiration))
+    if it.collapse_id is not None:
+        fields.append((b"apns-collapse-id", check_collapse_id(it.collapse_id)))
+    if it.topic is not None:
+        check_topic(it.topic)
+    return Prepared(body, push_type, _priority(it.priority, push_type, rule), it.topic, tuple(fields))
+
+
+def _push_type(it: Notification) -> PushType:
+    if it.push_type is not None:
+        if type(it.push_type) is PushType:
+            return it.push_type
+        try:
+            return PushType(it.push_type)
+        except ValueError:
+            known = ", ".join(PushType)
+            raise InvalidNotification("push_type", f"{it.push_type!r} is unknown", f"use one of {known}") from None
+    if isinstance(it.payload, dict):
+        aps = it.payload.get("aps")
+        silent = isinstance(aps, dict) and "content-available" in aps and not aps.keys() & {"alert", "badge", "sound"}
+    else:
+        silent = it.content_available and it.alert is None and it.badge is None and it.sound is None
+    return PushType.BACKGROUND if silent else PushType.ALERT
+
+
+def _priority(given: object, push_type: PushType, rule: TypeRule) -> Priority:
+    if given is None:
+        return rule.priorities[0]
+    if isinstance(given, int) and not isinstance(given, bool) and given in rule.priorities:
+        return Priority(given)
+    allowed = " or ".join(str(int(one)) for one in sorted(rule.priorities))
+    raise InvalidNotification("priority", f"{given!r} is not allowed for {push_type} pushes", f"use {allowed}")
+
+
+def _raw(it: Notification) -> bytes:
+    if has_aps(it) or it.custom is not None:
+        both = ", ".join(set_fields(it))
+        raise InvalidNotification("payload", f"given together with {both}", "give either the payload or the fields")
+    payload: object = it.payload
+    if isinstance(payload, dict):
+        return encode("payload", payload)
+    if not isinstance(payload, bytes):
+        raise InvalidNotification("payload", f"a {type(payload).__name__}", "give bytes of JSON or a dict")
+    if not payload:
+        raise InvalidNotification("payload", "is empty", "the smallest payload is {}")
+    return payload

@@ -1,0 +1,78 @@
+"""Which provider token a connection presents, and when it may change it (TOK-8 to TOK-10).
+
+Time is cut into slots of 30 minutes. A token's `iat` is the start of its slot, and signing is
+deterministic, so all connections of all processes present the same bytes without talking to each
+other. A slot is entered two minutes late, so that a clock two minutes fast is still not ahead of APNs.
+"""
+
+from __future__ import annotations
+
+from .clock import Clock
+from .keys import SigningKey
+
+SLOT = 1800
+"""Seconds in a slot."""
+LATENESS = 120
+"""Seconds after its start at which a slot is entered."""
+FLOOR = 21 * 60
+"""Seconds a connection keeps its token at least: APNs' floor is 20 minutes (TOK-9)."""
+MAX_AGE = 55 * 60
+"""Seconds of age at which a token is not presented any more: APNs refuses at 60 minutes (TOK-8)."""
+
+
+def slot_start(now: float) -> int:
+    """The `iat` of the slot that is current at `now`, in epoch seconds."""
+    return int((now - LATENESS) // SLOT) * SLOT
+
+
+class TokenSource:
+    """The provider tokens of one signing key by one clock."""
+
+    def __init__(self, key: SigningKey, clock: Clock) -> None:
+        self.key = key
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<TokenSource {self.key!r}>"
+
+    def connect(self) -> ConnectionToken:
+        """The token of a connection that is being opened."""
+        return ConnectionToken(self.key, self._clock)
+
+
+class ConnectionToken:
+    """The provider token of one connection: changes at the next slot, but never within the floor."""
+
+    def __init__(self, key: SigningKey, clock: Clock) -> None:
+        self._key = key
+        self._clock = clock
+        self._adopt(slot_start(clock.time()))
+
+    def __repr__(self) -> str:
+        return f"<ConnectionToken iat {self.issued_at}>"
+
+    @property
+    def age(self) -> float:
+        """Seconds since the token's `iat`."""
+        return self._clock.time() - self.issued_at
+
+    @property
+    def usable(self) -> bool:
+        """False when the token is too old to be presented and too young on this connection to be changed.
+
+        It takes a clock that was set forward to come to this; only a new connection helps.
+        """
+        return self.age < MAX_AGE
+
+    def refresh(self) -> bool:
+        """Move to the current slot if the floor allows it; True when the token changed."""
+        current = slot_start(self._clock.time())
+        if current == self.issued_at or self._clock.monotonic() - self._changed < FLOOR:
+            return False
+        self._adopt(current)
+        return True
+
+    def _adopt(self, issued_at: int) -> None:
+        self.issued_at = issued_at
+        self.value = self._key.provider_token(issued_at)
+        self._changed = self._clock.monotonic()

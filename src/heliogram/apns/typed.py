@@ -1,0 +1,137 @@
+"""From the typed fields of a notification to its JSON, with the checks of apns-rules 4.2 to 4.5."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from .checks import Instant, epoch
+from .errors import InvalidNotification
+from .payload import Aps, InterruptionLevel, encode, sound_value
+from .pushtypes import PushType
+
+if TYPE_CHECKING:
+    from .notification import Notification
+
+_ACTIVITY_FIELDS = ("content_state", "event", "attributes_type", "attributes", "dismissal_date", "stale_date")
+_FREE_FORM = frozenset((PushType.MDM, PushType.FILEPROVIDER))
+"""Push types whose payload has no `aps` (4.2)."""
+
+
+TYPED_FIELDS = (*Aps.__struct_fields__, "custom")
+"""The fields of a notification that make its payload."""
+
+_aps_values = attrgetter(*Aps.__struct_fields__)
+_NO_APS = tuple(
+    False if name in ("content_available", "mutable_content", "input_push_token", "content_changed") else None
+    for name in Aps.__struct_fields__
+)
+_activity_values = attrgetter(*_ACTIVITY_FIELDS)
+_NO_ACTIVITY = (None,) * len(_ACTIVITY_FIELDS)
+
+
+def set_fields(it: Notification) -> list[str]:
+    """The names of the payload's typed fields that are given."""
+    return [name for name in TYPED_FIELDS if getattr(it, name) not in (None, False)]
+
+
+def has_aps(it: Notification) -> bool:
+    """Whether any field of the `aps` dictionary is given."""
+    values = _aps_values(it)
+    return values != _NO_APS and any(value is not None and value is not False for value in values)
+
+
+def encode_typed(it: Notification, push_type: PushType) -> bytes:
+    """The JSON of the typed fields. Raises `InvalidNotification`."""
+    score = it.relevance_score
+    if push_type is PushType.LIVEACTIVITY:
+        _check_activity(it)
+    elif score is not None and not 0 <= score <= 1:
+        raise InvalidNotification("relevance_score", f"{score} is out of range", "give a number from 0 to 1")
+    if push_type is PushType.BACKGROUND:
+        _check_background(it)
+    _check_badge(it.badge)
+    aps = _aps(it)
+    document: dict[str, Any] = {"aps": aps}
+    if push_type is not PushType.LIVEACTIVITY:
+        _refuse_activity_fields(it)
+    if it.custom is not None:
+        if "aps" in it.custom:
+            raise InvalidNotification("custom", "has a key `aps`", "use the typed fields, or `payload` for all of it")
+        document |= it.custom
+        if push_type in _FREE_FORM and not has_aps(it):
+            del document["aps"]
+    return encode("custom" if it.custom is not None else "alert", document)
+
+
+def _aps(it: Notification) -> Aps:
+    level = it.interruption_level
+    if level is not None:
+        try:
+            level = InterruptionLevel(level)
+        except ValueError:
+            known = ", ".join(InterruptionLevel)
+            raise InvalidNotification("interruption_level", f"{level!r} is unknown", f"use one of {known}") from None
+    return Aps(
+        it.alert,
+        it.badge,
+        sound_value(it.sound),
+        it.thread_id,
+        it.category,
+        1 if it.content_available else None,
+        1 if it.mutable_content else None,
+        level,
+        it.relevance_score,
+        it.target_content_id,
+        it.filter_criteria,
+        _instant("stale_date", it.stale_date),
+        it.content_state,
+        _instant("timestamp", it.timestamp),
+        it.event,
+        _instant("dismissal_date", it.dismissal_date),
+        it.attributes_type,
+        it.attributes,
+        it.input_push_channel,
+        1 if it.input_push_token else None,
+        True if it.content_changed else None,
+        it.url_args,
+    )
+
+
+def _instant(field: str, value: Instant | None) -> int | None:
+    return None if value is None else epoch(field, value)
+
+
+def _check_badge(badge: object) -> None:
+    if badge is not None and (not isinstance(badge, int) or isinstance(badge, bool) or badge < 0):
+        raise InvalidNotification("badge", f"{badge!r} is not a count", "give a whole number, 0 removes the badge")
+
+
+def _check_background(it: Notification) -> None:
+    loud = [name for name in ("alert", "badge", "sound") if getattr(it, name) is not None]
+    if loud:
+        raise InvalidNotification(loud[0], "does not belong in a background push", "use push_type alert or omit it")
+    if not it.content_available:
+        raise InvalidNotification("content_available", "a background push needs it", "set it to True")
+
+
+def _check_activity(it: Notification) -> None:
+    """LA-1: what every Live Activity push carries, and what starting one needs besides."""
+    if it.event not in ("start", "update", "end"):
+        raise InvalidNotification("event", f"{it.event!r} is unknown", "use start, update or end")
+    needed = ["timestamp", "content_state"]
+    if it.event == "start":
+        needed += ["attributes_type", "attributes", "alert"]
+    for name in needed:
+        if getattr(it, name) is None:
+            raise InvalidNotification(name, f"missing from a Live Activity {it.event}", "give it")
+
+
+def _refuse_activity_fields(it: Notification) -> None:
+    if _activity_values(it) == _NO_ACTIVITY:
+        return
+    for name in _ACTIVITY_FIELDS:
+        if getattr(it, name) is not None:
+            raise InvalidNotification(
+                name, "belongs to Live Activities alone", "set push_type=PushType.LIVEACTIVITY or leave it out"
+            )
