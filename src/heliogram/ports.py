@@ -7,7 +7,7 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -360,7 +360,7 @@ class Provider(Protocol):
     def payload_limit(self, push_type: str) -> int:
         """The most bytes a payload may have (SIZE-1)."""
 
-    def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncIterator[PushResult]:
+    def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncGenerator[PushResult, None]:
         """Sends, and yields exactly one result per push as they come."""
 
     async def close(self) -> None:

@@ -138,8 +138,14 @@ def latest(records: list[DeliveryRecord]) -> list[DeliveryRecord]:
 
 
 def has_ended(records: list[DeliveryRecord]) -> bool:
-    """Whether a recipient with these latest records will not be tried any more."""
-    return bool(records) and all(record.final for record in records) and len(records) >= records[-1].of
+    """Whether a recipient with these latest records will not be tried any more.
+
+    How many devices it has is what the newest record says: devices come and go between two attempts.
+    """
+    if not records or not all(record.final for record in records):
+        return False
+    newest = max(records, key=lambda record: (record.at, record.attempt))
+    return len(records) >= newest.of
 
 
 def status_of(records: list[DeliveryRecord]) -> tuple[NotificationStatus, bool]:

@@ -1,0 +1,249 @@
+"""One leased chunk, from recipients to recorded outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import msgspec
+import structlog
+
+from ..domain import ids
+from ..domain.apps import OpenedCredential, ProviderName
+from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
+from ..domain.render import Renderer
+from ..ports import Clock, DeviceFate, LeasedChunk, Providers, Push, PushResult, Store, WorkQueue
+from .plan import Credentials, Plan, Progress, Target
+from .policy import RetryPolicy, deadline_of
+from .recorder import Recorder
+
+log = structlog.get_logger(__name__)
+
+GRACE_WITHOUT_TIMESTAMP_MS = 24 * 3600 * 1000
+"""A 410 without a time ends a token only if its app has been silent for a day (ERR-2)."""
+
+OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`collapse_by_id`: an alert gets its notification's id as collapse id, so that an unavoidable duplicate replaces
+    itself on the phone."""
+
+    collapse_by_id: bool = True
+    policy: RetryPolicy = RetryPolicy()
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk needs to be delivered."""
+
+    store: Store
+    queue: WorkQueue
+    providers: Providers
+    clock: Clock
+    open_credential: OpenCredential
+    settings: Settings = Settings()
+
+
+class ChunkDelivery:
+    """Delivers one chunk and records every outcome.
+
+    After a crash, what repeats is at most what was answered since the last record: with the same `apns-id`, and for
+    alerts the same collapse id. When another worker has taken the chunk over (the lease ran out), it stops at its
+    next write.
+    """
+
+    def __init__(self, chunk: LeasedChunk, tools: Tools) -> None:
+        self._chunk = chunk
+        self._tools = tools
+        self._spec: SendSpec = chunk.spec
+        self._progress = Progress(chunk.records)
+        self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
+        self._fates: list[tuple[Target, PushResult]] = []
+        self._deadline = deadline_of(chunk.created, chunk.spec.expires_at, tools.settings.policy)
+
+    def __repr__(self) -> str:
+        return f"ChunkDelivery({self._chunk!r}, {self._recorder!r})"
+
+    async def run(self) -> None:
+        """Sends what is due and gives the chunk back: done, or to be retried."""
+        try:
+            await self._deliver()
+        finally:
+            # What was answered before a failure is kept: it must not be sent again.
+            await self._recorder.flush()
+            await self._recorder.close()
+        await self._settle_devices()
+        if self._recorder.fenced:
+            log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
+            return
+        again = self._progress.next_retry()
+        if again is None:
+            await self._tools.queue.done(self._chunk)
+        else:
+            await self._tools.queue.retry(self._chunk, again)
+
+    async def _deliver(self) -> None:
+        plan = await self._plan()
+        for record in plan.records:
+            self._recorder.take(record)
+        for credential_id, targets in _by_credential(plan.targets).items():
+            await self._send(credential_id, targets)
+            if self._recorder.fenced:
+                return
+
+    # --- what to send
+
+    async def _plan(self) -> Plan:
+        chunk, store, app_name = self._chunk, self._tools.store, self._spec.app_name
+        plan = Plan(self._spec, await self._credentials(), now=self._now())
+        open_ = [
+            (chunk.first + index, recipient)
+            for index, recipient in enumerate(chunk.recipients)
+            if not self._progress.ended(chunk.first + index)
+        ]
+        users = {recipient.user for _, recipient in open_ if recipient.user}
+        tokens = [recipient.token for _, recipient in open_ if not recipient.user]
+        devices = await store.devices_of_users(chunk.account_id, app_name, users) if users else {}
+        known = await store.token_environments(chunk.account_id, app_name, tokens) if tokens else {}
+        for sequence, recipient in open_:
+            if recipient.user:
+                plan.user(sequence, devices.get(recipient.user, []), self._progress)
+            else:
+                plan.direct(sequence, recipient, known.get(recipient.token), self._progress)
+        return plan
+
+    async def _credentials(self) -> Credentials:
+        account, store = self._chunk.account_id, self._tools.store
+        named = self._spec.apn
+        if named is not None:
+            credential = await store.get_credential(account, named)
+            if credential is None:
+                return Credentials({})
+            return Credentials({}, named, credential.type)
+        app = await store.get_app(account, self._spec.app_name)
+        return Credentials({} if app is None else {d.type: d.id for d in app.default_credentials})
+
+    # --- sending
+
+    async def _send(self, credential_id: bytes, targets: Sequence[Target]) -> None:
+        opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
+        if opened is None:
+            for target in targets:
+                self._take(PushResult(tag=target, outcome=Outcome.NOT_SENT, reason="NoCredential"))
+            return
+        provider = self._tools.providers[ProviderName.APN]
+        pushes = self._render(targets, provider.payload_limit("alert"))
+        if not pushes:
+            return
+        async with aclosing(provider.send(opened, pushes)) as results:
+            async for result in results:
+                self._take(result)
+                if self._recorder.full:
+                    await self._recorder.flush()
+                if self._recorder.fenced:
+                    return
+
+    def _render(self, targets: Sequence[Target], limit: int) -> list[Push]:
+        renderer, spec, chunk = Renderer(self._spec), self._spec, self._chunk
+        priority, collapse = spec.priority.apns, self._tools.settings.collapse_by_id
+        expiration = None if spec.expires_at is None else spec.expires_at // 1000
+        now = self._now()
+        pushes = []
+        for target in targets:
+            payload = renderer.payload(chunk.recipients[target.sequence - chunk.first].variables)
+            refusal = self._refusal(payload, limit, now)
+            if refusal is not None:
+                self._recorder.take(
+                    self._record(target, PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=refusal))
+                )
+                continue
+            notification = ids.notification_id(chunk.operation_id, target.sequence)
+            apns_id = ids.uuid_text(ids.notification_id(chunk.operation_id, target.sequence, target.slot))
+            pushes.append(
+                Push(
+                    tag=target,
+                    token=target.token,
+                    apns_id=apns_id,
+                    payload=payload,
+                    priority=priority,
+                    expiration=expiration,
+                    collapse_id=ids.uuid_text(notification) if collapse else None,
+                )
+            )
+        return pushes
+
+    def _refusal(self, payload: bytes, limit: int, now: int) -> str | None:
+        """Why a rendered push is not even tried."""
+        if len(payload) > limit:
+            return f"PayloadTooLarge: {len(payload)} bytes after rendering, the limit is {limit}"
+        if now >= self._deadline:
+            return "Expired: its time was over before it could be sent"
+        return None
+
+    # --- recording
+
+    def _take(self, result: PushResult) -> None:
+        target: Target = result.tag
+        self._recorder.take(self._record(target, result))
+        if result.device is not DeviceFate.KEEP:
+            self._fates.append((target, result))
+
+    def _record(self, target: Target, result: PushResult) -> DeliveryRecord:
+        now = self._now()
+        retry_at = None
+        if result.outcome is not Outcome.ACCEPTED:
+            retry_at = self._tools.settings.policy.retry_at(
+                result,
+                lane=self._chunk.lane,
+                attempt=target.attempt,
+                unknowns=target.unknowns,
+                now=now,
+                deadline=self._deadline,
+            )
+        return DeliveryRecord(
+            sequence=target.sequence,
+            slot=target.slot,
+            outcome=result.outcome,
+            final=retry_at is None,
+            at=now,
+            token=target.token,
+            provider=target.provider,
+            environment=target.environment,
+            credential=target.credential,
+            status=result.status,
+            reason=result.reason,
+            timestamp=result.timestamp,
+            unique_id=result.unique_id,
+            attempt=target.attempt,
+            queued_ms=max(0, now - self._chunk.created - result.wire_ms),
+            wire_ms=result.wire_ms,
+            retry_at=retry_at,
+            of=target.of,
+        )
+
+    async def _settle_devices(self) -> None:
+        """Does to the device tokens what the answers said of them."""
+        store, account, app_name = self._tools.store, self._chunk.account_id, self._spec.app_name
+        for target, result in self._fates:
+            if result.device is DeviceFate.REMOVE:
+                since = result.timestamp
+                if since is None:
+                    since = self._now() - GRACE_WITHOUT_TIMESTAMP_MS
+                done = await store.remove_device(account, app_name, target.provider, target.token, dead_since=since)
+                log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
+            else:
+                await store.quarantine_device(
+                    account, app_name, target.provider, target.token, reason=result.reason, at=self._now()
+                )
+                log.info("device.quarantined", app=app_name, reason=result.reason)
+        self._fates.clear()
+
+    def _now(self) -> int:
+        return int(self._tools.clock.time() * 1000)
+
+
+def _by_credential(targets: Sequence[Target]) -> dict[bytes, list[Target]]:
+    groups: dict[bytes, list[Target]] = {}
+    for target in targets:
+        groups.setdefault(target.credential, []).append(target)
+    return groups

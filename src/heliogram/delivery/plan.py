@@ -1,0 +1,187 @@
+"""What is still to be sent of a chunk: recipients to devices to credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ..domain.apps import CredentialType, Environment, ProviderName
+from ..domain.devices import Device
+from ..domain.notifications import DeliveryRecord, Outcome, Recipient, SendSpec, has_ended, latest
+
+_TYPE = {Environment.PRODUCTION: CredentialType.APN, Environment.SANDBOX: CredentialType.APN_SANDBOX}
+_ENVIRONMENT = {type_: environment for environment, type_ in _TYPE.items()}
+
+
+class Target(msgspec.Struct, gc=False):
+    """One device to try for one recipient: the tag of a push, and the seed of its record."""
+
+    sequence: int
+    slot: int
+    token: bytes
+    provider: ProviderName
+    environment: Environment | None
+    credential: bytes
+    of: int = 1
+    attempt: int = 1
+    unknowns: int = 0
+
+
+class Progress:
+    """What earlier attempts left of a chunk: the latest record of each device, by recipient."""
+
+    def __init__(self, records: Iterable[DeliveryRecord]) -> None:
+        self.by_sequence: dict[int, list[DeliveryRecord]] = {}
+        self._unknowns: dict[tuple[int, int], int] = {}
+        for record in records:
+            self.add(record)
+        for sequence, known in self.by_sequence.items():
+            self.by_sequence[sequence] = latest(known)
+
+    def __repr__(self) -> str:
+        return f"Progress(recipients={len(self.by_sequence)})"
+
+    def add(self, record: DeliveryRecord) -> None:
+        """Takes a record in, in place of an older one of the same device."""
+        known = self.by_sequence.setdefault(record.sequence, [])
+        known[:] = [r for r in known if r.slot != record.slot]
+        known.append(record)
+        if record.outcome is Outcome.UNKNOWN:
+            place = (record.sequence, record.slot)
+            self._unknowns[place] = self._unknowns.get(place, 0) + 1
+
+    def ended(self, sequence: int) -> bool:
+        """Whether nothing is left to do for a recipient."""
+        return has_ended(self.by_sequence.get(sequence, []))
+
+    def device(self, sequence: int, slot: int) -> DeliveryRecord | None:
+        """The latest record of one device of a recipient."""
+        return next((r for r in self.by_sequence.get(sequence, []) if r.slot == slot), None)
+
+    def unknowns(self, sequence: int, slot: int) -> int:
+        """How often a device's push ended without an answer."""
+        return self._unknowns.get((sequence, slot), 0)
+
+    def next_retry(self) -> int | None:
+        """When the first device waits to be tried again (ms), None when none does."""
+        return min(
+            (r.retry_at or r.at for records in self.by_sequence.values() for r in records if not r.final),
+            default=None,
+        )
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Which credential carries what: the app's defaults by type, or the one the caller named."""
+
+    defaults: Mapping[CredentialType, bytes]
+    named: bytes | None = None
+    named_type: CredentialType | None = None
+
+    def choose(self, environment: Environment | None) -> tuple[bytes, Environment] | None:
+        """The credential and environment for an APNs token; None when there is none for it.
+
+        A named credential decides for tokens whose environment is not known to be another; else what the token was
+        registered for; else the app's APN default, then its APN_SANDBOX one.
+        """
+        if self.named is not None and self.named_type is not None:
+            wanted = _ENVIRONMENT[self.named_type]
+            return (self.named, wanted) if environment in (None, wanted) else None
+        wanted_types = (_TYPE[environment],) if environment else (CredentialType.APN, CredentialType.APN_SANDBOX)
+        for type_ in wanted_types:
+            if type_ in self.defaults:
+                return self.defaults[type_], _ENVIRONMENT[type_]
+        return None
+
+
+class Plan:
+    """Pushes to make now, and records that need none: unaddressable recipients and devices without a credential."""
+
+    def __init__(self, spec: SendSpec, credentials: Credentials, *, now: int) -> None:
+        self._spec = spec
+        self._credentials = credentials
+        self._now = now
+        self.targets: list[Target] = []
+        self.records: list[DeliveryRecord] = []
+
+    def __repr__(self) -> str:
+        return f"Plan(targets={len(self.targets)}, records={len(self.records)})"
+
+    def direct(self, sequence: int, recipient: Recipient, environment: Environment | None, progress: Progress) -> None:
+        """Plans a recipient that is a token."""
+        device = Device(slot=0, token=recipient.token, provider=recipient.provider, environment=environment)
+        self._device(sequence, device, 1, progress, named_decides=True)
+
+    def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
+        """Plans a recipient that is a user: every device with a provider and a credential for it."""
+        usable = {device.slot: device for device in devices if self._usable(device)}
+        known = progress.by_sequence.get(sequence, [])
+        if not usable and not known:
+            self.records.append(_nowhere(sequence, self._now))
+            return
+        slots = usable.keys() | {record.slot for record in known}
+        planned = len(self.targets)
+        for device in usable.values():
+            self._device(sequence, device, len(slots), progress)
+        self._settle(sequence, known, usable, len(slots), planned < len(self.targets))
+
+    def _settle(
+        self, sequence: int, known: list[DeliveryRecord], usable: Mapping[int, Device], of: int, more: bool
+    ) -> None:
+        """Ends what waited for a device that is gone, and says so when nothing else is left to do."""
+        gone = [record for record in known if not record.final and record.slot not in usable]
+        waiting = any(not record.final and record.slot in usable for record in known)
+        if known and not gone and not more and not waiting:
+            gone = known[-1:]  # a device that was counted left before it was tried: count anew
+        for record in gone:
+            self.records.append(msgspec.structs.replace(record, final=True, retry_at=None, at=self._now, of=of))
+
+    def _usable(self, device: Device) -> bool:
+        return device.provider is ProviderName.APN and self._credentials.choose(device.environment) is not None
+
+    def _device(
+        self, sequence: int, device: Device, of: int, progress: Progress, *, named_decides: bool = False
+    ) -> None:
+        earlier = progress.device(sequence, device.slot)
+        if earlier is not None and (earlier.final or (earlier.retry_at or 0) > self._now):
+            return
+        if device.provider is not ProviderName.APN:
+            self.records.append(_refused(sequence, device, "FCM is not supported yet", self._now))
+            return
+        known = None if named_decides and self._credentials.named is not None else device.environment
+        choice = self._credentials.choose(known)
+        if choice is None:
+            reason = f"the app {self._spec.app_name!r} has no APNs credential for this token's environment"
+            self.records.append(_refused(sequence, device, reason, self._now))
+            return
+        self.targets.append(
+            Target(
+                sequence=sequence,
+                slot=device.slot,
+                token=device.token,
+                provider=device.provider,
+                environment=choice[1],
+                credential=choice[0],
+                of=of,
+                attempt=1 if earlier is None else earlier.attempt + 1,
+                unknowns=progress.unknowns(sequence, device.slot),
+            )
+        )
+
+
+def _nowhere(sequence: int, now: int) -> DeliveryRecord:
+    return DeliveryRecord(sequence=sequence, slot=0, outcome=Outcome.UNADDRESSABLE, final=True, at=now)
+
+
+def _refused(sequence: int, device: Device, reason: str, now: int) -> DeliveryRecord:
+    return DeliveryRecord(
+        sequence=sequence,
+        slot=device.slot,
+        outcome=Outcome.NOT_SENT,
+        final=True,
+        at=now,
+        token=device.token,
+        provider=device.provider,
+        environment=device.environment,
+        reason=reason,
+    )

@@ -1,0 +1,1 @@
+"""Adapters from the Provider port to those who carry pushes."""

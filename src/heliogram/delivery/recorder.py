@@ -1,0 +1,104 @@
+"""Outcomes on their way to disk: buffered for at most 100 ms or 1,000 answers, then appended as one result part."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from ..domain.notifications import DeliveryRecord, NotificationStatus, status_of
+from ..domain.operations import Counts
+from ..ports import Clock, LeasedChunk, Timer, WorkStore
+from .plan import Progress
+
+log = structlog.get_logger(__name__)
+
+FLUSH_AFTER_S = 0.1
+FLUSH_AT = 1_000
+
+
+class Recorder:
+    """Takes the records of one chunk, counts its recipients, and writes both.
+
+    After a crash, what repeats is at most what was answered and not yet written. `fenced` says that another attempt
+    holds the chunk: nothing more is written, and the delivery should stop.
+    """
+
+    def __init__(self, chunk: LeasedChunk, progress: Progress, store: WorkStore, clock: Clock) -> None:
+        self._chunk, self._progress, self._store, self._clock = chunk, progress, store, clock
+        self._counted: set[int] = set()
+        self._counts = Counts()
+        self._buffer: list[DeliveryRecord] = []
+        self._timer: Timer | None = None
+        self._writing: set[asyncio.Task[None]] = set()
+        self._lock = asyncio.Lock()
+        self.fenced = False
+        self._count(progress.by_sequence)
+
+    def __repr__(self) -> str:
+        return f"Recorder(buffered={len(self._buffer)}, counts={self._counts}, fenced={self.fenced})"
+
+    @property
+    def full(self) -> bool:
+        """Whether the buffer should be written before more is taken."""
+        return len(self._buffer) >= FLUSH_AT
+
+    def take(self, record: DeliveryRecord) -> None:
+        """Takes one record; it is written at the latest 100 ms from now."""
+        self._buffer.append(record)
+        self._progress.add(record)
+        if self._timer is None:
+            self._timer = self._clock.call_later(FLUSH_AFTER_S, self._due)
+
+    async def flush(self) -> None:
+        """Writes what is buffered; raises what the store raises, and then keeps it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        async with self._lock:
+            if not self._buffer or self.fenced:
+                return
+            records, self._buffer = self._buffer, []
+            self._count({record.sequence for record in records})
+            try:
+                written = await self._store.append_records(self._chunk, records, self._counts)
+            except BaseException:
+                self._buffer[:0] = records
+                raise
+            self.fenced = not written
+
+    async def close(self) -> None:
+        """Ends the timer and waits for a write that is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    def _due(self) -> None:
+        self._timer = None
+        task = asyncio.ensure_future(self.flush())
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # What could not be written is still in the buffer; the next flush tries again or ends the attempt.
+            log.warning("records.write_failed", chunk=self._chunk.id.hex(), error=str(error))
+
+    def _count(self, sequences: set[int] | dict[int, list[DeliveryRecord]]) -> None:
+        """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""
+        sent = failed = nowhere = canceled = 0
+        for sequence in sequences:
+            if sequence in self._counted:
+                continue
+            status, unaddressable = status_of(self._progress.by_sequence[sequence])
+            if status is NotificationStatus.QUEUED:
+                continue
+            self._counted.add(sequence)
+            sent += status is NotificationStatus.SENT
+            canceled += status is NotificationStatus.CANCELED
+            nowhere += unaddressable
+            failed += status is NotificationStatus.FAILED and not unaddressable
+        self._counts += Counts(sent, failed, nowhere, canceled)

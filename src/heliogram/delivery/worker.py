@@ -1,0 +1,151 @@
+"""Workers: they lease chunks and deliver them, a few at a time, and keep every lease alive meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from ..domain.apps import OpenedCredential
+from ..domain.operations import Lane
+from ..ports import Clock, LeasedChunk, Sealer, Store, Timer, WorkQueue
+from .chunk import ChunkDelivery, Tools
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_S = 20.0
+RETRY_AFTER_CRASH_MS = 5_000
+
+
+class Worker:
+    """Takes chunks of some lanes, at most `slots` at a time.
+
+    Small sends have a worker of their own, so that no campaign can hold all the slots.
+    """
+
+    def __init__(self, tools: Tools, lanes: Sequence[Lane], *, slots: int) -> None:
+        self._tools = tools
+        self._lanes = tuple(lanes)
+        self._slots = slots
+        self._running: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self.delivered = 0
+
+    def __repr__(self) -> str:
+        lanes = ",".join(lane.name for lane in self._lanes)
+        return f"Worker({lanes}, running={len(self._running)}/{self._slots}, delivered={self.delivered})"
+
+    async def run(self) -> None:
+        """Works until `drain`: returns when no chunk is held any more."""
+        while not self._closing:
+            await self._room.wait()
+            free = self._slots - len(self._running)
+            chunks = await self._lease(free)
+            for chunk in chunks:
+                task = asyncio.create_task(self._deliver(chunk))
+                self._running.add(task)
+                task.add_done_callback(self._ended)
+            if len(self._running) >= self._slots:
+                self._room.clear()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def drain(self) -> None:
+        """Leases nothing more; `run` returns when what is held is finished. Close the queue to end its waiting."""
+        self._closing = True
+        self._room.set()
+
+    async def _lease(self, free: int) -> list[LeasedChunk]:
+        try:
+            return await self._tools.queue.lease(self._lanes, free)
+        except Exception:
+            # The store may be full or locked for a while; accepted work waits there and nothing is lost.
+            log.exception("worker.lease_failed")
+            await _pause(self._tools.clock, 1.0)
+            return []
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._room.set()
+
+    async def _deliver(self, chunk: LeasedChunk) -> None:
+        heartbeat = _Heartbeat(self._tools.queue, self._tools.clock, chunk)
+        try:
+            await ChunkDelivery(chunk, self._tools).run()
+            self.delivered += 1
+        except Exception:
+            log.exception("chunk.failed", chunk=chunk.id.hex(), attempt=chunk.attempt)
+            await self._give_back(chunk)
+        finally:
+            heartbeat.stop()
+
+    async def _give_back(self, chunk: LeasedChunk) -> None:
+        try:
+            due = int(self._tools.clock.time() * 1000) + RETRY_AFTER_CRASH_MS
+            await self._tools.queue.retry(chunk, due)
+        except Exception:
+            log.exception("chunk.give_back_failed", chunk=chunk.id.hex())  # its lease runs out by itself
+
+
+class _Heartbeat:
+    """Renews a lease every third of its time."""
+
+    def __init__(self, queue: WorkQueue, clock: Clock, chunk: LeasedChunk) -> None:
+        self._queue, self._clock, self._chunk = queue, clock, chunk
+        self._task: asyncio.Task[bool] | None = None
+        self._timer: Timer | None = None
+        self._again()
+
+    def _again(self) -> None:
+        self._timer = self._clock.call_later(HEARTBEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        self._task = asyncio.ensure_future(self._queue.extend(self._chunk))
+        self._task.add_done_callback(self._beaten)
+        self._again()
+
+    def _beaten(self, task: asyncio.Task[bool]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("chunk.heartbeat_failed", chunk=self._chunk.id.hex(), error=str(task.exception()))
+
+    def stop(self) -> None:
+        """No more beats."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def _pause(clock: Clock, seconds: float) -> None:
+    done = asyncio.Event()
+    clock.call_later(seconds, done.set)
+    await done.wait()
+
+
+class CredentialOpener:
+    """Opens credentials from the store, and keeps the last few open for `ttl` seconds."""
+
+    def __init__(self, store: Store, sealer: Sealer, clock: Clock, *, ttl: float = 1.0, most: int = 256) -> None:
+        self._store, self._sealer, self._clock, self._ttl, self._most = store, sealer, clock, ttl, most
+        self._opened: dict[tuple[bytes, bytes], tuple[float, OpenedCredential | None]] = {}
+
+    def __repr__(self) -> str:
+        return f"CredentialOpener(open={len(self._opened)})"
+
+    async def __call__(self, account: bytes, credential_id: bytes) -> OpenedCredential | None:
+        """The credential with its secret, None when it is gone."""
+        place, now = (account, credential_id), self._clock.monotonic()
+        kept = self._opened.get(place)
+        if kept is not None and now - kept[0] < self._ttl:
+            return kept[1]
+        if len(self._opened) >= self._most:
+            self._opened.clear()
+        found = await self._store.sealed_credential(account, credential_id)
+        opened = None
+        if found is not None:
+            credential, sealed = found
+            secret = self._sealer.open(sealed, table="credential", column="sealed", row=credential_id, account=account)
+            opened = OpenedCredential(credential=credential, secret=secret)
+        self._opened[place] = now, opened
+        return opened
