@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.things import ENDPOINTS, Shop, Thing, make_thing, shop, shop_app
 
-from heliogram.rest import Call, build_app, endpoint
+from heliogram.rest import Call, Problem, build_app, endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +130,18 @@ async def test_an_unforeseen_failure_leaks_nothing(caplog: pytest.LogCaptureFixt
     assert "the secret is 42" in caplog.text
 
 
+async def test_an_application_may_translate_its_own_exceptions() -> None:
+    """What `translate` knows becomes its problem; what it does not know stays a 500."""
+
+    def translate(error: Exception) -> Problem | None:
+        return Problem(409, 70999, "Conflict", "no") if isinstance(error, RuntimeError) else None
+
+    async with shop(translate=translate) as client:
+        assert (await client.delete("/v1/Things/1")).status_code == 409
+    async with shop(translate=lambda error: None) as client:
+        assert (await client.delete("/v1/Things/1")).status_code == 500
+
+
 async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not() -> None:
     """The body limit is exact and the answer names it."""
     raw = b'{"name":"lamp","parts":[{"partName":"bulb"}]}'
@@ -137,7 +149,7 @@ async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not() -> None:
         assert (await client.post("/v1/Things", content=raw)).status_code == 202
         answer = await client.post("/v1/Things", content=raw + b" ")
     assert answer.status_code == 413
-    assert answer.json()["code"] == 20413
+    assert answer.json()["code"] == 70060
     assert f"limit of {len(raw)} bytes" in answer.json()["detail"]
 
 

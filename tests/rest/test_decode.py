@@ -18,7 +18,7 @@ def refused(raw: bytes) -> tuple[FieldError, ...]:
     with pytest.raises(Problem) as caught:
         decode_body(NewThing, raw)
     assert caught.value.status == 400
-    assert caught.value.code == 70002
+    assert caught.value.code == caught.value.errors[0].code
     return caught.value.errors
 
 
@@ -48,6 +48,13 @@ def test_an_unknown_field_is_refused_by_name() -> None:
     """The message names the field and those that exist."""
     (error,) = refused(b'{"name": "a", "parts": [{"partName": "b"}], "nmae": 1}')
     assert error.message == "Unknown field 'nmae'. Known here: labels, maker, name, parts."
+    assert error.code == 70005
+
+
+def test_a_missing_field_is_named() -> None:
+    """A required field that is not there has a code of its own."""
+    (error,) = refused(b'{"name": "a"}')
+    assert error == FieldError("$.parts", "The field 'parts' is required.", 70004)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,7 @@ def test_a_body_that_is_not_an_object_is_one_error(raw: bytes, message: str) -> 
     """Empty, malformed, mis-encoded and bottomless bodies are a 400 about the body."""
     (error,) = refused(raw)
     assert error.path == "$"
+    assert error.code == (70003 if message.startswith("Expected") else 70002)
     assert message in error.message
 
 

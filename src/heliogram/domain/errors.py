@@ -15,10 +15,14 @@ class Code(enum.IntEnum):
     """Stable numeric codes. Those below 60000 follow Twilio's dictionary; the rest are ours."""
 
     UNAUTHORIZED = 20003
+    FORBIDDEN = 20403
     NOT_FOUND = 20404
     METHOD_NOT_ALLOWED = 20405
+    REQUEST_TIMEOUT = 20408
+    UNSUPPORTED_MEDIA_TYPE = 20415
     TOO_MANY_REQUESTS = 20429
     INTERNAL = 20500
+    UNAVAILABLE = 20503
     MALFORMED_BODY = 70002
     INVALID_VALUE = 70003
     MISSING_FIELD = 70004

@@ -31,6 +31,9 @@ Authenticate = Callable[[Request, str | None], Awaitable[Any]]
 """`(request, scope) -> auth`. `scope` is what the endpoint asks for, None for a path or method that does not
 exist. Raises `Problem` 401 without a valid key and 403 when the key lacks the scope."""
 
+Translate = Callable[[Exception], Problem | None]
+"""Makes an exception of the application's own into a problem; None when it is none of those it knows."""
+
 _log = logging.getLogger("heliogram.rest")
 _encoder = msgspec.json.Encoder()
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -40,9 +43,15 @@ class _App:
     """What all endpoints of one application share."""
 
     def __init__(
-        self, state: Any, authenticate: Authenticate | None, body_limit: int, body_seconds: float | None
+        self,
+        state: Any,
+        authenticate: Authenticate | None,
+        translate: Translate | None,
+        body_limit: int,
+        body_seconds: float | None,
     ) -> None:
         self.state = state
+        self.translate = translate
         self.authenticate = authenticate
         self.body_limit = body_limit
         self.body_seconds = body_seconds
@@ -50,6 +59,24 @@ class _App:
     async def check(self, request: Request, scope: str | None) -> Any:
         """The authenticated caller; None when the application has no authentication."""
         return None if self.authenticate is None else await self.authenticate(request, scope)
+
+    async def guard(self, request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
+        """`respond`, with every exception made into an answer that leaks nothing."""
+        try:
+            response = await respond(request)
+        except Problem as problem:
+            response = problem_response(problem)
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception as error:
+            known = self.translate(error) if self.translate is not None else None
+            if known is None:
+                _log.exception("%s %s failed", request.method, request.scope.get("path", ""))
+                known = Problem(500, INTERNAL, "Internal error", "The server failed; its log says how.")
+            response = problem_response(known)
+        if request.method == "HEAD":
+            response.body = b""  # the headers of GET, Content-Length included
+        return response
 
     async def call(self, endpoint: Endpoint, request: Request, prefix: str) -> Response:
         """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
@@ -85,9 +112,7 @@ class _Path:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await _guard(request, self._respond)
-        if request.method == "HEAD":
-            response = _without_body(response)
+        response = await self.app.guard(request, self._respond)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -115,9 +140,7 @@ class _Nowhere:
                 await send({"type": "websocket.close", "code": 1000})
             return
         request = Request(scope, receive)
-        response = await _guard(request, self._respond)
-        if request.method == "HEAD":
-            response = _without_body(response)
+        response = await self.app.guard(request, self._respond)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -135,6 +158,7 @@ def build_app(
     prefixes: Sequence[str] = ("/v1", "/preview"),
     servers: Sequence[str] | None = None,
     authenticate: Authenticate | None = None,
+    translate: Translate | None = None,
     codes: Mapping[int, str] | None = None,
     body_limit: int = DEFAULT_BODY_LIMIT,
     body_seconds: float | None = DEFAULT_BODY_SECONDS,
@@ -144,13 +168,14 @@ def build_app(
 ) -> Starlette:
     """The application: every endpoint under every prefix, plus `/openapi.json` and `/docs`.
 
-    Without `authenticate` nothing asks for a key. `servers` are the base URLs named in the document (default: the
+    Without `authenticate` nothing asks for a key. `translate` makes the application's exceptions into problems.
+    `servers` are the base URLs named in the document (default: the
     prefixes). `codes` adds meanings of problem codes to `/docs`. `body_limit` is in bytes, `body_seconds` the time
     a body may take. Raises ValueError for an endpoint without a declared scope and for two of the same method
     and path.
     """
     declared = tuple(endpoints)
-    shared = _App(state, authenticate, body_limit, body_seconds)
+    shared = _App(state, authenticate, translate, body_limit, body_seconds)
     document = openapi(
         declared,
         title=title,
@@ -210,21 +235,6 @@ def _documents(document: dict[str, Any], codes: Mapping[int, str]) -> list[BaseR
     return [Route("/openapi.json", serve_openapi), Route("/docs", serve_docs)]
 
 
-async def _guard(request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
-    """`respond`, with every exception made into an answer that leaks nothing."""
-    try:
-        return await respond(request)
-    except Problem as problem:
-        return problem_response(problem)
-    except ClientDisconnect:
-        return Response(status_code=400)
-    except Exception:
-        _log.exception("%s %s failed", request.method, request.scope.get("path", ""))
-        return problem_response(
-            Problem(500, INTERNAL, "Internal error", "The server failed. What it was is in its log.")
-        )
-
-
 def _answer(endpoint: Endpoint, value: Any) -> Response:
     if isinstance(value, Response):
         return value
@@ -235,9 +245,3 @@ def _answer(endpoint: Endpoint, value: Any) -> Response:
         return Response(status_code=status, headers=headers)
     content = _encoder.encode(result.body)
     return Response(content, status_code=status, media_type=endpoint.media_type, headers=headers)
-
-
-def _without_body(response: Response) -> Response:
-    """The answer to HEAD: the headers of GET, Content-Length included, and no body."""
-    response.body = b""
-    return response

@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.requests import Request
 
-from .problem import REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Problem
+from .problem import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, Problem
 
 DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
 DEFAULT_BODY_SECONDS = 60.0
@@ -53,7 +53,7 @@ def _check_type(request: Request) -> None:
 
 def _too_large(limit: int) -> Problem:
     detail = f"The body is larger than the limit of {limit} bytes. Split the request."
-    return Problem(413, TOO_LARGE, "Content too large", detail, headers={"Connection": "close"})
+    return Problem(413, BODY_TOO_LARGE, "Content too large", detail, headers={"Connection": "close"})
 
 
 def _unsupported(detail: str) -> Problem:

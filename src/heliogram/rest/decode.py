@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .problem import INVALID_REQUEST, MAX_FIELD_ERRORS, FieldError, Problem, child, invalid, shorten
+from .problem import (
+    MALFORMED_BODY,
+    MAX_FIELD_ERRORS,
+    MISSING_FIELD,
+    UNKNOWN_FIELD,
+    FieldError,
+    child,
+    invalid,
+    shorten,
+)
 
 T = TypeVar("T")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -22,7 +31,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 def decode_body(type_: type[T], raw: bytes, decoder: msgspec.json.Decoder[T] | None = None) -> T:
     """`raw` (JSON) as `type_`. Raises `Problem` 400 with one error per wrong field, 20 at most."""
     if not raw.strip():
-        raise invalid([FieldError("$", "The request needs a JSON body, but it is empty.")])
+        raise invalid([FieldError("$", "The request needs a JSON body, but it is empty.", MALFORMED_BODY)])
     try:
         return (decoder or msgspec.json.Decoder(type_)).decode(raw)
     except _UNREADABLE as error:
@@ -36,7 +45,8 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
     known = {field.encode_name for field in msgspec.structs.fields(type_)}  # type: ignore[arg-type]
     for name, value in pairs:
         if name not in known:
-            errors.append(FieldError(f"query.{shorten(name)}", _unknown(name, "parameter", known)))
+            where = f"query.{shorten(name)}"
+            errors.append(FieldError(where, _unknown(name, "parameter", known), UNKNOWN_FIELD))
         elif name in values:
             errors.append(FieldError(f"query.{name}", "Give this parameter once."))
         values[name] = value
@@ -46,7 +56,7 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
         return msgspec.convert(values, type_, strict=False)
     except msgspec.ValidationError as error:
         found = collect_errors(type_, values, strict=False) or [FieldError("$", _message(error))]
-    raise invalid(FieldError("query" + each.path[1:], each.message) for each in found)
+    raise invalid(FieldError("query" + each.path[1:], each.message, each.code) for each in found)
 
 
 def collect_errors(
@@ -62,11 +72,11 @@ def _body_errors(type_: Any, raw: bytes, error: Exception) -> list[FieldError]:
     try:
         value = msgspec.json.decode(raw)
     except UnicodeDecodeError:
-        return [FieldError("$", "The body is not UTF-8.")]
+        return [FieldError("$", "The body is not UTF-8.", MALFORMED_BODY)]
     except RecursionError:
-        return [FieldError("$", "The body is nested too deeply.")]
+        return [FieldError("$", "The body is nested too deeply.", MALFORMED_BODY)]
     except msgspec.MsgspecError as malformed:
-        return [FieldError("$", f"The body is not valid JSON: {malformed}.")]
+        return [FieldError("$", f"The body is not valid JSON: {malformed}.", MALFORMED_BODY)]
     return collect_errors(type_, value) or [FieldError("$", _message(error))]
 
 
@@ -110,12 +120,13 @@ def _struct_parts(
     if type_.__struct_config__.forbid_unknown_fields:
         for name in value:
             if name not in fields:
-                found.append(FieldError(child(path, shorten(name)), _unknown(name, "field", fields)))
+                where = child(path, shorten(name))
+                found.append(FieldError(where, _unknown(name, "field", fields), UNKNOWN_FIELD))
     for name, field in fields.items():
         if name in value:
             yield field.type, value[name], child(path, name)
         elif field.required:
-            found.append(FieldError(child(path, name), f"The field {name!r} is required."))
+            found.append(FieldError(child(path, name), f"The field {name!r} is required.", MISSING_FIELD))
 
 
 def _member(annotation: Any, value: Any) -> Any:
@@ -143,8 +154,3 @@ def _message(error: Exception) -> str:
 def _unknown(name: str, kind: str, known: Iterable[str]) -> str:
     listed = ", ".join(sorted(known)) or "none"
     return f"Unknown {kind} {shorten(name)[:80]!r}. Known here: {listed}."
-
-
-def unreadable(detail: str) -> Problem:
-    """A 400 for a request that cannot be read at all."""
-    return Problem(400, INVALID_REQUEST, "Invalid request", detail, [FieldError("$", detail)])

@@ -20,30 +20,36 @@ MAX_FIELD_ERRORS = 20
 MAX_MESSAGE_CHARS = 300
 
 # Codes of the HTTP layer itself. What the service adds lives in its own table.
-INVALID_REQUEST = 70002
 UNAUTHENTICATED = 20003
 FORBIDDEN = 20403
 NOT_FOUND = 20404
-METHOD_NOT_ALLOWED = 20004
+METHOD_NOT_ALLOWED = 20405
 REQUEST_TIMEOUT = 20408
-TOO_LARGE = 20413
 UNSUPPORTED_MEDIA_TYPE = 20415
 TOO_MANY_REQUESTS = 20429
 INTERNAL = 20500
 UNAVAILABLE = 20503
+MALFORMED_BODY = 70002
+INVALID_VALUE = 70003
+MISSING_FIELD = 70004
+UNKNOWN_FIELD = 70005
+BODY_TOO_LARGE = 70060
 
 LAYER_CODES: Mapping[int, str] = {
-    INVALID_REQUEST: "The request is not valid JSON or does not match the schema. `errors` names each field.",
     UNAUTHENTICATED: "No API key was given, or it is not valid.",
     FORBIDDEN: "The API key is valid but lacks the scope this call needs.",
     NOT_FOUND: "There is no such resource or path.",
     METHOD_NOT_ALLOWED: "The path exists but not with this method. `Allow` lists the methods.",
     REQUEST_TIMEOUT: "The request body did not arrive in time.",
-    TOO_LARGE: "The request body is larger than the limit named in `detail`.",
     UNSUPPORTED_MEDIA_TYPE: "The body must be plain JSON (application/json, UTF-8, no content encoding).",
     TOO_MANY_REQUESTS: "Too many requests. `Retry-After` says how many seconds to wait.",
     INTERNAL: "A fault of the server. What it was is in its log.",
     UNAVAILABLE: "The server cannot do this now. `Retry-After` says how many seconds to wait.",
+    MALFORMED_BODY: "The body cannot be read: it is empty, not JSON, not UTF-8 or nested too deeply.",
+    INVALID_VALUE: "A field or parameter has a value it cannot have. `errors` names each with what is expected.",
+    MISSING_FIELD: "A required field is missing.",
+    UNKNOWN_FIELD: "A field or parameter is not known here. Nothing is ignored silently.",
+    BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`.",
 }
 
 _STEP = re.compile(r"""\.([A-Za-z_$][\w$-]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]""")
@@ -63,7 +69,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
     path: str
     message: str
-    code: int = INVALID_REQUEST
+    code: int = INVALID_VALUE
 
 
 class ProblemError(msgspec.Struct, frozen=True, omit_defaults=True):
