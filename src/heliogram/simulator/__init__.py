@@ -1,0 +1,34 @@
+"""A stand-alone APNs that anyone can run: real TLS and HTTP/2, real token checks, virtual devices.
+
+It shares nothing with the push engine but the HTTP/2 framing, so that it stays an independent witness of it.
+Run it with ``python -m heliogram.simulator``, or use `Simulator` in a test.
+"""
+
+from .errors import Conflict, Invalid, Missing, PortTaken, SimulatorError
+from .journal import RequestRecord
+from .keys import IssuedKey, Key
+from .lockscreen import Notification
+from .registry import App, Device, Forward, Launch
+from .rules import RULES, Rule
+from .simulator import Simulator
+from .tables import Settings
+
+__all__ = [
+    "RULES",
+    "App",
+    "Conflict",
+    "Device",
+    "Forward",
+    "Invalid",
+    "IssuedKey",
+    "Key",
+    "Launch",
+    "Missing",
+    "Notification",
+    "PortTaken",
+    "RequestRecord",
+    "Rule",
+    "Settings",
+    "Simulator",
+    "SimulatorError",
+]

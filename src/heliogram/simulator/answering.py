@@ -1,0 +1,160 @@
+"""From one complete request to its answer: judge, deliver, write down (rule book, 4.6)."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from .journal import Entry, Journal
+from .keys import KeyRing
+from .lockscreen import Arrival
+from .registry import Registry
+from .rules import MANAGEMENT_METHODS, Push, is_apns_id, judge
+from .session import Session
+from .tables import STATUS, Environment, Settings
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_MANAGEMENT = {"production": "manage_production", "sandbox": "manage_sandbox"}
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """Status, header fields without ``:status``, and the body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class Apns:
+    """The service behind the listeners: keys, devices and the journal, and nothing of sockets."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock
+        self.random = rng or random.SystemRandom()
+        self.keys = KeyRing(self.random.choice)
+        self.registry = Registry(clock=clock, rng=self.random, held=self.settings.held)
+        self.journal = Journal(self.settings.journal)
+        # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
+        self._ids = random.Random(self.random.getrandbits(64))
+        self._bodies = {reason: b'{"reason":"%b"}' % reason.encode() for reason in STATUS}
+        typed = ((b"content-type", b"application/json"),)
+        self._error_headers = typed if self.settings.error_content_type else ()
+
+    def __repr__(self) -> str:
+        return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
+
+    def open_session(self) -> Session:
+        """Authentication state for a new connection."""
+        self.journal.connections += 1
+        return Session(self.journal.connections, self.keys, self.settings.token_changes)
+
+    def answer(self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int) -> Answer:
+        """Answer a request on a push listener; an accepted push is on its device when this returns."""
+        now = self.clock()
+        push = Push(
+            headers,
+            body,
+            size,
+            environment=environment,
+            session=session,
+            registry=self.registry,
+            settings=self.settings,
+            now=now,
+        )
+        reason = judge(push)
+        given = push.fields.get(b"apns-id")
+        # A malformed id is not echoed: such a request gets a made one, like a request without any.
+        apns_id = given if given is not None and (reason is None or is_apns_id(given)) else self._made_id()
+        return self._accept(push, apns_id) if reason is None else self._reject(push, apns_id, reason)
+
+    def answer_management(
+        self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int
+    ) -> Answer:
+        """Answer a request on a channel management listener; ``apns-request-id`` takes the place of ``apns-id``."""
+        fields = dict(headers)
+        method, path = fields.get(b":method", b""), fields.get(b":path", b"")
+        reason = "BadPath" if method in MANAGEMENT_METHODS else "MethodNotAllowed"
+        given = fields.get(b"apns-request-id")
+        request_id = given if given is not None and is_apns_id(given) else self._made_id().lower()
+        status = STATUS[reason]
+        self.journal.add(
+            Entry(
+                self.clock(),
+                session.number,
+                _MANAGEMENT[environment],
+                method,
+                path,
+                None,
+                None,
+                request_id,
+                status,
+                reason,
+                None,
+            )
+        )
+        return Answer(status, ((b"apns-request-id", request_id), *self._error_headers), self._bodies[reason])
+
+    def _accept(self, push: Push, apns_id: bytes) -> Answer:
+        fields, device = push.fields, push.record.device
+        unique_id = self._made_id().lower() if push.environment == "sandbox" else None
+        device.receive(
+            Arrival(
+                apns_id,
+                unique_id,
+                push.topic,
+                push.push_type,
+                fields.get(b"apns-priority"),
+                fields.get(b"apns-collapse-id"),
+                push.body,
+                push.now,
+            )
+        )
+        self._note(push, apns_id, 200, None, device.id)
+        if unique_id is None:
+            return Answer(200, ((b"apns-id", apns_id),), b"")
+        return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")
+
+    def _reject(self, push: Push, apns_id: bytes, reason: str) -> Answer:
+        if reason == "BadEnvironmentKeyInToken" and self.settings.documented_spelling:
+            reason = "BadEnvironmentKeyIdInToken"
+        status = STATUS[reason]
+        device: str | None = None
+        body = self._bodies[reason]
+        if status == 410:
+            device = push.record.device.id
+            body = b'{"reason":"%b","timestamp":%d}' % (reason.encode(), push.record.ended_at)
+        self._note(push, apns_id, status, reason, device)
+        return Answer(status, ((b"apns-id", apns_id), *self._error_headers), body)
+
+    def _note(self, push: Push, apns_id: bytes, status: int, reason: str | None, device: str | None) -> None:
+        self.journal.add(
+            Entry(
+                push.now,
+                push.session.number,
+                push.environment,
+                push.method,
+                push.path,
+                push.fields.get(b"apns-topic"),
+                push.push_type,
+                apns_id,
+                status,
+                reason,
+                device,
+            )
+        )
+
+    def _made_id(self) -> bytes:
+        """128 random bits as a UUID's text in upper case, without version bits (RESP-3)."""
+        digits = b"%032X" % self._ids.getrandbits(128)
+        return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])

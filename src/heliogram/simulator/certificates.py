@@ -1,0 +1,176 @@
+"""The simulator's own certificate authority and the certificate its listeners show.
+
+Certificates live by the machine's clock, whatever clock the simulator was given: it is the client's TLS that judges
+them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_FILE, CA_KEY_FILE = "ca.pem", "ca.key"
+SERVER_FILE, SERVER_KEY_FILE = "server.pem", "server.key"
+CA_LIFE = datetime.timedelta(days=3652)
+SERVER_LIFE = datetime.timedelta(days=397)
+RENEW_BEFORE = datetime.timedelta(days=30)
+
+DNS_NAMES = (
+    "localhost",
+    "api.push.apple.com",
+    "api.sandbox.push.apple.com",
+    "api.development.push.apple.com",
+    "api-manage-broadcast.push.apple.com",
+    "api-manage-broadcast.sandbox.push.apple.com",
+)
+ADDRESSES = ("127.0.0.1", "::1")
+
+
+class Certificates:
+    """The files in a directory: made when they are missing, the server's renewed 30 days before its end.
+
+    Raises ValueError when the directory holds a CA that cannot be read.
+    """
+
+    def __init__(self, directory: Path, *, now: datetime.datetime | None = None) -> None:
+        self.directory = directory
+        self._now = now or datetime.datetime.now(datetime.UTC)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        authority, key = self._authority()
+        if not self._server_is_good(authority):
+            self._issue_server(authority, key)
+
+    def __repr__(self) -> str:
+        return f"<Certificates {self.directory}>"
+
+    @property
+    def ca_path(self) -> Path:
+        """What a client must trust."""
+        return self.directory / CA_FILE
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer (CONN-8), ALPN h2 for those who ask (CONN-11)."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.directory / SERVER_FILE, self.directory / SERVER_KEY_FILE)
+        context.set_alpn_protocols(["h2"])
+        return context
+
+    def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        path, key_path = self.ca_path, self.directory / CA_KEY_FILE
+        if path.exists() or key_path.exists():
+            try:
+                key = load_pem_private_key(key_path.read_bytes(), password=None)
+                certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise ValueError(f"cannot read the CA in {self.directory}: {error}; remove both files") from error
+            if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+                raise ValueError(f"{CA_FILE} and {CA_KEY_FILE} in {self.directory} do not belong together")
+            if certificate.not_valid_after_utc - self._now > SERVER_LIFE:
+                return certificate, key
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("Heliogram simulator CA")
+        certificate = (
+            self._builder(name, name, key.public_key(), CA_LIFE)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, SHA256())
+        )
+        _write(key_path, _pem(key), 0o600)
+        _write(path, certificate.public_bytes(Encoding.PEM), 0o644)
+        return certificate, key
+
+    def _server_is_good(self, authority: x509.Certificate) -> bool:
+        try:
+            certificate = x509.load_pem_x509_certificate((self.directory / SERVER_FILE).read_bytes())
+            certificate.verify_directly_issued_by(authority)
+            key = load_pem_private_key((self.directory / SERVER_KEY_FILE).read_bytes(), password=None)
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except Exception:  # whatever is wrong with it, a new one is the cure
+            return False
+        return (
+            key.public_key() == certificate.public_key()
+            and certificate.not_valid_after_utc - self._now > RENEW_BEFORE
+            and set(_names()) <= set(names)
+        )
+
+    def _issue_server(self, authority: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        own = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            self._builder(_name("Heliogram simulator"), authority.subject, own.public_key(), SERVER_LIFE)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(_names()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+            .sign(key, SHA256())
+        )
+        _write(self.directory / SERVER_KEY_FILE, _pem(own), 0o600)
+        _write(self.directory / SERVER_FILE, certificate.public_bytes(Encoding.PEM), 0o644)
+
+    def _builder(
+        self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: datetime.timedelta
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._now - datetime.timedelta(hours=1))
+            .not_valid_after(self._now + life)
+        )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _names() -> list[x509.GeneralName]:
+    return [
+        *(x509.DNSName(name) for name in DNS_NAMES),
+        *(x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES),
+    ]
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Whole or not at all, and never readable by others for a moment before ``mode`` is set."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+    new.replace(path)

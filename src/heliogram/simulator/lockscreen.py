@@ -1,0 +1,152 @@
+"""What a device shows: notifications as they arrive, the newest last, replaced by collapse id (LIFE-8)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """A push as it reached the device, kept as the bytes that came; it is read only when somebody looks."""
+
+    apns_id: bytes
+    unique_id: bytes | None
+    topic: bytes
+    push_type: bytes | None
+    priority: bytes | None
+    collapse_id: bytes | None
+    body: bytes
+    received_at: float
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An arrival as people read it. ``payload`` is None, and ``findings`` says so, when the body is not JSON."""
+
+    apns_id: str
+    unique_id: str | None
+    topic: str
+    kind: str
+    push_type: str | None
+    priority: int
+    collapse_id: str | None
+    title: str | None
+    subtitle: str | None
+    body: str | None
+    badge: int | float | None
+    sound: str | dict[str, Any] | None
+    payload: Any
+    received_at: str
+    findings: list[str]
+
+
+class LockScreen:
+    """At most ``limit`` notifications; the oldest leaves when one more comes."""
+
+    __slots__ = ("_items", "_limit", "_serial")
+
+    def __init__(self, limit: int) -> None:
+        self._items: dict[tuple[bytes, bytes] | int, Arrival] = {}
+        self._limit = limit
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"<LockScreen notifications={len(self)} limit={self._limit}>"
+
+    def add(self, arrival: Arrival) -> None:
+        """Show it. One with the same topic and collapse id goes away; the new one stands last (LIFE-8)."""
+        items = self._items
+        if arrival.collapse_id:
+            key: tuple[bytes, bytes] | int = (arrival.topic, arrival.collapse_id)
+            items.pop(key, None)
+        else:
+            key = self._serial
+            self._serial += 1
+        items[key] = arrival
+        if len(items) > self._limit:
+            del items[next(iter(items))]
+
+    def remove(self, belongs: Callable[[bytes], bool]) -> None:
+        """Take away the notifications of the topics that ``belongs`` accepts (their app has gone)."""
+        self._items = {key: item for key, item in self._items.items() if not belongs(item.topic)}
+
+    def read(self) -> list[Notification]:
+        """All of them, oldest first."""
+        return [read(arrival) for arrival in self._items.values()]
+
+
+def read(arrival: Arrival) -> Notification:
+    """Take the payload apart the way a device does; nothing in it can make this fail (SIZE-3)."""
+    payload, findings = _payload(arrival.body)
+    aps = payload.get("aps", {}) if isinstance(payload, dict) else {}
+    if not isinstance(aps, dict):
+        findings.append("aps is not a dictionary")
+        aps = {}
+    alert = aps.get("alert")
+    if isinstance(alert, str):
+        alert = {"body": alert}
+    elif not isinstance(alert, dict):
+        if alert is not None:
+            findings.append("aps.alert is neither a string nor a dictionary")
+        alert = {}
+    badge, sound = aps.get("badge"), aps.get("sound")
+    if badge is not None and (isinstance(badge, bool) or not isinstance(badge, int | float)):
+        findings.append("aps.badge is not a number")
+        badge = None
+    if sound is not None and not isinstance(sound, str | dict):
+        findings.append("aps.sound is neither a string nor a dictionary")
+        sound = None
+    push_type = _text(arrival.push_type)
+    return Notification(
+        apns_id=_text(arrival.apns_id) or "",
+        unique_id=_text(arrival.unique_id),
+        topic=_text(arrival.topic) or "",
+        kind=push_type or ("alert" if alert or badge is not None or sound is not None else "background"),
+        push_type=push_type,
+        priority=int(arrival.priority or b"10"),
+        collapse_id=_text(arrival.collapse_id),
+        title=_shown(alert, "title", "title-loc-key"),
+        subtitle=_shown(alert, "subtitle", "subtitle-loc-key"),
+        body=_shown(alert, "body", "loc-key"),
+        badge=badge,
+        sound=sound,
+        payload=payload,
+        received_at=stamp(arrival.received_at),
+        findings=findings,
+    )
+
+
+def stamp(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339, UTC, milliseconds."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_object(body: bytes) -> bool:
+    """Whether the body is a JSON object in UTF-8."""
+    return isinstance(_payload(body)[0], dict)
+
+
+def _payload(body: bytes) -> tuple[Any, list[str]]:
+    try:
+        payload = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return None, [f"the payload is not JSON: {error}"]
+    if not isinstance(payload, dict):
+        return payload, ["the payload is not a JSON object"]
+    return payload, []
+
+
+def _shown(alert: dict[str, Any], text: str, localised: str) -> str | None:
+    # A device without the app's translation shows the key itself.
+    value = alert.get(text, alert.get(localised))
+    return value if isinstance(value, str) else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")

@@ -1,0 +1,314 @@
+"""`Simulator`: APNs on your own machine, four listeners over one world of keys and devices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import random as random_module
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from .answering import Apns
+from .certificates import Certificates
+from .errors import Invalid, PortTaken
+from .journal import RequestRecord
+from .keys import IssuedKey, Key
+from .listener import Answerer, Connection
+from .lockscreen import Notification
+from .registry import App, Device, Forward, Launch
+from .tables import Environment, Platform, Settings
+
+LISTENERS: dict[str, Environment] = {
+    "production": "production",
+    "sandbox": "sandbox",
+    "manage_production": "production",
+    "manage_sandbox": "sandbox",
+}
+_SHUTDOWN_SECONDS = 1.0
+
+
+class Listener:
+    """One open port. ``name`` is a key of LISTENERS, ``address`` where it really listens."""
+
+    def __init__(self, name: str, apns: Apns) -> None:
+        self.name = name
+        self.environment: Environment = LISTENERS[name]
+        self.address = ("", 0)
+        self.connections: set[Connection] = set()
+        self._apns = apns
+        self._server: asyncio.Server | None = None
+        manages = name.startswith("manage_")
+        self._answer: Answerer = apns.answer_management if manages else apns.answer
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.name} {self.address[0]}:{self.address[1]} connections={len(self.connections)}>"
+
+    async def open(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        """Raises PortTaken naming the option to change."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: Connection(self._apns, self, self._answer),
+                host,
+                port,
+                ssl=context,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except OSError as error:
+            raise unusable(self.name, host, port, error) from error
+        self.address = self._server.sockets[0].getsockname()[:2]
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection in; False when there are as many as the settings allow."""
+        if len(self.connections) >= self._apns.settings.connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def release(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+    async def close(self) -> None:
+        """Stop listening, send every client a GOAWAY, and wait until the connections are gone."""
+        if self._server is None:
+            return
+        self._server.close()
+        leaving = list(self.connections)
+        for connection in leaving:
+            connection.retire()
+        if leaving:
+            _, stuck = await asyncio.wait([connection.lost for connection in leaving], timeout=2 * _SHUTDOWN_SECONDS)
+            if stuck:
+                for connection in leaving:
+                    connection.abort()
+        await self._server.wait_closed()
+        self._server = None
+
+
+class Simulator:
+    """A stand-alone APNs.
+
+    ``data_dir`` keeps the CA and the server's certificate between runs; without it they live in a temporary
+    directory that goes at `stop`. Keys, devices and requests live in memory. ``clock`` gives seconds since the
+    epoch, ``random`` everything random but private keys.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        clock: Callable[[], float] | None = None,
+        random: random_module.Random | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
+        self._data_dir = data_dir
+        self._listeners: dict[str, Listener] = {}
+        self._certificates: Certificates | None = None
+        self._cleanup = contextlib.ExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Simulator listeners={list(self._listeners.values())!r} {self.apns!r}>"
+
+    # --- running ---
+
+    async def start(
+        self,
+        production: str | None = "127.0.0.1:0",
+        sandbox: str | None = "127.0.0.1:0",
+        manage_production: str | None = None,
+        manage_sandbox: str | None = None,
+    ) -> None:
+        """Open the listeners given as ``HOST:PORT`` (port 0: a free one; None: not opened).
+
+        Raises PortTaken, or Invalid for an address that is none; then nothing stays open.
+        """
+        if self._listeners:
+            raise RuntimeError("the simulator is running already")
+        wanted = {
+            "production": production,
+            "sandbox": sandbox,
+            "manage_production": manage_production,
+            "manage_sandbox": manage_sandbox,
+        }
+        addresses = {name: parse_address(at, option(name)) for name, at in wanted.items() if at is not None}
+        directory = self._data_dir
+        if directory is None:
+            directory = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="heliogram-apns-")))
+        try:
+            self._certificates = Certificates(directory)
+            context = self._certificates.server_context()
+            for name, (host, port) in addresses.items():
+                listener = Listener(name, self.apns)
+                await listener.open(host, port, context)
+                self._listeners[name] = listener
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close every listener and connection; what the devices hold stays readable."""
+        listeners, self._listeners = list(self._listeners.values()), {}
+        for listener in listeners:
+            await listener.close()
+        self._certificates = None
+        self._cleanup.close()
+
+    async def __aenter__(self) -> Simulator:
+        if not self._listeners:
+            await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    @property
+    def ports(self) -> dict[str, tuple[str, int]]:
+        """Listener name to the host and port it really has."""
+        return {name: listener.address for name, listener in self._listeners.items()}
+
+    @property
+    def ca_path(self) -> Path:
+        """The CA certificate a client must trust, as a file. Raises RuntimeError unless started."""
+        if self._certificates is None:
+            raise RuntimeError("the simulator has no CA before start()")
+        return self._certificates.ca_path
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The CA certificate as PEM. Raises RuntimeError unless started."""
+        return self.ca_path.read_bytes()
+
+    @property
+    def connections(self) -> int:
+        """Connections open now, over all listeners."""
+        return sum(len(listener.connections) for listener in self._listeners.values())
+
+    # --- keys ---
+
+    def add_key(
+        self,
+        key_id: str,
+        team_id: str,
+        public_key: str,
+        *,
+        topics: Iterable[str] | None = None,
+        environment: Environment | None = None,
+        related_key_id: str | None = None,
+    ) -> Key:
+        """Import the public half (PEM) of a signing key; see `KeyRing.add`."""
+        return self.apns.keys.add(
+            key_id,
+            team_id,
+            public_key,
+            topics=topics,
+            environment=environment,
+            related_key_id=related_key_id,
+        )
+
+    def issue_key(
+        self,
+        team_id: str,
+        *,
+        topics: Iterable[str] | None = None,
+        environment: Environment | None = None,
+        related_key_id: str | None = None,
+    ) -> IssuedKey:
+        """Make a signing key as the developer portal does; see `KeyRing.issue`."""
+        return self.apns.keys.issue(team_id, topics=topics, environment=environment, related_key_id=related_key_id)
+
+    def revoke_key(self, key_id: str) -> None:
+        """Make every token of this key ``InvalidProviderToken``, on open connections too (TOK-19)."""
+        self.apns.keys.revoke(key_id)
+
+    def keys(self) -> list[Key]:
+        return self.apns.keys.all()
+
+    # --- devices ---
+
+    def add_device(self, name: str, platform: Platform = "ios") -> Device:
+        """See `Registry.add_device`."""
+        return self.apns.registry.add_device(name, platform)
+
+    def device(self, device_id: str) -> Device:
+        return self.apns.registry.device(device_id)
+
+    def devices(self) -> list[Device]:
+        return list(self.apns.registry.devices.values())
+
+    def install(
+        self,
+        device_id: str,
+        bundle_id: str,
+        environment: Environment = "production",
+        *,
+        entitlement: bool | str = True,
+        forward: Forward | None = None,
+        token_bytes: int = 32,
+    ) -> App:
+        """See `Registry.install`."""
+        return self.apns.registry.install(
+            device_id,
+            bundle_id,
+            environment,
+            entitlement=entitlement,
+            forward=forward,
+            token_bytes=token_bytes,
+        )
+
+    def launch(self, device_id: str, bundle_id: str) -> Launch:
+        """Start the app; it registers, and forwards nothing (that is `heliogram.simulator.forward`)."""
+        return self.apns.registry.launch(device_id, bundle_id)
+
+    def reinstall(self, device_id: str, bundle_id: str) -> None:
+        self.apns.registry.reinstall(device_id, bundle_id)
+
+    def uninstall(self, device_id: str, bundle_id: str) -> None:
+        self.apns.registry.uninstall(device_id, bundle_id)
+
+    def expire(self, device_id: str, bundle_id: str) -> None:
+        """See `Registry.expire`."""
+        self.apns.registry.expire(device_id, bundle_id)
+
+    def notifications(self, device_id: str) -> list[Notification]:
+        """What the device shows, oldest first."""
+        return self.apns.registry.device(device_id).screen.read()
+
+    # --- the log ---
+
+    def requests(self, limit: int = 100) -> list[RequestRecord]:
+        """The latest requests, newest first."""
+        return self.apns.journal.latest(limit)
+
+    def reset(self) -> None:
+        """Forget keys, devices, tokens, requests and counters. Listeners and open connections stay."""
+        self.apns.keys.clear()
+        self.apns.registry.clear()
+        self.apns.journal.clear()
+
+
+def option(name: str) -> str:
+    """The command-line option of a listener."""
+    return "--" + name.replace("_", "-")
+
+
+def parse_address(text: str, name: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[IPv6]:PORT``; port 0 is a free one. Raises Invalid naming ``name``."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise Invalid(f"{name} must be HOST:PORT with a port of 0 to 65535, not {text!r}", field=name)
+    return host, int(port)
+
+
+def unusable(name: str, host: str, port: int, error: OSError) -> PortTaken:
+    """The clear message for a port that cannot be opened."""
+    why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror or error})"
+    return PortTaken(
+        f"{host}:{port} {why}; choose another address with {option(name)} HOST:PORT (port 0: any free one)",
+        field=option(name),
+    )

@@ -1,0 +1,150 @@
+"""APNs' own words and numbers, kept here on purpose apart from the engine's: the simulator is an independent witness.
+
+Everything in this module is data: statuses by reason, push types, limits, and the settings an operator may change.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Environment = Literal["production", "sandbox"]
+ENVIRONMENTS: tuple[Environment, ...] = ("production", "sandbox")
+
+Platform = Literal["ios", "ipados", "tvos", "macos", "watchos", "visionos"]
+PLATFORMS: tuple[Platform, ...] = ("ios", "ipados", "tvos", "macos", "watchos", "visionos")
+
+STATUS: dict[str, int] = {
+    "BadCollapseId": 400,
+    "BadDeviceToken": 400,
+    "BadExpirationDate": 400,
+    "BadMessageId": 400,
+    "BadPriority": 400,
+    "BadTopic": 400,
+    "DeviceTokenNotForTopic": 400,
+    "DuplicateHeaders": 400,
+    "InvalidPushType": 400,
+    "MissingDeviceToken": 400,
+    "MissingTopic": 400,
+    "PayloadEmpty": 400,
+    "TopicDisallowed": 400,
+    "BadEnvironmentKeyIdInToken": 403,
+    "BadEnvironmentKeyInToken": 403,
+    "ExpiredProviderToken": 403,
+    "InvalidProviderToken": 403,
+    "MissingProviderToken": 403,
+    "UnrelatedKeyIdInToken": 403,
+    "BadPath": 404,
+    "MethodNotAllowed": 405,
+    "ExpiredToken": 410,
+    "Unregistered": 410,
+    "PayloadTooLarge": 413,
+    "TooManyProviderTokenUpdates": 429,
+    "TooManyRequests": 429,
+}
+"""HTTP status by reason, for the reasons this simulator gives (rule book, section 5)."""
+
+
+class PushType(msgspec.Struct, frozen=True):
+    """One row of the push type table (4.2): the topic's suffix, the largest payload, the priorities allowed."""
+
+    suffix: bytes = b""
+    limit: int = 4096
+    priorities: frozenset[bytes] = frozenset({b"10", b"5", b"1"})
+    any_topic: bool = False
+
+
+PUSH_TYPES: dict[bytes, PushType] = {
+    b"alert": PushType(),
+    b"background": PushType(priorities=frozenset({b"5", b"1"})),  # TYPE-2: an explicit 10 is refused
+    b"location": PushType(suffix=b".location-query"),
+    b"voip": PushType(suffix=b".voip", limit=5120),
+    b"complication": PushType(suffix=b".complication"),
+    b"fileprovider": PushType(suffix=b".pushkit.fileprovider"),
+    b"mdm": PushType(any_topic=True),  # the topic is the UID of the MDM push certificate
+    b"liveactivity": PushType(suffix=b".push-type.liveactivity", priorities=frozenset({b"10", b"5"})),  # LA-1
+    b"pushtotalk": PushType(suffix=b".voip-ptt"),
+    b"widgets": PushType(suffix=b".push-type.widgets"),
+    b"controls": PushType(suffix=b".push-type.controls"),
+}
+
+SUFFIXES: tuple[bytes, ...] = tuple(row.suffix for row in PUSH_TYPES.values() if row.suffix)
+
+PAYLOAD_LIMIT = 4096
+"""Bytes, for every push type without a row of its own (SIZE-1)."""
+
+VOIP_PAYLOAD_LIMIT = 5120
+
+COLLAPSE_ID_LIMIT = 64
+"""Bytes, not characters (4.1)."""
+
+TOPIC_LIMIT = 255
+"""Bytes; the simulator's own bound, Apple publishes none."""
+
+BUNDLE_ID_LIMIT = 155
+"""Characters; leaves room for every suffix within TOPIC_LIMIT."""
+
+TOPICS_PER_KEY = 400
+"""Topics on a topic-specific key (TOK-11)."""
+
+TEAM_KEYS_PER_ENVIRONMENT = 2
+TOPIC_KEYS_PER_ENVIRONMENT = 200
+"""How many keys of each kind a team may have in one environment (TOK-11)."""
+
+TOKEN_LIFE = 3600
+"""Seconds from ``iat`` to ``ExpiredProviderToken`` (TOK-8)."""
+
+TOKEN_FLOOR = 1200
+"""Seconds within which a connection may not change its provider token again (TOK-9)."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Apple's documents and the traces disagree, or say nothing: the choice, with the default first.
+
+    ``token_changes``: distinct provider tokens one connection may show within 20 min; 2 as traced (TOK-10), 1 to the
+    letter of TOK-9. ``future_skew``: seconds an ``iat`` may lie in the future. ``documented_spelling``: answer
+    ``BadEnvironmentKeyIdInToken`` as documented in place of the wire's ``BadEnvironmentKeyInToken`` (TOK-17).
+    ``one_stream_first``: advertise one stream until the first authenticated request (CONN-15 "strict").
+    ``strict_json``: answer ``PayloadEmpty`` to a body that is not a JSON object (SIZE-3). ``error_content_type``: send
+    ``content-type: application/json`` with errors, as documented (RESP-2, SUR-11). ``token_rate``: pushes one device
+    token takes within a minute before ``TooManyRequests``; none by default, Apple publishes no number (LIFE-13).
+    ``stream_limit`` and ``window``: the first SETTINGS (CONN-13). ``min_token_digits`` and ``max_token_digits``: hex
+    digits of a device token in the path (REQ-7). ``journal``: requests remembered. ``held``: notifications a device
+    keeps. ``connections``: open at once over all listeners; the next one is closed at once.
+    """
+
+    token_changes: int = 2
+    future_skew: int = 300
+    documented_spelling: bool = False
+    one_stream_first: bool = False
+    strict_json: bool = False
+    error_content_type: bool = False
+    token_rate: int | None = None
+    stream_limit: int = 1000
+    window: int = 65535
+    min_token_digits: int = 16
+    max_token_digits: int = 400
+    journal: int = 10_000
+    held: int = 1_000
+    connections: int = 4_096
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "token_changes": (1, 1000),
+            "future_skew": (0, 3600),
+            "stream_limit": (1, 2**31 - 1),
+            "window": (1, 2**31 - 1),
+            "min_token_digits": (2, 400),
+            "max_token_digits": (2, 4096),
+            "journal": (1, 10_000_000),
+            "held": (1, 1_000_000),
+            "connections": (1, 1_000_000),
+        }
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
+        if self.token_rate is not None and self.token_rate < 1:
+            raise ValueError(f"token_rate must be at least 1, or None for no limit, not {self.token_rate}")
+        if self.min_token_digits > self.max_token_digits:
+            raise ValueError("min_token_digits must not exceed max_token_digits")
