@@ -6,7 +6,7 @@ The API turns these into `application/problem+json`; the codes are listed in `do
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -88,3 +88,39 @@ class LimitReached(DomainError):
     def __init__(self, message: str, code: Code) -> None:
         self.code = code
         super().__init__(message)
+
+
+MEANINGS: Mapping[Code, str] = {
+    Code.UNAUTHORIZED: "No API key was given, or it is not valid.",
+    Code.FORBIDDEN: "The API key is valid but lacks the scope this call needs.",
+    Code.NOT_FOUND: "There is no such resource in this account, or no such path.",
+    Code.METHOD_NOT_ALLOWED: "The path exists, but not with this method. `Allow` lists the methods.",
+    Code.REQUEST_TIMEOUT: "The request body did not arrive in time.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "The body must be plain JSON: application/json, UTF-8, no content encoding.",
+    Code.TOO_MANY_REQUESTS: "Too many requests. `Retry-After` says how many seconds to wait.",
+    Code.INTERNAL: "A fault of the server; its log says which.",
+    Code.UNAVAILABLE: "The server cannot do this now. `Retry-After` says how many seconds to wait.",
+    Code.MALFORMED_BODY: "The body cannot be read: it is empty, not JSON, not UTF-8 or nested too deeply.",
+    Code.INVALID_VALUE: "A field or parameter has a value it cannot have. `errors` names each with what is expected.",
+    Code.MISSING_FIELD: "A required field is missing.",
+    Code.UNKNOWN_FIELD: "A field or parameter is not known here. Nothing is ignored silently.",
+    Code.TOO_FEW_RECIPIENTS: "A send needs at least one recipient.",
+    Code.TOO_MANY_RECIPIENTS: "A send takes at most 10,000 recipients. Split it.",
+    Code.INVALID_DEVICE_TOKEN: "A device token is malformed. APNs tokens are hexadecimal, two digits a byte.",
+    Code.PAYLOAD_TOO_LARGE: "The content is over the provider's payload limit before any variable is filled in.",
+    Code.TEMPLATE: "A text field holds Liquid that is not understood.",
+    Code.UNKNOWN_APP: "There is no app of that name. Apps are made by their first credential.",
+    Code.UNKNOWN_CREDENTIAL: "There is no credential with that id in this account.",
+    Code.UNKNOWN_USER: "There is no user with that id in this account. Users are made by registering a device.",
+    Code.NO_CREDENTIAL: "There is nothing to send with: no app, or the app has no credential for the provider.",
+    Code.INVALID_SIGNING_KEY: "The signing key is not a .p8 file as Apple gives it out (an EC P-256 private key).",
+    Code.INVALID_KEY_ID: "A key id has 10 characters of A-Z and 0-9.",
+    Code.INVALID_TEAM_ID: "A team id has 10 characters of A-Z and 0-9.",
+    Code.INVALID_CERTIFICATE: "The certificate or its private key cannot be used.",
+    Code.TOO_MANY_APPS: "An account has at most 10 apps.",
+    Code.TOO_MANY_CREDENTIALS: "An app has at most 10 credentials.",
+    Code.PROVIDER_NOT_SUPPORTED: "This provider is not supported yet.",
+    Code.BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`. Split the request.",
+    Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id.",
+}
+"""What each code means, for people: shown at `/docs#code-N`, where `more_info` points."""

@@ -42,7 +42,7 @@ def openapi(
         document["security"] = [{"basic": []}, {"bearer": []}]
         document["components"]["securitySchemes"] = {
             "basic": {"type": "http", "scheme": "basic", "description": "API key id as user, secret as password."},
-            "bearer": {"type": "http", "scheme": "bearer", "description": "The API key's secret."},
+            "bearer": {"type": "http", "scheme": "bearer", "description": "API key id, a dot, and its secret."},
         }
     return document
 

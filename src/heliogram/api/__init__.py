@@ -1,0 +1,6 @@
+"""The service's REST API (docs/reference/push-api.md) over the domain and the ports."""
+
+from .application import ENDPOINTS, build
+from .state import ApiSettings, ApiState
+
+__all__ = ["ENDPOINTS", "ApiSettings", "ApiState", "build"]

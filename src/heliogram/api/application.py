@@ -1,0 +1,74 @@
+"""The REST API as one application."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.applications import Starlette
+
+from .. import __version__
+from ..domain.errors import MEANINGS
+from ..rest import Call, Endpoint, build_app, endpoint
+from . import apps, credentials, notifications, operations, registrations, send
+from .auth import authenticate_with
+from .problems import translate
+from .state import ApiState
+
+PREFIXES = ("/v1", "/preview")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The server answers."""
+
+    status: str
+
+
+@endpoint(
+    "GET",
+    "/health",
+    summary="Tell that the server answers",
+    tag="Health",
+    returns=Health,
+    scope=None,
+    basis="ours",
+    prefixed=False,
+)
+async def get_health(call: Call[ApiState]) -> Health:
+    """Needs no key and tells nothing else."""
+    return Health("ok")
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    send.send_push_notification,
+    notifications.list_push_notifications,
+    notifications.get_push_notification,
+    operations.list_operations,
+    operations.get_operation,
+    apps.list_apps,
+    apps.get_app,
+    credentials.create_credential,
+    credentials.list_credentials,
+    credentials.get_credential,
+    credentials.delete_credential,
+    registrations.register_device,
+    registrations.list_device_registrations,
+    registrations.get_device_registration,
+    registrations.delete_device_registration,
+    get_health,
+)
+
+
+def build(state: ApiState) -> Starlette:
+    """The API over its ports: every endpoint below `/v1` and `/preview`, `/health`, `/openapi.json` and `/docs`."""
+    return build_app(
+        ENDPOINTS,
+        state=state,
+        title="Heliogram",
+        version=__version__,
+        description="Push notifications. A send is answered when it is durable; its outcomes are read back by id.",
+        prefixes=PREFIXES,
+        authenticate=authenticate_with(state.authenticator),
+        translate=translate,
+        codes={int(code): text for code, text in MEANINGS.items()},
+        body_limit=state.settings.body_limit,
+        body_seconds=state.settings.body_seconds,
+    )

@@ -1,0 +1,210 @@
+"""Notifications as callers see them: one per recipient, with what became of each device."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..domain import ids
+from ..domain.accounts import Scope
+from ..domain.apps import Environment, ProviderName
+from ..domain.devices import token_text
+from ..domain.notifications import DeliveryRecord, Notification, NotificationStatus, Outcome, Priority, SendSpec
+from ..ports import NotificationFilter
+from ..rest import Call, Pagination, endpoint, not_found
+from .answers import DatedQuery, account_of, listing, moment, path_id, precise_moment, query_id, window_of
+from .state import ApiState
+
+
+class RecipientOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A token and its provider, or a user."""
+
+    token: str | None = None
+    provider: ProviderName | None = None
+    user_id: str | None = None
+
+
+class SenderOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The credential used; as long as none was, the app whose defaults will serve."""
+
+    apn: str | None = None
+    fcm: str | None = None
+    app_name: str | None = None
+
+
+class ContentOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The content as it was sent to the service."""
+
+    body: str
+    title: str | None = None
+
+
+class DeliveryOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last attempt at one device. `outcome` ACCEPTED means that the provider took it, which is not delivery.
+
+    `apnsId` is the same on every attempt. `reason` is the provider's word. `timestamp` is when APNs says the token
+    died (410). `queuedMs` and `wireMs` are milliseconds before and on the wire.
+    """
+
+    token: str
+    provider: ProviderName
+    environment: Environment | None
+    credential_id: str | None
+    apns_id: str | None
+    apns_unique_id: str | None
+    attempt: int
+    outcome: Literal["ACCEPTED", "REJECTED", "NOT_SENT", "UNKNOWN", "UNADDRESSABLE", "CANCELED"]
+    final: bool
+    status: int | None
+    reason: str | None
+    timestamp: str | None
+    at: str
+    retry_at: str | None
+    queued_ms: int
+    wire_ms: int
+
+
+class NotificationOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A notification. Lists leave `content` out, and `deliveries` unless asked for. `unaddressable`: there was no
+    device to try."""
+
+    id: str
+    operation_id: str
+    to: RecipientOut
+    sender: SenderOut = msgspec.field(name="from")
+    status: NotificationStatus
+    unaddressable: bool
+    priority: Priority
+    sound: str | None
+    created_at: str
+    updated_at: str
+    content: ContentOut | msgspec.UnsetType = msgspec.UNSET
+    deliveries: list[DeliveryOut] | msgspec.UnsetType = msgspec.UNSET
+
+
+class NotificationPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of notifications: newest operation first, within it in the order of recipients."""
+
+    push_notifications: list[NotificationOut]
+    pagination: Pagination
+
+
+class NotificationQuery(DatedQuery, kw_only=True):
+    """Filters of the list of notifications."""
+
+    operation_id: Annotated[str | None, msgspec.Meta(description="Only of this operation.")] = None
+    status: NotificationStatus | None = None
+    user: Annotated[str | None, msgspec.Meta(description="Only to this user id.")] = None
+    provider: ProviderName | None = None
+    include: Literal["deliveries"] | None = None
+
+
+@endpoint(
+    "GET",
+    "/PushNotifications",
+    summary="List push notifications",
+    tag="PushNotifications",
+    query=NotificationQuery,
+    returns=NotificationPage,
+    scope=Scope.READ,
+)
+async def list_push_notifications(call: Call[ApiState]) -> dict[str, Any]:
+    """Notifications without their content; `include=deliveries` adds what became of each device."""
+    query, cursor, window = window_of(call.query)
+    wanted = NotificationFilter(
+        operation_id=query_id(query.operation_id, "operationId", ids.OPERATION),
+        status=query.status,
+        user_id=query_id(query.user, "user", ids.USER),
+        provider=query.provider,
+    )
+    listed = await call.state.store.list_notifications(account_of(call), window, wanted)
+    items = [notification_out(each, deliveries=query.include == "deliveries") for each in listed.items]
+    return listing("pushNotifications", items, listed, query, cursor)
+
+
+@endpoint(
+    "GET",
+    "/PushNotifications/{pushNotificationId}",
+    summary="Get a push notification",
+    tag="PushNotifications",
+    returns=NotificationOut,
+    scope=Scope.READ,
+    errors=(404,),
+)
+async def get_push_notification(call: Call[ApiState]) -> NotificationOut:
+    """A notification with its content and what became of each of the recipient's devices.
+
+    The id of a single delivery (an `apns-id` in this API's form) finds its notification too.
+    """
+    ident = path_id(call, "pushNotificationId", ids.NOTIFICATION, "PushNotification")
+    notification = await call.state.store.get_notification(account_of(call), ident)
+    if notification is None:
+        raise not_found("PushNotification", call.path["pushNotificationId"])
+    return notification_out(notification, content=True, deliveries=True)
+
+
+def notification_out(notification: Notification, *, content: bool = False, deliveries: bool = False) -> NotificationOut:
+    """The notification as an answer."""
+    spec = notification.spec
+    records = notification.deliveries
+    return NotificationOut(
+        id=ids.encode(ids.NOTIFICATION, notification.id),
+        operation_id=ids.encode(ids.OPERATION, notification.operation_id),
+        to=_recipient(notification),
+        sender=_sender(spec, records),
+        status=notification.status,
+        unaddressable=notification.unaddressable,
+        priority=spec.priority,
+        sound=spec.sound,
+        created_at=moment(notification.created),
+        updated_at=moment(notification.updated),
+        content=ContentOut(body=spec.content.body, title=spec.content.title) if content else msgspec.UNSET,
+        deliveries=[_delivery(notification.operation_id, each) for each in records if each.token]
+        if deliveries
+        else msgspec.UNSET,
+    )
+
+
+def _recipient(notification: Notification) -> RecipientOut:
+    recipient = notification.recipient
+    if recipient.user:
+        return RecipientOut(user_id=ids.encode(ids.USER, recipient.user))
+    return RecipientOut(token=token_text(recipient.provider, recipient.token), provider=recipient.provider)
+
+
+def _sender(spec: SendSpec, records: tuple[DeliveryRecord, ...]) -> SenderOut:
+    """The credential that was used, an accepted one first; else the one named; else the app."""
+    used: dict[ProviderName, bytes] = {}
+    for record in sorted(records, key=lambda each: each.outcome is not Outcome.ACCEPTED):
+        if record.credential:
+            used.setdefault(record.provider, record.credential)
+    apn, fcm = used.get(ProviderName.APN) or spec.apn, used.get(ProviderName.FCM) or spec.fcm
+    return SenderOut(
+        apn=ids.encode(ids.CREDENTIAL, apn) if apn else None,
+        fcm=ids.encode(ids.CREDENTIAL, fcm) if fcm else None,
+        app_name=spec.app_name if not apn and not fcm else None,
+    )
+
+
+def _delivery(operation_id: bytes, record: DeliveryRecord) -> DeliveryOut:
+    by_apns = record.provider is ProviderName.APN
+    apns_id = ids.uuid_text(ids.notification_id(operation_id, record.sequence, record.slot))
+    return DeliveryOut(
+        token=token_text(record.provider, record.token),
+        provider=record.provider,
+        environment=record.environment,
+        credential_id=ids.encode(ids.CREDENTIAL, record.credential) if record.credential else None,
+        apns_id=apns_id if by_apns else None,
+        apns_unique_id=record.unique_id or None,
+        attempt=record.attempt,
+        outcome=record.outcome.name,  # type: ignore[arg-type]
+        final=record.final,
+        status=record.status or None,
+        reason=record.reason or None,
+        timestamp=precise_moment(record.timestamp) if record.timestamp is not None else None,
+        at=precise_moment(record.at),
+        retry_at=precise_moment(record.retry_at) if record.retry_at is not None else None,
+        queued_ms=record.queued_ms,
+        wire_ms=record.wire_ms,
+    )

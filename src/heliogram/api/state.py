@@ -1,0 +1,39 @@
+"""What the API stands on: ports, filled by whoever builds the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ..domain.ids import IdFactory
+from ..ports import Authenticator, Clock, Providers, Sealer, Store, WorkQueue
+
+MIB = 1024 * 1024
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`public_url` is the base of the addresses in answers (default: as the request came in), `body_limit` the most
+    bytes of a request body, `body_seconds` the time one may take to arrive."""
+
+    public_url: str | None = None
+    body_limit: int = 16 * MIB
+    body_seconds: float | None = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiState:
+    """The adapters behind the API."""
+
+    store: Store
+    queue: WorkQueue
+    providers: Providers
+    sealer: Sealer = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
+    clock: Clock
+    ids: IdFactory
+    settings: ApiSettings = field(default_factory=ApiSettings)
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return int(self.clock.time() * 1000)
