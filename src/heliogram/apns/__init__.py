@@ -1,1 +1,67 @@
-"""The APNs engine: usable alone, knows nothing of the service around it."""
+"""The APNs engine: usable alone, knows nothing of the service around it.
+
+Sending ends in an outcome, never in an exception: `Accepted`, `Rejected`, `NotSent` (provably not
+processed) or `Unknown` (perhaps processed). Exceptions are wrong configuration and wrong input.
+"""
+
+from .batch import Push
+from .certificates import Certificate
+from .client import Client
+from .clock import Clock, SystemClock
+from .devicetoken import normalize_device_token
+from .environment import Endpoint, Environment
+from .errors import (
+    ApnsError,
+    InvalidCertificate,
+    InvalidDeviceToken,
+    InvalidNotification,
+    InvalidSigningKey,
+    PayloadTooLarge,
+)
+from .keys import SigningKey
+from .notification import Notification
+from .outcomes import Accepted, NotSent, Outcome, Rejected, Unknown
+from .payload import Alert, InterruptionLevel, Sound
+from .providertoken import TokenSource
+from .pushtypes import Priority, PushType, payload_limit, topic_for
+from .reasons import REASONS, OnConnection, OnCredential, OnToken, Reason, Retry
+from .tuning import Tuning
+
+__all__ = [
+    "REASONS",
+    "Accepted",
+    "Alert",
+    "ApnsError",
+    "Certificate",
+    "Client",
+    "Clock",
+    "Endpoint",
+    "Environment",
+    "InterruptionLevel",
+    "InvalidCertificate",
+    "InvalidDeviceToken",
+    "InvalidNotification",
+    "InvalidSigningKey",
+    "NotSent",
+    "Notification",
+    "OnConnection",
+    "OnCredential",
+    "OnToken",
+    "Outcome",
+    "PayloadTooLarge",
+    "Priority",
+    "Push",
+    "PushType",
+    "Reason",
+    "Rejected",
+    "Retry",
+    "SigningKey",
+    "Sound",
+    "SystemClock",
+    "TokenSource",
+    "Tuning",
+    "Unknown",
+    "normalize_device_token",
+    "payload_limit",
+    "topic_for",
+]

@@ -10,6 +10,9 @@ import msgspec
 class PushType(enum.StrEnum):
     """The value of `apns-push-type`."""
 
+    # The hash of an enumeration is Python code; these are dictionary keys on the hot path.
+    __hash__ = str.__hash__
+
     ALERT = "alert"
     BACKGROUND = "background"
     LOCATION = "location"
@@ -25,6 +28,8 @@ class PushType(enum.StrEnum):
 
 class Priority(enum.IntEnum):
     """The value of `apns-priority`."""
+
+    __hash__ = int.__hash__
 
     LOWEST = 1
     """Never wakes the device."""

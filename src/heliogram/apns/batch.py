@@ -1,0 +1,244 @@
+"""`send_many`: any number of pushes with bounded memory and no task or future per push."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from .errors import ApnsError
+from .job import DONE, Job
+from .notification import Notification
+from .outcomes import NotSent, Outcome
+from .pool import Pool
+
+CHUNK = 1000
+"""Pushes taken from the source, or outcomes handed over, before the other side gets its turn."""
+
+
+class Push(msgspec.Struct, frozen=True, gc=False):
+    """One push of `Client.send_many`. `tag` comes back in its outcome."""
+
+    device_token: str
+    notification: Notification
+    apns_id: str | None = None
+    tag: Any = None
+    topic: str | None = None
+
+
+Item = Push | tuple[str, Notification]
+Items = Iterable[Item] | AsyncIterable[Item]
+
+
+class Maker(Protocol):
+    """Makes a job of a push, or raises `ApnsError`."""
+
+    def __call__(self, push: Push, deadline: float, sink: Callable[[Outcome], object]) -> Job:
+        """See `Client`."""
+
+
+class Batch:
+    """The pushes of one `send_many`: at most `limit` queued or open, and at most `limit` outcomes kept."""
+
+    def __init__(self, pool: Pool, make: Maker, now: Callable[[], float], timeout: float, limit: int) -> None:
+        self.limit = limit
+        self.outcomes: deque[Outcome] = deque()
+        self.open = 0
+        self._pool = pool
+        self._make = make
+        self._now = now
+        self._timeout = timeout
+        self._jobs: deque[Job] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.open} open of {self.limit}, {len(self.outcomes)} outcomes to fetch>"
+
+    @property
+    def room(self) -> int:
+        """How many pushes may be added now."""
+        return min(self.limit - self.open, self.limit - len(self.outcomes))
+
+    def add(self, items: Iterable[object]) -> None:
+        """Queue pushes; the ones that cannot be sent get their outcome at once."""
+        deadline = self._now() + self._timeout
+        jobs: list[Job] = []
+        make, settle = self._make, self.settle
+        for item in items:
+            push = _push(item)
+            if push is None:
+                cause = f"item: a {type(item).__name__}; give (device token, notification) or a Push"
+                self.outcomes.append(NotSent("", "", cause))
+                continue
+            try:
+                jobs.append(make(push, deadline, settle))
+            except ApnsError as error:
+                self._refuse(push, str(error))
+            except (TypeError, ValueError, AttributeError) as error:
+                self._refuse(push, f"item: {error}; check the types of its parts")
+        if jobs:
+            self.open += len(jobs)
+            self._remember(jobs)
+            self._pool.deadlines.extend(jobs)
+            self._pool.add(jobs)
+
+    def _refuse(self, push: Push, cause: str) -> None:
+        self.outcomes.append(NotSent(_text(push.device_token), _text(push.apns_id), cause, push.tag))
+
+    def _remember(self, jobs: list[Job]) -> None:
+        if len(self._jobs) > 2 * self.limit:
+            self._jobs = deque(job for job in self._jobs if job.state != DONE)
+        self._jobs.extend(jobs)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take an outcome and wake the consumer."""
+        self.open -= 1
+        self.outcomes.append(outcome)
+        if self._waiter is not None:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Until there is news."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def close(self) -> None:
+        """The consumer is gone: what is not on the wire yet is not sent."""
+        self._pool.withdraw(self._jobs)
+        self._jobs.clear()
+
+
+def _push(item: object) -> Push | None:
+    if isinstance(item, Push):
+        return item
+    if isinstance(item, tuple) and len(item) == 2:
+        return Push(item[0], item[1])
+    return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+class Source(Protocol):
+    """Where the pushes of a batch come from."""
+
+    exhausted: bool
+    error: Exception | None
+
+    def fill(self) -> bool:
+        """Take what there is room for; True when there may be more at once."""
+
+    async def close(self) -> None:
+        """The consumer needs no more."""
+
+
+class PlainSource:
+    """Takes pushes from an iterable, in the consumer's own context."""
+
+    def __init__(self, batch: Batch, items: Iterable[object]) -> None:
+        self.exhausted = False
+        self.error: Exception | None = None
+        self._batch = batch
+        self._items: Iterator[object] = iter(items)
+
+    def fill(self) -> bool:
+        """See `Source.fill`."""
+        room = 0 if self.exhausted else min(self._batch.room, CHUNK)
+        if room <= 0:
+            return False
+        taken: list[object] = []
+        try:
+            for item in self._items:
+                taken.append(item)
+                if len(taken) == room:
+                    break
+            else:
+                self.exhausted = True
+        except Exception as error:
+            self.exhausted, self.error = True, error
+        self._batch.add(taken)
+        return not self.exhausted and self._batch.room > 0
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        self.exhausted = True
+
+
+class AsyncSource:
+    """Takes pushes from an async iterable, in one task of its own."""
+
+    def __init__(self, batch: Batch, items: AsyncIterable[object]) -> None:
+        self.exhausted = False
+        self.error: Exception | None = None
+        self._batch = batch
+        self._items = items
+        self._full: asyncio.Future[None] | None = None
+        self._task = asyncio.get_running_loop().create_task(self._pull(), name="heliogram-apns-source")
+
+    async def _pull(self) -> None:
+        try:
+            async for item in self._items:
+                self._batch.add((item,))
+                self._batch.wake()
+                while self._batch.room <= 0:
+                    self._full = asyncio.get_running_loop().create_future()
+                    await self._full
+        except Exception as error:
+            self.error = error
+        finally:
+            self.exhausted = True
+            self._batch.wake()
+
+    def fill(self) -> bool:
+        """See `Source.fill`."""
+        full, self._full = self._full, None
+        if full is not None and not full.done():
+            full.set_result(None)
+        return False
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def outcomes(batch: Batch, items: Items) -> AsyncGenerator[Outcome, None]:
+    """Feed a batch and yield its outcomes in the order of their coming.
+
+    An error of the source ends the feeding; it is raised when all outcomes have been handed over.
+    """
+    source: Source
+    source = AsyncSource(batch, items) if isinstance(items, AsyncIterable) else PlainSource(batch, items)
+    done = batch.outcomes
+    try:
+        while True:
+            more = source.fill()
+            for _ in range(min(len(done), CHUNK)):
+                yield done.popleft()
+            if done:
+                continue
+            if source.exhausted and not batch.open:
+                break
+            if more:
+                await asyncio.sleep(0)
+            else:
+                await batch.wait()
+        if source.error is not None:
+            raise source.error
+    finally:
+        batch.close()
+        await source.close()

@@ -1,0 +1,218 @@
+"""The client: what an application holds to send pushes with."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+from typing import Self
+
+from .batch import Batch, Items, Push, outcomes
+from .certificates import Certificate
+from .checks import check_topic
+from .clock import Clock, SystemClock
+from .connect import Connect, Dialer, tls_context
+from .devicetoken import normalize_device_token
+from .environment import Endpoint, Environment
+from .errors import InvalidCertificate, InvalidNotification
+from .job import Job, Template
+from .keys import SigningKey
+from .notification import Notification, Prepared
+from .outcomes import Outcome
+from .pool import Pool
+from .providertoken import TokenSource
+from .pushtypes import topic_for
+from .tuning import Tuning
+
+_CANONICAL_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
+_TEMPLATES = 10_000
+_STREAMS = 1000
+
+
+class Client:
+    """Sends pushes with one credential to one environment of APNs.
+
+    Connections open with the first push and stay. Every push ends in exactly one `Outcome`; what is
+    raised is wrong configuration or wrong input. `close()`, or leaving `async with`, ends it.
+
+    `topic` is the app's bundle id; a certificate with a single topic needs none. `endpoint`
+    ("host:port") with `cafile` points at another server than Apple's. `timeout` is what a push may
+    take in all, in seconds. `max_connections` and `connect_attempts` bound what is opened and how
+    many failures in a row end the pushes that wait.
+    """
+
+    def __init__(
+        self,
+        credential: SigningKey | Certificate,
+        *,
+        topic: str | None = None,
+        environment: Environment | str = Environment.PRODUCTION,
+        endpoint: str | None = None,
+        cafile: str | os.PathLike[str] | None = None,
+        timeout: float = 30.0,
+        max_connections: int = 4,
+        connect_attempts: int = 3,
+        tuning: Tuning | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        for name, value in (
+            ("timeout", timeout),
+            ("max_connections", max_connections),
+            ("connect_attempts", connect_attempts),
+        ):
+            if not value > 0:
+                raise ValueError(f"{name}: {value} is not positive; give a number above 0")
+        self._environment = Environment(environment)
+        self._endpoint = Endpoint.parse(endpoint) if endpoint is not None else self._environment.endpoint
+        self._topic = _default_topic(credential, topic)
+        self._timeout = timeout
+        self._concurrency = _STREAMS * max_connections
+        self._tuning = tuning or Tuning()
+        self._clock = clock or SystemClock()
+        self._random = rng or random.Random()
+        self._templates: dict[tuple[str | None, str, int], Template] = {}
+        self._closing: asyncio.Task[None] | None = None
+        self._pool = self._make_pool(credential, cafile, connect, max_connections, connect_attempts)
+
+    def _make_pool(
+        self,
+        credential: SigningKey | Certificate,
+        cafile: str | os.PathLike[str] | None,
+        connect: Connect | None,
+        max_connections: int,
+        connect_attempts: int,
+    ) -> Pool:
+        context = tls_context(None if cafile is None else os.fspath(cafile))
+        tokens = None
+        if isinstance(credential, Certificate):
+            if not credential.allows(self._environment):
+                allowed = " and ".join(sorted(credential.environments))
+                raise InvalidCertificate(f"certificate: is for {allowed}, not for {self._environment}")
+            credential.load_into(context)
+        else:
+            tokens = TokenSource(credential, self._clock)
+        return Pool(
+            self._endpoint,
+            context,
+            tokens,
+            clock=self._clock,
+            rng=self._random,
+            connect=connect or Dialer(self._random),
+            tuning=self._tuning,
+            max_connections=max_connections,
+            connect_attempts=connect_attempts,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Client {self._topic or 'without topic'}, {self._pool!r}>"
+
+    @property
+    def pool(self) -> Pool:
+        """The connections, for those who watch them."""
+        return self._pool
+
+    # ---- sending
+
+    def send(
+        self,
+        device_token: str,
+        notification: Notification,
+        *,
+        apns_id: str | None = None,
+        topic: str | None = None,
+        timeout: float | None = None,
+    ) -> asyncio.Future[Outcome]:
+        """Send one push; await the result for its outcome.
+
+        Raises `InvalidDeviceToken`, `InvalidNotification` or `PayloadTooLarge` at once. Cancelling
+        the future gives up the wait, not the push.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        push = Push(device_token, notification, apns_id, None, topic)
+        now = self._clock.monotonic()
+        job = self._job(push, now + (self._timeout if timeout is None else timeout), future.set_result)
+        if timeout is None:
+            self._pool.deadlines.extend((job,))
+        else:
+            self._pool.deadlines.insert(job)
+        self._pool.add((job,))
+        return future
+
+    def send_many(self, items: Items, *, concurrency: int | None = None) -> AsyncGenerator[Outcome, None]:
+        """Send pushes from an iterable or async iterable; yields outcomes in the order of their coming.
+
+        At most `concurrency` pushes are queued or open at a time (default: 1,000 for each allowed
+        connection), and no more outcomes are kept, so memory does not depend on the number of
+        pushes. A push that cannot be sent yields `NotSent` and stops nothing. An exception of
+        `items` ends the feeding and is raised after the last outcome. Leaving the loop early drops
+        what is not on the wire yet.
+        """
+        limit = self._concurrency if concurrency is None else concurrency
+        if limit < 1:
+            raise ValueError(f"concurrency: {limit} is not positive; give a number above 0")
+        batch = Batch(self._pool, self._job, self._clock.monotonic, self._timeout, limit)
+        return outcomes(batch, items)
+
+    def _job(self, push: Push, deadline: float, sink: Callable[[Outcome], object]) -> Job:
+        prepared = push.notification.prepare()
+        token = normalize_device_token(push.device_token)
+        apns_id = push.apns_id
+        if apns_id is None:
+            text = f"{self._random.getrandbits(128):032x}"
+            apns_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        elif not _CANONICAL_ID(apns_id):
+            fix = "give a UUID like 0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
+            raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
+        topic = push.topic or prepared.topic
+        template = self._templates.get((topic, prepared.push_type, prepared.priority))
+        if template is None:
+            template = self._template(topic, prepared)
+        fields = ((b"apns-id", apns_id.encode("ascii")), *prepared.fields)
+        return Job(token, apns_id, template, fields, prepared.body, deadline, sink, push.tag)
+
+    def _template(self, topic: str | None, prepared: Prepared) -> Template:
+        base = topic or self._topic
+        if base is None:
+            raise InvalidNotification("topic", "missing", "give the client or the notification the app's bundle id")
+        check_topic(base)
+        if len(self._templates) >= _TEMPLATES:
+            self._templates.clear()
+        template = Template(topic_for(base, prepared.push_type), prepared.push_type, prepared.priority)
+        self._templates[topic, prepared.push_type, prepared.priority] = template
+        return template
+
+    # ---- the end
+
+    def reconnect(self) -> None:
+        """Replace all connections in peace: after a change of topics or a rotated key (TOK-14)."""
+        self._pool.reconnect()
+
+    async def close(self) -> None:
+        """Let what is on its way finish, within `Tuning.drain`; then every push has its outcome.
+
+        Sending to a closed client ends in `NotSent`. Closing again waits for the first close.
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._pool.close(self._tuning.drain))
+        await asyncio.shield(self._closing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _default_topic(credential: SigningKey | Certificate, topic: str | None) -> str | None:
+    if topic is not None:
+        check_topic(topic)
+    elif isinstance(credential, Certificate):
+        return credential.default_topic
+    return topic

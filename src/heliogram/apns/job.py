@@ -1,0 +1,80 @@
+"""One push on its way: what the client, the pool and the connections hand to each other."""
+
+from __future__ import annotations
+
+from asyncio import InvalidStateError
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .outcomes import NotSent, Outcome, Unknown
+
+WAITING = 0
+"""Not written, or handed back as provably unprocessed."""
+WRITTEN = 1
+"""On the wire: an answer is owed."""
+DONE = 2
+"""Its outcome has been given."""
+
+
+class Template:
+    """The header pairs that all pushes of one topic, push type and priority share."""
+
+    __slots__ = ("pairs", "topic")
+
+    def __init__(self, topic: str, push_type: str, priority: int) -> None:
+        self.topic = topic
+        self.pairs = (
+            (b"apns-topic", topic.encode("ascii")),
+            (b"apns-push-type", push_type.encode("ascii")),
+            (b"apns-priority", b"%d" % priority),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Template {self.topic}>"
+
+
+class Job(msgspec.Struct, gc=False, eq=False):
+    """A push and where it stands. Thousands exist at a time: untracked by the collector, no timer of its own."""
+
+    device_token: str
+    apns_id: str
+    template: Template
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    deadline: float
+    """Monotonic seconds."""
+    sink: Callable[[Outcome], object]
+    """Called once, with the outcome."""
+    tag: Any = None
+    state: int = WAITING
+    written: float = 0.0
+    """Monotonic seconds of the last write."""
+    above: int = 0
+    """Only connections with a serial above this one may carry it."""
+    sent_again: bool = False
+    """It has had the one repetition that some rejections are granted."""
+    connection: Any = None
+    """The connection it is open on."""
+
+
+def finish(job: Job, outcome: Outcome) -> None:
+    """Give a push its one outcome."""
+    job.state = DONE
+    job.connection = None
+    try:
+        job.sink(outcome)
+    except InvalidStateError:
+        return  # whoever waited has cancelled the future
+
+
+def not_sent(job: Job, cause: str) -> None:
+    """End a push that APNs provably did not process."""
+    finish(job, NotSent(job.device_token, job.apns_id, cause, job.tag))
+
+
+def unknown(job: Job, cause: str, now: float) -> None:
+    """End a push that was written and has no answer; `now` in monotonic seconds."""
+    waited = int((now - job.written) * 1000)
+    finish(job, Unknown(job.device_token, job.apns_id, cause, job.tag, waited))
