@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from ...domain.notifications import Outcome
 from ...ports import Clock, DeviceFate, Push, PushResult, Retry
 
 MAX_CLIENTS = 256
+_BUNDLE_ID = re.compile(r"(?=.{1,200}$)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 _RETRY = {
     reasons.Retry.NEVER: Retry.NEVER,
@@ -188,8 +190,8 @@ def _parse_key(content: Mapping[str, Any]) -> ParsedCredential:
             message = f"expected the 10 characters A-Z and 0-9 of Apple's {name[:-2]} id"
             problems.append(FieldProblem(f"$.content.{name}", message, code))
     bundle_id = str(content.get("bundleId", ""))
-    if not apns.is_topic(bundle_id):
-        problems.append(FieldProblem("$.content.bundleId", "expected a bundle id such as com.example.app"))
+    if not _BUNDLE_ID.fullmatch(bundle_id):
+        problems.append(FieldProblem("$.content.bundleId", "expected the app's bundle id, such as com.example.app"))
     pem = _text(content["signingKey"])
     try:
         # The ids have their own messages above, so the key is tried with ids that are surely well formed.

@@ -1,0 +1,1 @@
+"""What the service sees of itself and of time."""

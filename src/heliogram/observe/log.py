@@ -1,0 +1,44 @@
+"""Structured logs on standard error: readable lines on a terminal, JSON lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_SECRET_WORDS = ("secret", "password", "authorization", "private", "signing_key", "token", "pepper", "master")
+_REDACTED = "[redacted]"
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blanks every value whose name sounds like a secret: a log line is copied into tickets and chats."""
+    for name in event:
+        if name != "event" and any(word in name.lower() for word in _SECRET_WORDS):
+            event[name] = _REDACTED
+    return event
+
+
+def configure(*, level: str = "info", stream: TextIO | None = None, json: bool | None = None) -> None:
+    """Sets structlog and the standard logging up, once, for this process."""
+    out = stream or sys.stderr
+    as_json = not out.isatty() if json is None else json
+    number = logging.getLevelNamesMapping()[level.upper()]
+    renderer: structlog.typing.Processor
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            hide_secrets,
+            *([structlog.processors.format_exc_info] if as_json else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), stream=out, format="%(levelname)s %(name)s: %(message)s")

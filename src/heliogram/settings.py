@@ -1,0 +1,83 @@
+"""What a running service is told: typed, checked once, with messages that name the option."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it and says what to do."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A host and a port to listen on or to connect to."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, *, option: str = "address") -> Address:
+        """Reads `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (loopback). Raises `SettingsError` naming the option."""
+        host, colon, port = text.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise SettingsError(f"{option}: expected HOST:PORT such as 127.0.0.1:8080, got {text!r}")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `heliogram serve` needs. `apns_*` point the engine at a simulator; None means Apple."""
+
+    data: Path = Path("data")
+    listen: Address = Address("127.0.0.1", 8080)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    apns_production: Address | None = None
+    apns_sandbox: Address | None = None
+    apns_manage_production: Address | None = None
+    apns_manage_sandbox: Address | None = None
+    apns_cacert: Path | None = None
+    master_key: Path | None = None
+    log_level: str = "info"
+    drain_seconds: float = 30.0
+
+    def check(self) -> None:
+        """Raises `SettingsError` for what cannot work or should not be done unawares."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key go together: give both, or neither")
+        for option, path in (
+            ("--tls-cert", self.tls_cert),
+            ("--tls-key", self.tls_key),
+            ("--apns-cacert", self.apns_cacert),
+        ):
+            if path is not None and not path.is_file():
+                raise SettingsError(f"{option}: there is no file {path}")
+        if not self.listen.is_loopback and self.tls_cert is None and not self.behind_proxy:
+            raise SettingsError(
+                f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
+                "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
+            )
+
+    @property
+    def url(self) -> str:
+        """The address callers on this machine use."""
+        host = "127.0.0.1" if self.listen.host in ("0.0.0.0", "::") else self.listen.host  # noqa: S104 - compared
+        scheme = "https" if self.tls_cert is not None else "http"
+        return f"{scheme}://{Address(host, self.listen.port)}"
