@@ -1,0 +1,190 @@
+"""Apps and credentials. An app is born with its first credential and dies with its last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import msgspec
+
+from ...domain.apps import (
+    MAX_APPS,
+    MAX_CREDENTIALS,
+    App,
+    Credential,
+    CredentialForm,
+    CredentialType,
+    DefaultCredential,
+)
+from ...domain.errors import Code, LimitReached
+from ...ports import Listed, Window
+from . import statements
+from .base import Base, bad_cursor, cut_window, page_of
+
+_sql = statements.load("apps")
+
+
+def _credential(row: Any) -> Credential:
+    account, ident, app_name, kind, form, public, is_default, created, updated = row[:9]
+    return Credential(
+        account_id=account,
+        id=ident,
+        app_name=app_name,
+        type=CredentialType(kind),
+        form=CredentialForm(form),
+        public=msgspec.json.decode(public),
+        is_default=bool(is_default),
+        created=created,
+        updated=updated,
+    )
+
+
+def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed: bytes) -> Credential:
+    where = {"account": account, "app": new.app_name, "type": new.type.value, "at": new.created}
+    if connection.execute(_sql.app_exists, where).get is None:
+        apps: Any = connection.execute(_sql.count_apps, where).get
+        if apps >= MAX_APPS:
+            raise LimitReached(
+                f"an account has at most {MAX_APPS} apps: delete all credentials of another app first",
+                Code.TOO_MANY_APPS,
+            )
+        connection.execute(_sql.insert_app, {**where, "default": apps == 0})
+    counts: Any = connection.execute(_sql.count_credentials, where).fetchone()
+    total, of_type = counts
+    if total >= MAX_CREDENTIALS:
+        raise LimitReached(
+            f"the app {new.app_name!r} has {MAX_CREDENTIALS} credentials, the most there may be: delete one first",
+            Code.TOO_MANY_CREDENTIALS,
+        )
+    is_default = new.is_default or of_type == 0
+    if is_default:
+        connection.execute(_sql.clear_default, where)
+    values = {
+        **where,
+        "id": new.id,
+        "form": new.form.value,
+        "public": msgspec.json.encode(new.public).decode(),
+        "sealed": sealed,
+        "default": is_default,
+        "created": new.created,
+        "updated": new.updated,
+    }
+    connection.execute(_sql.insert_credential, values)
+    connection.execute(_sql.touch_app, where)
+    return msgspec.structs.replace(new, account_id=account, is_default=is_default)
+
+
+def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> bool:
+    gone: Any = connection.execute(_sql.delete_credential, {"account": account, "id": credential_id}).fetchall()
+    if not gone:
+        return False
+    app_name, kind, was_default = gone[0]
+    where = {"account": account, "app": app_name, "type": kind, "at": at}
+    left: Any = connection.execute(_sql.count_credentials, where).fetchone()
+    if left[0] == 0:
+        _delete_app(connection, where)
+        return True
+    if was_default:
+        connection.execute(_sql.promote_oldest_credential, where)
+    connection.execute(_sql.touch_app, where)
+    return True
+
+
+def _delete_app(connection: apsw.Connection, where: dict[str, Any]) -> None:
+    connection.execute(_sql.delete_app_devices, where)
+    connection.execute(_sql.delete_app_registrations, where)
+    gone: Any = connection.execute(_sql.delete_app, where).fetchall()
+    if gone[0][0]:
+        connection.execute(_sql.promote_oldest_app, where)
+
+
+def _apps(connection: apsw.Connection, account: bytes) -> list[App]:
+    """All apps, newest first."""
+    apps: dict[str, App] = {}
+    rows: Any = connection.execute(_sql.select_apps, {"account": account}).fetchall()
+    for name, is_default, created, updated, kind, credential_id in rows:
+        known = apps.get(name)
+        defaults = known.default_credentials if known else ()
+        if kind is not None:
+            defaults += (DefaultCredential(CredentialType(kind), credential_id),)
+        apps[name] = App(
+            account_id=account,
+            name=name,
+            is_default=bool(is_default),
+            default_credentials=defaults,
+            created=created,
+            updated=updated,
+        )
+    return list(apps.values())
+
+
+def _app_cursor(app: App) -> bytes:
+    return app.created.to_bytes(8, "big") + app.name.encode()
+
+
+class Apps(Base):
+    """`ports.AppStore`."""
+
+    async def create_credential(self, account: bytes, credential: Credential, sealed: bytes) -> Credential:
+        """Keeps a credential, and makes its app if this is the first. Raises `LimitReached`."""
+        return await self._write(lambda c: _create(c, account, credential, sealed))
+
+    async def get_credential(self, account: bytes, credential_id: bytes) -> Credential | None:
+        """A credential without its secret."""
+        found = await self.sealed_credential(account, credential_id)
+        return None if found is None else found[0]
+
+    async def sealed_credential(self, account: bytes, credential_id: bytes) -> tuple[Credential, bytes] | None:
+        """A credential and its sealed secret."""
+        values = {"account": account, "id": credential_id}
+        row: Any = await self._read(lambda c: c.execute(_sql.get_credential, values).fetchone())
+        return None if row is None else (_credential(row), row[9])
+
+    async def list_credentials(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        app_name: str | None = None,
+        type: CredentialType | None = None,  # noqa: A002 - the port's name
+        is_default: bool | None = None,
+    ) -> Listed[Credential]:
+        """Credentials, newest first."""
+        values = {
+            "account": account,
+            "app": app_name,
+            "type": None if type is None else type.value,
+            "default": is_default,
+            **cut_window(window),
+        }
+        rows = await self._read(lambda c: c.execute(_sql.list_credentials, values).fetchall())
+        return page_of([_credential(row) for row in rows], window, lambda credential: credential.id)
+
+    async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
+        """Removes it; with an app's last credential go the app and its device registrations."""
+        return await self._write(lambda c: _delete(c, account, credential_id, at))
+
+    async def get_app(self, account: bytes, name: str) -> App | None:
+        """An app."""
+        apps = await self._read(lambda c: _apps(c, account))
+        return next((app for app in apps if app.name == name), None)
+
+    async def default_app(self, account: bytes) -> App | None:
+        """The account's default app, None while it has none."""
+        apps = await self._read(lambda c: _apps(c, account))
+        return next((app for app in apps if app.is_default), None)
+
+    async def list_apps(self, account: bytes, window: Window, *, is_default: bool | None = None) -> Listed[App]:
+        """Apps, newest first."""
+        if window.after is not None and len(window.after) < 9:
+            raise bad_cursor()
+        apps = await self._read(lambda c: _apps(c, account))
+        wanted = [
+            app
+            for app in apps
+            if (is_default is None or app.is_default is is_default)
+            and (window.start is None or app.created >= window.start)
+            and (window.end is None or app.created < window.end)
+            and (window.after is None or _app_cursor(app) < window.after)
+        ]
+        return page_of(wanted, window, _app_cursor)

@@ -1,0 +1,141 @@
+"""Chunks and results on their way into rows and back: what the database's threads need not do."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ...domain.ids import MAX_SEQUENCE, notification_id
+from ...domain.notifications import (
+    DeliveryRecord,
+    Notification,
+    NotificationStatus,
+    Recipient,
+    SendSpec,
+    latest,
+    status_of,
+)
+from ...domain.operations import NewChunk, Operation, OperationStatus
+from ...domain.packing import pack_recipients, unpack_recipients, unpack_records
+
+_encode_spec = msgspec.msgpack.Encoder().encode
+_decode_spec = msgspec.msgpack.Decoder(SendSpec).decode
+
+
+class PackedChunk(NamedTuple):
+    """A chunk ready to be inserted."""
+
+    first: int
+    size: int
+    packed: bytes
+    fingerprints: bytes
+
+
+class PackedOperation(NamedTuple):
+    """An operation ready to be inserted."""
+
+    spec: bytes
+    chunks: list[PackedChunk]
+
+
+class StoredChunk(NamedTuple):
+    """A chunk as read, still packed, with what is needed to show its notifications."""
+
+    account: bytes
+    operation: bytes
+    first: int
+    recipients: bytes
+    parts: list[bytes]
+    spec: bytes
+    status: str
+    created: int
+
+    @property
+    def bytes(self) -> int:
+        """How much there is to open."""
+        return len(self.recipients) + sum(map(len, self.parts))
+
+
+def fingerprint(user: bytes) -> bytes:
+    """Four bytes of a user's id: equal for equal ids, seldom for others."""
+    return zlib.crc32(user).to_bytes(4, "big")
+
+
+def pack_operation(operation: Operation, chunks: Sequence[NewChunk]) -> PackedOperation:
+    """Raises `ValueError` when the chunks are not the operation's."""
+    check_chunks(operation, chunks)
+    return PackedOperation(spec=_encode_spec(operation.spec), chunks=[_pack(chunk) for chunk in chunks])
+
+
+def _pack(chunk: NewChunk) -> PackedChunk:
+    users = b"".join([fingerprint(recipient.user) for recipient in chunk.recipients if recipient.user])
+    return PackedChunk(chunk.first, len(chunk.recipients), pack_recipients(chunk.recipients), users)
+
+
+def check_chunks(operation: Operation, chunks: Sequence[NewChunk]) -> None:
+    """Raises `ValueError` unless the chunks hold the operation's recipients one after another, each chunk's id being
+    the notification id of its first."""
+    expected = 0
+    for chunk in chunks:
+        if not chunk.recipients or chunk.first != expected or expected > MAX_SEQUENCE:
+            raise ValueError(f"chunk {chunk.id.hex()} begins at {chunk.first}, expected {expected} and a recipient")
+        if chunk.id != notification_id(operation.id, chunk.first):
+            raise ValueError(f"chunk id {chunk.id.hex()} is not the notification id of its first recipient")
+        expected += len(chunk.recipients)
+    if expected != operation.recipients or not chunks:
+        raise ValueError(f"the chunks hold {expected} recipients, the operation says {operation.recipients}")
+
+
+def open_spec(packed: bytes) -> SendSpec:
+    """What an operation sends."""
+    return _decode_spec(packed)
+
+
+def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
+    """The records of all parts, in the order they were written."""
+    return [record for part in parts for record in unpack_records(part)]
+
+
+def open_notifications(chunk: StoredChunk, wanted: Iterable[int] | None = None) -> list[Notification]:
+    """A chunk's notifications, or those of the wanted sequences, in order."""
+    recipients = unpack_recipients(chunk.recipients)
+    records: defaultdict[int, list[DeliveryRecord]] = defaultdict(list)
+    for record in open_records(chunk.parts):
+        records[record.sequence].append(record)
+    spec = open_spec(chunk.spec)
+    sequences = range(chunk.first, chunk.first + len(recipients)) if wanted is None else wanted
+    return [_notification(chunk, spec, n, recipients[n - chunk.first], records.get(n, [])) for n in sequences]
+
+
+def _notification(
+    chunk: StoredChunk, spec: SendSpec, sequence: int, recipient: Recipient, records: list[DeliveryRecord]
+) -> Notification:
+    deliveries = latest(records)
+    status, unaddressable = status_of(deliveries)
+    if not records:
+        status = _unstarted(chunk.status)
+    return Notification(
+        account_id=chunk.account,
+        id=notification_id(chunk.operation, sequence),
+        operation_id=chunk.operation,
+        recipient=recipient,
+        spec=spec,
+        status=status,
+        unaddressable=unaddressable,
+        deliveries=tuple(deliveries),
+        created=chunk.created,
+        updated=max((record.at for record in deliveries), default=chunk.created),
+    )
+
+
+def _unstarted(operation: str) -> NotificationStatus:
+    """The status of a recipient that nothing was recorded for."""
+    if operation == OperationStatus.SCHEDULED:
+        return NotificationStatus.SCHEDULED
+    if operation == OperationStatus.CANCELED:
+        return NotificationStatus.CANCELED
+    return NotificationStatus.QUEUED

@@ -1,0 +1,81 @@
+-- name: app_exists
+-- 1 when the account has the app.
+SELECT 1 FROM app WHERE account_id = :account AND name = :app;
+
+-- name: count_apps
+-- How many apps the account has.
+SELECT count(*) FROM app WHERE account_id = :account;
+
+-- name: insert_app
+-- A new app.
+INSERT INTO app (account_id, name, is_default, created, updated) VALUES (:account, :app, :default, :at, :at);
+
+-- name: touch_app
+-- Something about the app's credentials has changed.
+UPDATE app SET updated = :at WHERE account_id = :account AND name = :app;
+
+-- name: delete_app
+-- Removes an app and says whether it was the default.
+DELETE FROM app WHERE account_id = :account AND name = :app RETURNING is_default;
+
+-- name: promote_oldest_app
+-- Makes the oldest app that is left the default.
+UPDATE app SET is_default = 1, updated = :at
+ WHERE account_id = :account
+   AND name = (SELECT name FROM app WHERE account_id = :account ORDER BY created, name LIMIT 1);
+
+-- name: select_apps
+-- The account's apps with their default credentials, newest first; at most ten, so the rest is done in memory.
+SELECT a.name, a.is_default, a.created, a.updated, c.type, c.id
+  FROM app a
+  LEFT JOIN credential c ON c.account_id = a.account_id AND c.app_name = a.name AND c.is_default = 1
+ WHERE a.account_id = :account
+ ORDER BY a.created DESC, a.name DESC, c.type;
+
+-- name: count_credentials
+-- How many credentials the app has, and how many of one type.
+SELECT count(*), coalesce(sum(type = :type), 0) FROM credential WHERE account_id = :account AND app_name = :app;
+
+-- name: insert_credential
+-- A new credential with its sealed secret.
+INSERT INTO credential (account_id, id, app_name, type, form, public, sealed, is_default, created, updated)
+VALUES (:account, :id, :app, :type, :form, :public, :sealed, :default, :created, :updated);
+
+-- name: clear_default
+-- No credential of this type is the app's default any more.
+UPDATE credential SET is_default = 0, updated = :at
+ WHERE account_id = :account AND app_name = :app AND type = :type AND is_default = 1;
+
+-- name: delete_credential
+-- Removes a credential and says what it was.
+DELETE FROM credential WHERE account_id = :account AND id = :id RETURNING app_name, type, is_default;
+
+-- name: promote_oldest_credential
+-- Makes the oldest credential of a type that is left the app's default.
+UPDATE credential SET is_default = 1, updated = :at
+ WHERE account_id = :account
+   AND id = (SELECT id FROM credential WHERE account_id = :account AND app_name = :app AND type = :type
+              ORDER BY created, id LIMIT 1);
+
+-- name: get_credential
+-- A credential and its sealed secret.
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, sealed
+  FROM credential WHERE account_id = :account AND id = :id;
+
+-- name: list_credentials
+-- Credentials, newest first.
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated
+  FROM credential
+ WHERE account_id = :account AND id >= :low AND id < :before
+   AND (:app IS NULL OR app_name = :app)
+   AND (:type IS NULL OR type = :type)
+   AND (:default IS NULL OR is_default = :default)
+ ORDER BY id DESC LIMIT :limit;
+
+-- name: delete_app_devices
+-- The devices registered with an app go with it.
+DELETE FROM device WHERE account_id = :account AND app_name = :app;
+
+-- name: delete_app_registrations
+-- The registrations of an app go with it.
+DELETE FROM registration WHERE account_id = :account AND app_name = :app;

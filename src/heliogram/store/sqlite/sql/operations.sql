@@ -1,0 +1,72 @@
+-- name: insert_operation
+-- An accepted send.
+INSERT INTO operation (account_id, id, app_name, spec, lane, recipients, status, created, updated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_chunk
+-- Some of its recipients, waiting.
+INSERT INTO chunk (account_id, operation_id, first, size, lane, shard, state, due, attempt, worker, parts,
+                   sent, failed, unaddressable, canceled, updated)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, '', 0, 0, 0, 0, 0, ?);
+
+-- name: insert_recipients
+-- A chunk's packed recipients.
+INSERT INTO chunk_recipients (account_id, operation_id, first, packed) VALUES (?, ?, ?, ?);
+
+-- name: insert_fingerprints
+-- Four bytes for each user among a chunk's recipients.
+INSERT INTO chunk_user (account_id, operation_id, first, fingerprints) VALUES (?, ?, ?, ?);
+
+-- name: get_operation
+-- An operation with its counters, the sum over its chunks.
+SELECT o.account_id, o.id, o.spec, o.lane, o.recipients, o.status, o.created, max(o.updated, max(c.updated)),
+       o.finished, sum(c.sent), sum(c.failed), sum(c.unaddressable), sum(c.canceled)
+  FROM operation o
+  JOIN chunk c ON c.account_id = o.account_id AND c.operation_id = o.id
+ WHERE o.account_id = :account AND o.id = :operation
+ GROUP BY o.account_id, o.id;
+
+-- name: list_operations
+-- The ids of operations, newest first.
+SELECT id FROM operation
+ WHERE account_id = :account AND id >= :low AND id < :before
+ ORDER BY id DESC LIMIT :limit;
+
+-- name: list_operations_of_status
+-- The ids of operations of one status, newest first.
+SELECT id FROM operation
+ WHERE account_id = :account AND status = :status AND id >= :low AND id < :before
+ ORDER BY id DESC LIMIT :limit;
+
+-- name: chunk_of
+-- The chunk that holds a recipient.
+SELECT c.first, c.size, r.packed, o.spec, o.status, o.created
+  FROM chunk c
+  JOIN chunk_recipients r
+    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
+  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ WHERE c.account_id = :account AND c.operation_id = :operation AND c.first <= :sequence
+ ORDER BY c.first DESC LIMIT 1;
+
+-- name: parts
+-- What was recorded of a chunk, in the order it was.
+SELECT packed FROM chunk_result
+ WHERE account_id = :account AND operation_id = :operation AND first = :first ORDER BY part;
+
+-- name: chunks_newest_first
+-- Chunks of the newest operations first, within one from its first recipient on.
+SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status
+  FROM chunk c
+  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ WHERE c.account_id = :account AND c.operation_id >= :low AND c.operation_id <= :high
+ ORDER BY c.operation_id DESC, c.first;
+
+-- name: chunks_of_user_newest_first
+-- The same for the chunks that may hold a user.
+SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status
+  FROM chunk_user u
+  JOIN chunk c ON c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first
+  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ WHERE u.account_id = :account AND u.operation_id >= :low AND u.operation_id <= :high
+   AND instr(u.fingerprints, :fingerprint) > 0
+ ORDER BY u.operation_id DESC, u.first;

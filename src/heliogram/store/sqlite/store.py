@@ -1,0 +1,71 @@
+"""`SqliteStore`: the parts put together, and how it is opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import apsw
+
+from ...domain.ids import IdFactory
+from ...ports import Clock
+from .apps import Apps
+from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
+from .keys import Keys, ensure_account
+from .migrate import migrate
+from .operations import Operations
+from .registrations import Registrations
+from .threads import reader, writer
+from .work import Work
+
+
+class SqliteStore(Keys, Apps, Registrations, Operations, Work):
+    """`ports.Store` in one SQLite file, which several processes may open at once."""
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ids: IdFactory,
+        clock: Clock,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> SqliteStore:
+        """Opens the file, or makes it (mode 0600, in a directory that is there), and brings its schema up to date.
+
+        Raises `StoreError`: `UnsupportedDatabase`, `NotADatabase`, `SchemaTooNew` or `StoreUnavailable`, each saying
+        what to do. `busy_timeout_ms` is how long to wait while another process writes.
+        """
+        require_sqlite(apsw.sqlite_lib_version())
+        file = Path(path)
+        account, now = ids.new(), int(clock.time() * 1000)
+        connections = await asyncio.to_thread(_connections, file, account, now, busy_timeout_ms)
+        write, read, lists = connections
+        threads = writer(file, write), reader("reader", file, read), reader("lister", file, lists)
+        return cls(file, threads, ids, clock)
+
+    async def close(self) -> None:
+        """Finishes what was begun and closes. May be called more than once."""
+        await self._reader.close()
+        await self._lister.close()
+        await self._writer.close()
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self._path)!r}, writer={self._writer!r})"
+
+
+def _connections(path: Path, account: bytes, now: int, busy_timeout_ms: int) -> list[apsw.Connection]:
+    """The writer's connection and two readers', the schema being there."""
+    create_file(path)
+    opened = [connect(path, busy_timeout_ms=busy_timeout_ms)]
+    try:
+        migrate(opened[0], path)
+        with explained(path):
+            ensure_account(opened[0], account, now)
+        opened += [connect_reader(path, busy_timeout_ms=busy_timeout_ms) for _ in range(2)]
+    except BaseException:
+        for connection in opened:
+            connection.close()
+        raise
+    return opened

@@ -1,0 +1,174 @@
+"""The threads that own the connections.
+
+The writer runs every job that queued up while its last commit ran in one transaction, a savepoint each, so that a
+failing job rolls back alone and the price of the disk's flush is shared. There is no timer: a job that comes to an
+idle writer is committed at once. Futures are resolved after COMMIT, a whole group in one call into the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from ..errors import StoreClosed
+from .connection import as_store_error, is_trouble
+
+T = TypeVar("T")
+Job = Callable[[apsw.Connection], T]
+
+MAX_GROUP = 256
+"""The most jobs of one transaction: bounds how long the first of them waits."""
+
+
+class _Task:
+    """A job, the future that waits for it, and how it ended."""
+
+    __slots__ = ("error", "future", "job", "result")
+
+    def __init__(self, future: asyncio.Future[Any], job: Job[Any]) -> None:
+        self.future = future
+        self.job = job
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+def _resolve(tasks: list[_Task]) -> None:
+    for task in tasks:
+        if task.future.done():  # whoever waited was cancelled
+            continue
+        if task.error is None:
+            task.future.set_result(task.result)
+        else:
+            task.future.set_exception(task.error)
+
+
+class DatabaseThread:
+    """One thread with one connection, working off jobs in order. `begin` opens the transaction of a group."""
+
+    def __init__(self, name: str, path: Path, connection: apsw.Connection, *, begin: str, savepoints: bool) -> None:
+        self._name = name
+        self._path = path
+        self._connection = connection
+        self._begin = begin
+        self._savepoints = savepoints
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._closed = False
+        self._ended = self._loop.create_future()
+        self.groups = 0
+        self.done = 0
+        self._thread = threading.Thread(target=self._work, name=f"heliogram-{name}", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"DatabaseThread({self._name}, waiting={self._jobs.qsize()}, done={self.done}, groups={self.groups})"
+
+    async def run(self, job: Job[T]) -> T:
+        """What `job` returns for the connection, after COMMIT. Raises what the job raised, or `StoreError`."""
+        if self._closed:
+            raise StoreClosed("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Task(future, job))
+        return await future
+
+    async def close(self) -> None:
+        """Finishes the jobs that were put, then closes the connection."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
+        self._thread.join()
+
+    def _work(self) -> None:
+        going = True
+        while going:
+            group, going = self._take()
+            if group:
+                self._run_group(group)
+                self._tell(_resolve, group)
+        self._connection.close()
+        self._tell(self._end)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _tell(self, callback: Callable[..., object], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            self._closed = True
+
+    def _take(self) -> tuple[list[_Task], bool]:
+        """Waits for a job and takes what else is there; False with it once the queue is closed."""
+        group: list[_Task] = []
+        task = self._jobs.get()
+        while task is not None:
+            group.append(task)
+            if len(group) == MAX_GROUP:
+                return group, True
+            try:
+                task = self._jobs.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _run_group(self, group: list[_Task]) -> None:
+        connection = self._connection
+        try:
+            connection.execute(self._begin)
+            for task in group:
+                self._run_one(connection, task)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._fail(group, error)
+        self.groups += 1
+        self.done += len(group)
+
+    def _run_one(self, connection: apsw.Connection, task: _Task) -> None:
+        if not self._savepoints:
+            try:
+                task.result = task.job(connection)
+            except Exception as error:
+                if is_trouble(error):
+                    raise
+                task.error = error
+            return
+        connection.execute("SAVEPOINT job")
+        try:
+            task.result = task.job(connection)
+        except Exception as error:
+            if is_trouble(error) or not connection.in_transaction:
+                raise
+            task.error = error
+            connection.execute("ROLLBACK TO job")
+        connection.execute("RELEASE job")
+
+    def _fail(self, group: list[_Task], error: BaseException) -> None:
+        """Nothing of the group was written: every job of it ends with the error."""
+        with contextlib.suppress(apsw.Error):  # what failed before says more
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        if isinstance(error, apsw.Error):
+            explained = as_store_error(error, self._path)
+            explained.__cause__ = error
+            error = explained
+        for task in group:
+            task.result, task.error = None, error
+
+
+def writer(path: Path, connection: apsw.Connection) -> DatabaseThread:
+    """The one thread of this process that writes."""
+    return DatabaseThread("writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True)
+
+
+def reader(name: str, path: Path, connection: apsw.Connection) -> DatabaseThread:
+    """A thread that reads; each group sees one snapshot, taken after its jobs were put."""
+    return DatabaseThread(name, path, connection, begin="BEGIN", savepoints=False)

@@ -1,0 +1,148 @@
+"""The queue's side of the store: chunks are claimed, written to and finished, every write fenced by its attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from ...domain.ids import notification_id
+from ...domain.notifications import DeliveryRecord
+from ...domain.operations import Counts, Lane
+from ...domain.packing import pack_records, unpack_recipients
+from ...ports import LeasedChunk
+from . import statements
+from .base import OFFLOAD_BYTES, Base, offload
+from .packed import open_records, open_spec
+
+_sql = statements.load("work")
+
+
+class _Claimed(NamedTuple):
+    """A claimed chunk, still packed."""
+
+    account: bytes
+    operation: bytes
+    first: int
+    attempt: int
+    recipients: bytes
+    parts: list[bytes]
+    spec: bytes
+    created: int
+
+
+def _claim(connection: apsw.Connection, wanted: dict[str, Any]) -> list[_Claimed]:
+    claimed = []
+    rows: Any = connection.execute(_sql.due_chunks, wanted).fetchall()
+    for account, operation, first, attempt, packed, spec, created in rows:
+        where = {**wanted, "account": account, "operation": operation, "first": first}
+        connection.execute(_sql.claim_chunk, where)
+        parts: Any = connection.execute(_sql.parts, where).fetchall() if attempt else ()
+        claimed.append(
+            _Claimed(account, operation, first, attempt + 1, packed, [part for (part,) in parts], spec, created)
+        )
+    return claimed
+
+
+def _open(claimed: list[_Claimed], lane: Lane, shard: int, until: int) -> list[LeasedChunk]:
+    return [
+        LeasedChunk(
+            account_id=chunk.account,
+            id=notification_id(chunk.operation, chunk.first),
+            operation_id=chunk.operation,
+            lane=lane,
+            shard=shard,
+            attempt=chunk.attempt,
+            until=until,
+            first=chunk.first,
+            recipients=unpack_recipients(chunk.recipients),
+            records=open_records(chunk.parts),
+            spec=open_spec(chunk.spec),
+            created=chunk.created,
+        )
+        for chunk in claimed
+    ]
+
+
+def _fence(chunk: LeasedChunk) -> dict[str, Any]:
+    return {
+        "account": chunk.account_id,
+        "operation": chunk.operation_id,
+        "first": chunk.first,
+        "attempt": chunk.attempt,
+    }
+
+
+def _changed(connection: apsw.Connection, sql: str, values: dict[str, Any]) -> bool:
+    connection.execute(sql, values)
+    return connection.changes() > 0
+
+
+class Work(Base):
+    """`ports.WorkStore`."""
+
+    async def claim(
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+    ) -> list[LeasedChunk]:
+        """Takes due chunks of one shard, the longest due first."""
+        wanted = {
+            "lane": int(lane),
+            "shard": shard,
+            "limit": limit,
+            "now": now,
+            "until": until,
+            "worker": worker,
+        }
+        claimed = await self._write(lambda c: _claim(c, wanted))
+        size = sum(len(chunk.recipients) + sum(map(len, chunk.parts)) for chunk in claimed)
+        return await offload(size >= OFFLOAD_BYTES, _open, claimed, lane, shard, until)
+
+    async def next_due(self, lane: Lane, shard: int) -> int | None:
+        """When the next chunk falls due (or its lease expires), None when none waits."""
+        values = {"lane": int(lane), "shard": shard}
+        due: Any = await self._read(lambda c: c.execute(_sql.next_due, values).get)
+        return due if due is None else int(due)
+
+    async def extend(self, chunk: LeasedChunk, until: int) -> bool:
+        """Keeps a lease alive; False when another attempt holds the chunk."""
+        values = {**_fence(chunk), "until": until}
+        return await self._write(lambda c: _changed(c, _sql.extend_lease, values))
+
+    async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
+        """Appends a result part. `counts` are the chunk's counters with it, in whole. False when fenced off."""
+        values: dict[str, Any] = {
+            **_fence(chunk),
+            "sent": counts.sent,
+            "failed": counts.failed,
+            "unaddressable": counts.unaddressable,
+            "canceled": counts.canceled,
+            "packed": pack_records(records),
+            "at": max((record.at for record in records), default=0),
+        }
+
+        def job(connection: apsw.Connection) -> bool:
+            parts: Any = connection.execute(_sql.count_part, values).fetchall()
+            if not parts:
+                return False
+            connection.execute(_sql.insert_part, {**values, "part": parts[0][0]})
+            return True
+
+        return await self._write(job)
+
+    async def finish(self, chunk: LeasedChunk, at: int) -> bool:
+        """The chunk is done; the operation is COMPLETED with its last chunk. False when fenced off."""
+        values = {**_fence(chunk), "at": at}
+
+        def job(connection: apsw.Connection) -> bool:
+            done = _changed(connection, _sql.finish_chunk, values)
+            if done:
+                connection.execute(_sql.complete_operation, values)
+            return done
+
+        return await self._write(job)
+
+    async def release(self, chunk: LeasedChunk, due: int) -> bool:
+        """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+        values = {**_fence(chunk), "due": due}
+        return await self._write(lambda c: _changed(c, _sql.release_chunk, values))

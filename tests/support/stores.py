@@ -1,0 +1,119 @@
+"""Stores for tests, real ones in temporary files, and short ways to fill them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from support.clock import FakeClock
+
+from heliogram.domain.apps import Credential, CredentialForm, CredentialType, Environment, ProviderName
+from heliogram.domain.devices import NewDevice, Registered
+from heliogram.domain.ids import IdFactory
+from heliogram.domain.notifications import Content, Recipient, SendSpec
+from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
+from heliogram.ports import Store
+from heliogram.store.sqlite import SqliteStore
+
+StoreFactory = Callable[[Path, IdFactory, FakeClock], Awaitable[Store]]
+
+
+async def open_sqlite(directory: Path, ids: IdFactory, clock: FakeClock) -> Store:
+    """The embedded store in `directory`."""
+    return await SqliteStore.open(directory / "heliogram.db", ids=ids, clock=clock)
+
+
+FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite}
+"""Every store there is, for the conformance suite."""
+
+
+class Bench:
+    """An open store with its clock, ids and the default account."""
+
+    def __init__(self, store: Store, clock: FakeClock, ids: IdFactory, account: bytes) -> None:
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.account = account
+
+    async def app(self, name: str = "shop", type: CredentialType = CredentialType.APN) -> Credential:  # noqa: A002
+        """An app, by its first credential."""
+        return await self.store.create_credential(self.account, self.credential(name, type), b"sealed")
+
+    def credential(
+        self,
+        app_name: str = "shop",
+        type: CredentialType = CredentialType.APN,  # noqa: A002
+        *,
+        is_default: bool = False,
+    ) -> Credential:
+        """A credential that is not kept yet."""
+        return Credential(
+            account_id=self.account,
+            id=self.ids.new(),
+            app_name=app_name,
+            type=type,
+            form=CredentialForm.TOKEN,
+            public={"keyId": "ABCDE12345", "teamId": "TEAM123456", "bundleId": "com.example.shop"},
+            is_default=is_default,
+            created=self.clock.ms,
+            updated=self.clock.ms,
+        )
+
+    async def device(
+        self,
+        token: bytes,
+        user: bytes | None = None,
+        *,
+        app_name: str = "shop",
+        environment: Environment | None = None,
+        provider: ProviderName = ProviderName.APN,
+    ) -> Registered:
+        """Registers a device now."""
+        new = NewDevice(app_name=app_name, token=token, provider=provider, user_id=user, environment=environment)
+        return await self.store.register_device(self.account, new, self.clock.ms)
+
+    def operation(self, recipients: list[Recipient], *, app_name: str = "shop") -> Operation:
+        """An operation that is not accepted yet."""
+        return Operation(
+            account_id=self.account,
+            id=self.ids.new(),
+            spec=SendSpec(app_name=app_name, content=Content(body="hello")),
+            lane=Lane.of(len(recipients)),
+            recipients=len(recipients),
+            status=OperationStatus.PROCESSING,
+            created=self.clock.ms,
+            updated=self.clock.ms,
+        )
+
+    async def accept(self, recipients: list[Recipient], *, app_name: str = "shop", size: int = 500) -> Operation:
+        """An accepted operation."""
+        operation = self.operation(recipients, app_name=app_name)
+        await self.store.accept(self.account, operation, cut(operation.id, recipients, size))
+        return operation
+
+
+def token_of(number: int) -> bytes:
+    """A device token, another one for each number."""
+    return number.to_bytes(32, "big")
+
+
+def recipients_of(count: int) -> list[Recipient]:
+    """Direct recipients with tokens 0, 1, …"""
+    return [Recipient(token=token_of(n)) for n in range(count)]
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path, factory: StoreFactory = open_sqlite, clock: FakeClock | None = None
+) -> AsyncIterator[Bench]:
+    """A store in `directory`, closed at the end; opening the same directory again finds what was kept."""
+    clock = clock or FakeClock()
+    ids = IdFactory(lambda: clock.ms)
+    store = await factory(directory, ids, clock)
+    try:
+        account = await store.default_account()
+        yield Bench(store, clock, ids, account.id)
+    finally:
+        await store.close()
