@@ -225,7 +225,7 @@ class Simulator:
         """Make every token of this key ``InvalidProviderToken``, on open connections too (TOK-19)."""
         self.apns.keys.revoke(key_id)
 
-    def keys(self) -> list[Key]:
+    def signing_keys(self) -> list[Key]:
         return self.apns.keys.all()
 
     # --- devices ---
@@ -264,10 +264,12 @@ class Simulator:
         """Start the app; it registers, and forwards nothing (that is `heliogram.simulator.forward`)."""
         return self.apns.registry.launch(device_id, bundle_id)
 
-    def reinstall(self, device_id: str, bundle_id: str) -> None:
-        self.apns.registry.reinstall(device_id, bundle_id)
+    def reinstall(self, device_id: str, bundle_id: str) -> App:
+        """See `Registry.reinstall`."""
+        return self.apns.registry.reinstall(device_id, bundle_id)
 
     def uninstall(self, device_id: str, bundle_id: str) -> None:
+        """See `Registry.uninstall`."""
         self.apns.registry.uninstall(device_id, bundle_id)
 
     def expire(self, device_id: str, bundle_id: str) -> None:

@@ -1,0 +1,84 @@
+"""``python -m heliogram.simulator``"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import SimulatorError
+from .rules import RULES
+from .tables import STATUS, Settings
+
+_ADDRESSES = {
+    "production": ("127.0.0.1:2197", "pushes, production environment"),
+    "sandbox": ("127.0.0.1:2198", "pushes, sandbox environment"),
+    "manage-production": ("127.0.0.1:2196", "channel management, production"),
+    "manage-sandbox": ("127.0.0.1:2195", "channel management, sandbox"),
+    "control": ("127.0.0.1:8090", "the control API (HTTP)"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; its help prints the order of checks."""
+    order = "\n".join(
+        f"  {at:2}. {STATUS[rule.reason]} {rule.reason}  ({rule.basis})" for at, rule in enumerate(RULES, 1)
+    )
+    made = argparse.ArgumentParser(
+        prog="python -m heliogram.simulator",
+        description="A stand-alone APNs on your own machine.",
+        epilog=f"order of checks:\n{order}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, (default, what) in _ADDRESSES.items():
+        made.add_argument(f"--{name}", default=default, metavar="HOST:PORT", help=f"{what} (default {default})")
+    made.add_argument("--data", type=Path, metavar="DIR", help="keeps the CA between runs (default: made anew)")
+    made.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="a setting, repeatable: " + ", ".join(Settings.__struct_fields__),
+    )
+    return made
+
+
+def settings(pairs: Sequence[str]) -> Settings:
+    """``NAME=VALUE`` pairs as settings. Raises ValueError naming the one at fault."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or name not in Settings.__struct_fields__:
+            raise ValueError(f"--set {pair}: give NAME=VALUE with one of {', '.join(Settings.__struct_fields__)}")
+        values[name] = value
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"--set: {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 after SIGTERM or SIGINT, 2 for options that do not work."""
+    given = vars(parser().parse_args(arguments))
+    try:
+        from . import serve
+    except ImportError as error:
+        sys.stderr.write(f"simulator: {error.name} is missing; install heliogram[server]\n")
+        return 2
+    try:
+        chosen = settings(given.pop("settings"))
+        asyncio.run(serve.run(serve.Options(**given, settings=chosen)))
+    except (SimulatorError, ValueError) as error:
+        sys.stderr.write(f"simulator: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""The control API as an ASGI application."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+import heliogram
+from heliogram.rest import build_app
+
+from ..forward import Forwarder
+from ..simulator import Simulator
+from .endpoints import CODES, ENDPOINTS, Controlled
+from .guard import LoopbackGuard
+
+BODY_LIMIT = 65_536
+
+
+def build_control(simulator: Simulator, forwarder: Forwarder, *, host: str = "127.0.0.1") -> Starlette:
+    """The application for a control API bound to ``host``; bodies of at most 64 KiB."""
+    return build_app(
+        ENDPOINTS,
+        prefixes=("",),
+        state=Controlled(simulator, forwarder),
+        title="Heliogram simulator",
+        version=heliogram.__version__,
+        description="Controls a simulated APNs: its signing keys, its virtual devices, the requests it got.",
+        codes=CODES,
+        body_limit=BODY_LIMIT,
+        middleware=[Middleware(LoopbackGuard, host=host)],
+    )

@@ -1,0 +1,107 @@
+"""What a real app does with its token: hand it to its server at every launch, and try again later (LIFE-1)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx2
+import msgspec
+
+from .registry import App, Launch, Registry
+
+DEFAULT_TIMEOUT = 5.0
+KEPT_BYTES = 65_536
+
+
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the server said: ``status`` and ``body`` (JSON, or else text), or why it could not be asked."""
+
+    status: int | None = None
+    body: Any = None
+    error: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Forwarder:
+    """Launches apps and forwards their tokens. ``timeout`` is in seconds, for a whole exchange."""
+
+    def __init__(self, registry: Registry, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._registry = registry
+        self._timeout = timeout
+        self._client: httpx2.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"<Forwarder pending={len(self.pending)}>"
+
+    @property
+    def pending(self) -> list[App]:
+        """Apps whose token has not reached their server yet."""
+        apps = (app for device in self._registry.devices.values() for app in device.apps.values())
+        return [app for app in apps if app.forward_pending]
+
+    async def launch(self, device_id: str, bundle_id: str) -> tuple[Launch, Forwarded | None]:
+        """Start the app: it registers, then forwards. A failed forward never undoes the registration.
+
+        Raises Missing.
+        """
+        launch = self._registry.launch(device_id, bundle_id)
+        app = self._registry.app(device_id, bundle_id)
+        if launch.device_token is None or app.forward is None:
+            return launch, None
+        return launch, await self._forward(app)
+
+    async def retry(self) -> list[Forwarded]:
+        """Try once more for every app whose last attempt failed, one after the other."""
+        return [await self._forward(app) for app in self.pending if app.token is not None]
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _forward(self, app: App) -> Forwarded:
+        result = await self._post(app)
+        app.forward_pending = not result.succeeded
+        return result
+
+    async def _post(self, app: App) -> Forwarded:
+        forward, token = app.forward, app.token
+        if forward is None or token is None:
+            return Forwarded(error="the app has no token to forward")
+        body = {
+            "appName": forward.app_name or app.bundle_id,
+            "token": token.value.decode("ascii"),
+            "provider": "APN",
+            "environment": app.environment,
+        }
+        if forward.user_id is not None:
+            body["userId"] = forward.user_id
+        if self._client is None:
+            self._client = httpx2.AsyncClient(timeout=self._timeout, follow_redirects=False, trust_env=False)
+        try:
+            answer = await self._client.post(
+                forward.url, json=body, headers={"authorization": _basic(forward.api_key or forward.registration_token)}
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return Forwarded(error=f"{type(error).__name__}: {error}"[:300])
+        return Forwarded(status=answer.status_code, body=_readable(answer.content[:KEPT_BYTES]))
+
+
+def _basic(credential: str | None) -> str:
+    """``keyId:secret`` as it is; a registration token, having no colon, as the password of user ``registration``."""
+    text = credential or ""
+    pair = text if ":" in text else f"registration:{text}"
+    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+def _readable(content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return content.decode("utf-8", "replace")
