@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 from msgspec import Struct
 
 _CONNECTION = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 _REQUEST = {b":method", b":scheme", b":path"}
 _REMEMBERED = 256
+_strip = bytes.strip  # gives the same object back when there is nothing to strip
 _FORBIDDEN = frozenset(range(0x21)) | frozenset(range(0x41, 0x5B)) | frozenset(range(0x7F, 0x100))
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
 
 class Shape(Struct, frozen=True, gc=False):
-    """What the names of a section alone say: what is wrong with them (or None), and where some fields stand (or -1)."""
+    """What the names of a section say: what is wrong with them, what they count, where some fields stand (or -1)."""
 
     fault: str | None
+    size: int
     length_at: int
     te_at: int
     path_at: int
 
-    def fits(self, pairs: Pairs) -> bool:
-        """The path is not empty (RFC 9113 §8.3.1) and `te` says nothing but "trailers" (§8.2.2)."""
-        return bool(pairs[self.path_at][1]) and (self.te_at < 0 or pairs[self.te_at][1] == b"trailers")
+
+class Finding(Struct, frozen=True, gc=False):
+    """Why a section is malformed, or None; its size (RFC 9113 §6.5.2); the content-length it announces, or -1."""
+
+    fault: str | None
+    size: int
+    length: int
 
 
-def list_size(pairs: Pairs) -> int:
-    """The size MAX_HEADER_LIST_SIZE speaks of (RFC 9113 §6.5.2)."""
-    return sum(map(len, chain.from_iterable(pairs))) + 32 * len(pairs)
-
-
-def values_fault(pairs: Pairs) -> str | None:
-    """A value must hold no CR, LF or NUL and have no blank at either end (RFC 9113 §8.2.1)."""
-    values = [value for _, value in pairs]
-    text = b"\n" + b"\n".join(values) + b"\n"
-    if text.count(b"\n") != len(values) + 1 or b"\r" in text or b"\0" in text:
-        return "a field value holds CR, LF or NUL"
-    if b"\n " in text or b" \n" in text or b"\n\t" in text or b"\t\n" in text:
-        return "a field value starts or ends with a blank"
-    return None
-
-
-class Shapes:
-    """Verdicts on sequences of names, remembered: a client sends the same few over and over."""
+class Checker:
+    """Judges header sections. Verdicts on sequences of names are remembered: a peer sends the same few again."""
 
     __slots__ = ("_allowed", "_required", "_seen")
 
@@ -54,18 +43,38 @@ class Shapes:
         self._allowed = self._required | {b":authority"} if request else self._required
         self._seen: dict[tuple[bytes, ...], Shape] = {}
 
-    def of(self, pairs: Pairs) -> Shape:
-        names = tuple([name for name, _ in pairs])
+    def check(self, pairs: Pairs) -> Finding:
+        if not pairs:
+            return Finding("the header section is empty", 0, -1)
+        names, values = zip(*pairs, strict=True)
         shape = self._seen.get(names)
         if shape is None:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             shape = self._seen[names] = self._judge(names)
-        return shape
+        text = b"".join(values)
+        fault, length = shape.fault, -1
+        if 10 in text or 13 in text or 0 in text:
+            fault = "a field value holds CR, LF or NUL"
+        elif tuple(map(_strip, values)) != values:
+            fault = "a field value starts or ends with a blank"
+        elif not values[shape.path_at]:
+            fault = ":path is empty"
+        elif shape.te_at >= 0 and values[shape.te_at] != b"trailers":
+            fault = "te says something else than trailers"
+        elif shape.length_at >= 0:
+            announced = values[shape.length_at]
+            if announced.isdigit() and len(announced) < 16:
+                length = int(announced)
+            else:
+                fault = "content-length is no number"
+        return Finding(fault, shape.size + len(text), length)
 
     def _judge(self, names: tuple[bytes, ...]) -> Shape:
         at = {name: index for index, name in enumerate(names)}
-        return Shape(self._fault(names), at.get(b"content-length", -1), at.get(b"te", -1), at.get(b":path", -1))
+        size = sum(map(len, names)) + 32 * len(names)
+        path_at = at.get(b":path", at.get(b":status", 0))
+        return Shape(self._fault(names), size, at.get(b"content-length", -1), at.get(b"te", -1), path_at)
 
     def _fault(self, names: tuple[bytes, ...]) -> str | None:
         pseudo = [name for name in names if name.startswith(b":")]
@@ -83,11 +92,3 @@ class Shapes:
         if names.count(b"content-length") > 1:
             return "content-length comes twice"
         return None
-
-
-def content_length(pairs: Pairs, shape: Shape) -> int | None:
-    """The announced length, -1 without one, None if it is no number."""
-    if shape.length_at < 0:
-        return -1
-    value = pairs[shape.length_at][1]
-    return int(value) if value.isdigit() and len(value) < 16 else None

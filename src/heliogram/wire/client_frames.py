@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliogram.wire import frames
-from heliogram.wire.checks import Shapes, content_length, list_size, values_fault
+from heliogram.wire.checks import Checker
 from heliogram.wire.client_sender import ClientSender
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import (
@@ -49,7 +49,7 @@ class ClientFrames(ClientSender):
     ) -> None:
         super().__init__(authority, scheme, stream_limit)
         self._decoder = Decoder()
-        self._shapes = Shapes(request=False)
+        self._checker = Checker(request=False)
         self._max_list = max_list
         self._max_body = max_body
         self._receive = self._receive_full = window
@@ -139,13 +139,12 @@ class ClientFrames(ClientSender):
             self._plain, self._plain_size, self._plain_generation = block[:cut], len(block), generation
 
     def _on_answer(self, sid: int, request: Request, flags: int, pairs: list[Pair], events: list[Event]) -> None:
-        shape = self._shapes.of(pairs)
-        status = _status(pairs) if shape.fault is None else None
-        length = content_length(pairs, shape)
-        if list_size(pairs) > self._max_list:
+        found = self._checker.check(pairs)
+        if found.size > self._max_list:
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)
             return
-        if status is None or length is None or values_fault(pairs):
+        status = None if found.fault else _status(pairs)
+        if status is None:
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         answer = self._answers.get(sid) or _Answer()
@@ -156,7 +155,7 @@ class ClientFrames(ClientSender):
                 self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         answer.status, answer.headers = status, tuple(pairs[1:])
-        answer.expected = -1 if status in (204, 304) else length
+        answer.expected = -1 if status in (204, 304) else found.length
         if not flags & frames.END_STREAM:
             self._answers[sid] = answer
             return

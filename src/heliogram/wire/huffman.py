@@ -1,17 +1,20 @@
 """The string code of HPACK (RFC 7541 §5.2), both ways.
 
-Decoding is a walk over bytes: a transition, keyed by the state and the next byte, gives the symbols that became
-complete and the next state. A state is a node of the code tree. Transitions are worked out when first met (at most
-65,536 of them) and shared by all sessions.
+Decoding is a walk over bytes. A state is a node of the code tree, its table has an entry for each next byte: the
+symbols that became complete and the table of the next state. A table is filled when it is first needed (at most 256
+tables of 256 entries) and shared by all sessions.
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.tables import HUFFMAN_LENGTHS
 
 EOS = 256
-_SECTION = "RFC 7541 §5.2"
+
+Table: TypeAlias = "list[tuple[bytes, Table]]"
 
 
 def _codes() -> tuple[tuple[int, int], ...]:
@@ -46,48 +49,56 @@ def _tree() -> list[list[int]]:
 
 
 _NODES = _tree()
+_TABLES: list[Table] = [[] for _ in _NODES]
+_DEAD: Table = []  # where EOS leads: no way out, and no string may end there
+_DEAD += [(b"", _DEAD)] * 256
 
 
-def _padding_states() -> frozenset[int]:
-    """States in which a string may end: fewer than eight bits, all ones, after the last symbol."""
-    states, at = [0], 0
+def _final() -> frozenset[int]:
+    """Identities of the tables a string may end in: fewer than eight bits, all ones, after the last symbol."""
+    found, at = [id(_TABLES[0])], 0
     for _ in range(7):
         at = _NODES[at][1]
-        states.append(at << 8)
-    return frozenset(states)
+        found.append(id(_TABLES[at]))
+    return frozenset(found)
 
 
-_MAY_END = _padding_states()
+_FINAL = _final()
 
 
-class _Transitions(dict[int, tuple[bytes, int]]):
-    """(state << 8 | byte) -> (complete symbols, next state << 8); filled on demand."""
-
-    def __missing__(self, key: int) -> tuple[bytes, int]:
-        at, symbols = key >> 8, bytearray()
+def _fill(table: Table) -> None:
+    node = next(index for index, candidate in enumerate(_TABLES) if candidate is table)
+    entries: Table = []
+    for byte in range(256):
+        at, symbols, target = node, bytearray(), _DEAD
         for shift in range(7, -1, -1):
-            at = _NODES[at][key >> shift & 1]
+            at = _NODES[at][byte >> shift & 1]
             if at < 0:
                 if ~at == EOS:
-                    raise ProtocolError(ErrorCode.COMPRESSION_ERROR, _SECTION, "a Huffman string holds EOS")
+                    break
                 symbols.append(~at)
                 at = 0
-        found = self[key] = (bytes(symbols), at << 8)
-        return found
-
-
-_TRANSITIONS = _Transitions()
+        else:
+            target = _TABLES[at]
+        entries.append((bytes(symbols), target))
+    table[:] = entries
 
 
 def decode(data: bytes) -> bytes:
     """The string behind a Huffman-coded one; `ProtocolError` for EOS inside or a wrong padding."""
-    state, transitions = 0, _TRANSITIONS
-    pieces = []
-    for byte in data:
-        symbols, state = transitions[state | byte]
-        pieces.append(symbols)
-    if state not in _MAY_END:
-        raise ProtocolError(ErrorCode.COMPRESSION_ERROR, _SECTION, "a Huffman string ends in a wrong padding")
+    table = _TABLES[0]
+    pieces: list[bytes] = []
+    add = pieces.append
+    try:
+        for byte in data:
+            symbols, table = table[byte]
+            add(symbols)
+    except IndexError:
+        _fill(table)
+        return decode(data)
+    if id(table) not in _FINAL:
+        detail = "a Huffman string holds EOS or ends in a wrong padding"
+        raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "RFC 7541 §5.2", detail)
     return b"".join(pieces)
 
 

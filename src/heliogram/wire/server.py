@@ -124,7 +124,10 @@ class ServerSession(ServerFrames):
             if stop > end:
                 break
             at = stop
-            if kind == 0 and flags == 1 and size <= self._receive and self._block is None:
+            if kind == 1 and flags == 4 and self._settled and self._block is None and sid:
+                self._on_block(sid, 4, data[start:stop], events)
+                continue
+            if kind == 0 and flags == 1 and self._block is None:
                 upload = uploads.get(sid)
                 # The body in one frame, as nearly every push has it.
                 if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliogram.wire import frames
-from heliogram.wire.checks import Shapes, content_length, list_size, values_fault
+from heliogram.wire.checks import Checker
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import ClientGone, Pinged, Pong, Received, ServerEvent, StreamReset
 from heliogram.wire.hpack_decoder import Decoder, Pair
@@ -31,7 +31,7 @@ class ServerFrames(ServerSender):
         super().__init__(stream_limit)
         self._decoder = Decoder(header_table)
         self._header_table: int | None = header_table  # until the client acknowledged it
-        self._shapes = Shapes(request=True)
+        self._checker = Checker(request=True)
         self._max_list = max_list
         self._max_body = max_body
         self._receive = self._receive_full = window
@@ -119,19 +119,18 @@ class ServerFrames(ServerSender):
             self._note_ended(sid)
         elif self.open_streams >= self._acknowledged and self.open_streams >= self._effective_limit:
             self._owe(self._end(sid, ErrorCode.REFUSED_STREAM))
-        elif list_size(pairs) > self._max_list:
-            self._refuse_fields(sid, flags)
         else:
             self._open(sid, flags, pairs, events)
 
     def _open(self, sid: int, flags: int, pairs: list[Pair], events: list[ServerEvent]) -> None:
-        shape = self._shapes.of(pairs)
-        length = content_length(pairs, shape)
-        if shape.fault or length is None or values_fault(pairs) or not shape.fits(pairs):
+        found = self._checker.check(pairs)
+        if found.size > self._max_list:
+            self._refuse_fields(sid, flags)
+        elif found.fault:
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         elif not flags & frames.END_STREAM:
-            self._uploads[sid] = Upload(tuple(pairs), length, self._upload_credit)
-        elif length > 0:
+            self._uploads[sid] = Upload(tuple(pairs), found.length, self._upload_credit)
+        elif found.length > 0:
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         else:
             self._unanswered.add(sid)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from heliogram.wire import frames
 from heliogram.wire.events import Headers
 from heliogram.wire.hpack_encoder import DEFAULT_TABLE, LENGTHS, integer, literal, raw_string
@@ -17,18 +19,15 @@ _STATUS = {200: b"\x88", 204: b"\x89", 206: b"\x8a", 304: b"\x8b", 400: b"\x8c",
 _STATUS |= {code: b"\x08\x03%d" % code for code in range(100, 600) if code not in _STATUS}
 
 
-class Upload:
+class Upload(Struct, gc=False):
     """A request whose headers are here and whose body is not complete."""
 
-    __slots__ = ("body", "credit", "expected", "headers", "kept", "size")
-
-    def __init__(self, headers: Headers, expected: int, credit: int) -> None:
-        self.headers = headers
-        self.expected = expected
-        self.credit = credit
-        self.size = 0
-        self.kept = 0
-        self.body: list[bytes] | None = None
+    headers: Headers
+    expected: int  # content-length, or -1
+    credit: int  # bytes the client may still send on this stream
+    size: int = 0
+    kept: int = 0
+    body: list[bytes] | None = None
 
 
 class ServerSender:
@@ -200,6 +199,6 @@ class ServerSender:
         self._out.append(frames.settings_frame((frames.MAX_CONCURRENT_STREAMS, limit)))
 
     def _resize_table(self, limit: int) -> None:
-        """The client's HEADER_TABLE_SIZE: our table stays empty, but a lower limit must be confirmed (RFC 7541 §4.2)."""
+        """The client's HEADER_TABLE_SIZE: our table stays empty, a lower limit must be confirmed (RFC 7541 §4.2)."""
         if limit < DEFAULT_TABLE:
             self._update = integer(0x20, 0x1F, 0)
