@@ -1,0 +1,53 @@
+"""What the engine's tests share: a signing key, an authority, a scripted APNs, a clock that stands still."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from support.apns_server import ApnsServer
+from support.manual_clock import ManualClock
+from support.tls import Authority
+
+from heliogram.apns import Client, SigningKey
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(Path(tmp_path_factory.mktemp("tls")))
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> SigningKey:
+    return SigningKey(ec.generate_private_key(ec.SECP256R1()), key_id="ABC123DEFG", team_id="DEF123GHIJ")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def server(anyio_backend: str, authority: Authority) -> AsyncIterator[ApnsServer]:
+    async with ApnsServer(authority.server_context()) as server:
+        yield server
+
+
+@pytest.fixture
+async def make_client(
+    anyio_backend: str, server: ApnsServer, authority: Authority, signing_key: SigningKey, clock: ManualClock
+) -> AsyncIterator[MakeClient]:
+    clients: list[Client] = []
+
+    def make(**options: object) -> Client:
+        chosen: dict[str, object] = {"topic": "com.example.app", "clock": clock, **options}
+        credential = chosen.pop("credential", signing_key)
+        client = Client(credential, endpoint=server.endpoint, cafile=authority.cafile, **chosen)  # type: ignore[arg-type]
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()
