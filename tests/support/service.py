@@ -123,7 +123,7 @@ class Service:
     clock: FakeClock
     account: bytes
     queue: Woken
-    key: tuple[str, str]
+    key: tuple[str, str] = field(repr=False)
     client: httpx2.AsyncClient = field(init=False)
 
     def __post_init__(self) -> None:

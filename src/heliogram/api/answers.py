@@ -130,7 +130,7 @@ def _cursor(value: Any) -> bytes | None:
         return None
     try:
         if isinstance(value, str) and len(value) <= MAX_CURSOR:
-            return base64.urlsafe_b64decode(value.encode("ascii"))
+            return base64.b64decode(value.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         pass
     raise invalid([FieldError("query.pageToken", "Not a page token of this list.", Code.INVALID_VALUE)])

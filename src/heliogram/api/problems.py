@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from ..domain.errors import Invalid, LimitReached, NotFound
+from ..domain.errors import Invalid, LimitReached, NotFound, Unavailable
 from ..rest import FieldError, Problem, invalid
+
+RETRY_AFTER = "5"
+"""Seconds a caller is asked to wait when the service is unavailable."""
 
 
 def translate(error: Exception) -> Problem | None:
     """The problem an exception of the domain stands for; None for every other exception."""
     if isinstance(error, Invalid):
-        return invalid(FieldError(each.path, _sentence(each.message), each.code) for each in error.problems)
+        return invalid(FieldError(_where(each.path), _sentence(each.message), each.code) for each in error.problems)
     if isinstance(error, NotFound):
         detail = _sentence(str(error))
         fields = [FieldError(error.path, detail, error.code)] if error.path else []
         return Problem(404, error.code, "Not found", detail, fields)
     if isinstance(error, LimitReached):
         return Problem(400, error.code, "Limit reached", _sentence(str(error)))
+    if isinstance(error, Unavailable):
+        # What is wrong with the server is for its log, not for the caller.
+        detail = "The service cannot do this just now, and nothing was stored. Try again."
+        return Problem(503, error.code, "Unavailable", detail, headers={"Retry-After": RETRY_AFTER})
     return None
+
+
+def _where(path: str) -> str:
+    """The path of a field; one that is not in the body is a query parameter."""
+    return path if path.startswith("$") else f"query.{path}"
 
 
 def missing(errors: list[FieldError]) -> Problem:

@@ -90,6 +90,12 @@ class LimitReached(DomainError):
         super().__init__(message)
 
 
+class Unavailable(DomainError):
+    """The service cannot do this just now; nothing was stored, and trying again is safe."""
+
+    code = Code.UNAVAILABLE
+
+
 MEANINGS: Mapping[Code, str] = {
     Code.UNAUTHORIZED: "No API key was given, or it is not valid.",
     Code.FORBIDDEN: "The API key is valid but lacks the scope this call needs.",

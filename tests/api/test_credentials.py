@@ -1,0 +1,281 @@
+"""Credentials and the apps they make."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from support.service import Service, signing_key, token_content
+
+from heliogram.domain import ids
+
+pytestmark = pytest.mark.anyio
+
+
+def new_credential(**changes: Any) -> dict[str, Any]:
+    """A body that is accepted, but for the changes (None removes)."""
+    body = {"credentialType": "APN", "appName": "shop", "content": token_content(), **changes}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+async def test_creating_answers_a_pointer_to_the_credential(service: Service) -> None:
+    """202 with resourceId, resourceLocation and the Location header; the resource is there."""
+    answer = await service.post("/Credentials", new_credential())
+    assert answer.status_code == 202
+    body = answer.json()
+    assert re.fullmatch(r"comms_credential_[0-7][0-9a-hjkmnp-tv-z]{25}", body["resourceId"])
+    location = f"http://heliogram.test/v1/PushNotifications/Credentials/{body['resourceId']}"
+    assert body == {"resourceId": body["resourceId"], "resourceLocation": location}
+    assert answer.headers["location"] == location
+    assert (await service.client.get(location)).status_code == 200
+
+
+async def test_a_credential_is_shown_without_its_secret(service: Service) -> None:
+    """Key id, team id and bundle id come back, the key does not."""
+    ident = await service.app_named("shop")
+    answer = await service.get(f"/Credentials/{ident}")
+    assert answer.json() == {
+        "id": ident,
+        "credentialType": "APN",
+        "isDefault": True,
+        "appName": "shop",
+        "content": {
+            "form": "token",
+            "keyId": "ABCDE12345",
+            "teamId": "TEAM123456",
+            "bundleId": "com.example.shop",
+        },
+        "createdAt": "2027-01-15T08:00:00Z",
+        "updatedAt": "2027-01-15T08:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "base64"])
+async def test_the_signing_key_is_taken_as_text_or_base64(service: Service, form: str) -> None:
+    """A .p8 file may be pasted or encoded."""
+    pem = signing_key()
+    sent = pem if form == "text" else base64.b64encode(pem.encode()).decode()
+    answer = await service.post("/Credentials", new_credential(content=token_content(signingKey=sent)))
+    assert answer.status_code == 202
+
+
+async def test_the_secret_is_sealed_for_its_own_place(service: Service) -> None:
+    """What the store holds is not the key, and opens for this row and account only."""
+    pem = signing_key()
+    answer = await service.post("/Credentials", new_credential(content=token_content(signingKey=pem)))
+    ident = ids.decode(ids.CREDENTIAL, answer.json()["resourceId"])
+    found = await service.store.sealed_credential(service.account, ident)
+    assert found is not None
+    assert pem.splitlines()[1].encode() not in found[1]
+    sealer = service.state.sealer
+    opened = sealer.open(found[1], table="credential", column="sealed", row=ident, account=service.account)
+    assert opened.decode().strip() == pem.strip()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"credentialType": None}, [("$.credentialType", 70004)]),
+        ({"credentialType": "VOIP"}, [("$.credentialType", 70003)]),
+        ({"content": {}}, [("$.content", 70004)]),
+        ({"content": token_content(certificate="x")}, [("$.content", 70003)]),
+        ({"content": token_content(signingKey=None)}, [("$.content.signingKey", 70004)]),
+        ({"content": {"certificate": "x"}}, [("$.content.privateKey", 70004)]),
+        ({"content": token_content(keyId="abcde12345")}, [("$.content.keyId", 70031)]),
+        ({"content": token_content(keyId="ABCDE1234")}, [("$.content.keyId", 70031)]),
+        ({"content": token_content(teamId="TEAM1234567")}, [("$.content.teamId", 70032)]),
+        ({"content": token_content(bundleId="not a bundle id")}, [("$.content.bundleId", 70003)]),
+        ({"content": token_content(signingKey="not a key")}, [("$.content.signingKey", 70030)]),
+        ({"content": token_content(keyScope="world")}, [("$.content.keyScope", 70003)]),
+        ({"content": token_content(topics=["a"] * 401)}, [("$.content.topics", 70003)]),
+        ({"content": token_content(relatedCredentialId="x")}, [("$.content.relatedCredentialId", 70003)]),
+        ({"content": token_content(secret="x")}, [("$.content.secret", 70005)]),
+        ({"content": {"certificate": "x", "privateKey": "y"}}, [("$.content.certificate", 70033)]),
+        ({"appName": "Shop"}, [("$.appName", 70003)]),
+        ({"appName": ""}, [("$.appName", 70003)]),
+        ({"appName": "a\n"}, [("$.appName", 70003)]),
+        ({"appName": "a" * 65}, [("$.appName", 70003)]),
+        ({"colour": "red"}, [("$.colour", 70005)]),
+        (
+            {"appName": "A", "content": token_content(keyId="x", teamId="y")},
+            [("$.appName", 70003), ("$.content.keyId", 70031), ("$.content.teamId", 70032)],
+        ),
+    ],
+)
+async def test_a_bad_credential_is_refused_by_field(
+    service: Service, changes: dict[str, Any], expected: list[tuple[str, int]]
+) -> None:
+    """Every wrong field is named at once, and nothing is kept."""
+    answer = await service.post("/Credentials", new_credential(**changes))
+    assert answer.status_code == 400
+    assert [(each["context"], each["code"]) for each in answer.json()["errors"]] == expected
+    assert (await service.get("/Credentials")).json()["credentials"] == []
+
+
+async def test_a_refusal_never_quotes_the_key(service: Service) -> None:
+    """A key with one wrong letter is not echoed."""
+    pem = signing_key()
+    broken = pem.replace("BEGIN PRIVATE", "BEGIN PUBLIC")
+    answer = await service.post("/Credentials", new_credential(content=token_content(signingKey=broken)))
+    assert answer.status_code == 400
+    assert pem.splitlines()[1] not in answer.text
+
+
+async def test_fcm_is_refused_with_its_own_code(service: Service) -> None:
+    """Until it is built, nobody believes it works."""
+    body = {"credentialType": "FCM", "appName": "shop", "content": {"privateKey": "e30="}}
+    answer = await service.post("/Credentials", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, 70050)
+
+
+async def test_without_an_app_name_the_default_app_is_meant(service: Service) -> None:
+    """The first credential must name its app; later ones may leave it out."""
+    refused = await service.post("/Credentials", new_credential(appName=None))
+    assert [(each["context"], each["code"]) for each in refused.json()["errors"]] == [("$.appName", 70004)]
+    await service.app_named("shop")
+    answer = await service.post("/Credentials", new_credential(appName=None, credentialType="APN_SANDBOX"))
+    credential = (await service.get(f"/Credentials/{answer.json()['resourceId']}")).json()
+    assert (credential["appName"], credential["isDefault"]) == ("shop", True)
+
+
+async def test_a_related_credential_must_exist(service: Service) -> None:
+    """A reference to nothing is a 404 that names the field."""
+    nobody = ids.encode(ids.CREDENTIAL, service.state.ids.new())
+    body = new_credential(content=token_content(relatedCredentialId=nobody))
+    answer = await service.post("/Credentials", body)
+    assert (answer.status_code, answer.json()["code"]) == (404, 70021)
+    assert answer.json()["errors"][0]["context"] == "$.content.relatedCredentialId"
+    known = await service.app_named()
+    body = new_credential(content=token_content(relatedCredentialId=known))
+    assert (await service.post("/Credentials", body)).status_code == 202
+
+
+async def test_an_app_takes_ten_credentials_and_an_account_ten_apps(service: Service) -> None:
+    """The eleventh of either is refused with its own code."""
+    for _ in range(10):
+        await service.app_named("app0")
+    eleventh = await service.post("/Credentials", new_credential(appName="app0"))
+    assert (eleventh.status_code, eleventh.json()["code"]) == (400, 70041)
+    for number in range(1, 10):
+        await service.app_named(f"app{number}")
+    refused = await service.post("/Credentials", new_credential(appName="app10"))
+    assert (refused.status_code, refused.json()["code"]) == (400, 70040)
+
+
+async def test_credentials_are_listed_newest_first_and_filtered(service: Service) -> None:
+    """By app, type, default and date."""
+    made = []
+    for name, type_ in (("shop", "APN"), ("shop", "APN"), ("shop", "APN_SANDBOX"), ("bank", "APN")):
+        service.clock.advance(60)
+        made.append(await service.app_named(name, type_))
+
+    async def listed(**params: Any) -> list[int]:
+        found = (await service.get("/Credentials", **params)).json()["credentials"]
+        return [made.index(each["id"]) for each in found]
+
+    assert await listed() == [3, 2, 1, 0]
+    assert await listed(appName="shop") == [2, 1, 0]
+    assert await listed(credentialType="APN_SANDBOX") == [2]
+    assert await listed(isDefault="false") == [1]
+    assert await listed(appName="shop", isDefault="true") == [2, 0]
+    assert await listed(startDate="2027-01-15T08:02:00Z", endDate="2027-01-15T08:04:00Z") == [2, 1]
+    assert await listed(startDate="2027-01-15", endDate="2027-01-15") == [3, 2, 1, 0]
+    assert await listed(endDate="2027-01-14") == []
+    assert await listed(startDate="2027-01-15T10:04:00+02:00") == [3]
+
+
+async def test_pages_lead_through_all_credentials(service: Service) -> None:
+    """`next` leads to the end, `self` repeats."""
+    made = [await service.app_named("shop") for _ in range(5)]
+    seen: list[str] = []
+    params: dict[str, Any] = {"pageSize": 2}
+    while True:
+        body = (await service.get("/Credentials", **params)).json()
+        again = (await service.get("/Credentials", pageSize=2, pageToken=body["pagination"]["self"])).json()
+        assert again == body
+        seen += [each["id"] for each in body["credentials"]]
+        if body["pagination"]["next"] is None:
+            break
+        params = {"pageSize": 2, "pageToken": body["pagination"]["next"]}
+    assert sorted(seen) == sorted(made)
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"startDate": "yesterday"},
+        {"startDate": "2027-02-30"},
+        {"endDate": "2027-01-15T25:00:00Z"},
+        {"startDate": "2027-01-16", "endDate": "2027-01-15"},
+        {"isDefault": "perhaps"},
+        {"credentialType": "apn"},
+        {"pageToken": "eyJjIjoiISIsInEiOnt9fQ"},
+        {"pageToken": "eyJjIjoiQUFBQSIsInEiOnt9fQ"},
+        {"pageToken": "eyJjIjo1LCJxIjp7fX0"},
+    ],
+)
+async def test_a_filter_that_cannot_be_is_a_400(service: Service, params: dict[str, str]) -> None:
+    """Bad dates, words and tokens are refused by name, not ignored."""
+    answer = await service.get("/Credentials", **params)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["context"] == f"query.{list(params)[-1]}"
+
+
+async def test_deleting_the_last_credential_ends_the_app(service: Service) -> None:
+    """The answer points at what was deleted; the app and its registrations are gone."""
+    ident = await service.app_named("shop")
+    await service.user()
+    answer = await service.delete(f"/Credentials/{ident}")
+    assert answer.status_code == 202
+    assert answer.json()["resourceId"] == ident
+    assert (await service.get(f"/Credentials/{ident}")).status_code == 404
+    assert (await service.get("/Apps/shop")).status_code == 404
+    assert (await service.delete(f"/Credentials/{ident}")).status_code == 404
+
+
+@pytest.mark.parametrize("ident", ["x", "comms_credential_x", "comms_operation_" + "0" * 26, "%00", "é"])
+async def test_an_id_that_cannot_be_is_a_404(service: Service, ident: str) -> None:
+    """There is no such resource, whatever the text."""
+    assert (await service.get(f"/Credentials/{ident}")).status_code == 404
+    assert (await service.delete(f"/Credentials/{ident}")).status_code == 404
+
+
+async def test_an_app_shows_its_default_credentials(service: Service) -> None:
+    """One per type; the first app is the default one."""
+    production = await service.app_named("shop")
+    sandbox = await service.app_named("shop", "APN_SANDBOX")
+    await service.app_named("shop")
+    answer = await service.get("/Apps/shop")
+    assert answer.json() == {
+        "name": "shop",
+        "isDefault": True,
+        "defaultCredentials": [
+            {"credentialType": "APN", "id": production},
+            {"credentialType": "APN_SANDBOX", "id": sandbox},
+        ],
+        "createdAt": "2027-01-15T08:00:00Z",
+        "updatedAt": "2027-01-15T08:00:00Z",
+    }
+
+
+async def test_is_default_makes_a_later_credential_the_default(service: Service) -> None:
+    """The caller may replace the default at once."""
+    await service.app_named("shop")
+    second = await service.app_named("shop", isDefault=True)
+    app = (await service.get("/Apps/shop")).json()
+    assert app["defaultCredentials"] == [{"credentialType": "APN", "id": second}]
+
+
+async def test_apps_are_listed_and_filtered(service: Service) -> None:
+    """Newest first; `isDefault` narrows."""
+    await service.app_named("shop")
+    service.clock.advance(60)
+    await service.app_named("bank")
+    names = [each["name"] for each in (await service.get("/Apps")).json()["apps"]]
+    assert names == ["bank", "shop"]
+    default = (await service.get("/Apps", isDefault=True)).json()["apps"]
+    assert [each["name"] for each in default] == ["shop"]
+    assert (await service.get("/Apps/nobody")).json()["code"] == 20404
