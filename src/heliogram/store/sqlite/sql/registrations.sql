@@ -1,3 +1,6 @@
+-- Without statistics SQLite takes any index that begins with the account for a good one: INDEXED BY and CROSS JOIN
+-- say which it is and what comes first.
+
 -- name: app_exists
 -- 1 when the account has the app.
 SELECT 1 FROM app WHERE account_id = :account AND name = :app;
@@ -13,7 +16,7 @@ INSERT INTO user (account_id, id, created, updated) VALUES (:account, :user, :at
 -- name: same_token
 -- The app's devices with this token, at most one an environment.
 SELECT d.registration_id, r.user_id, d.slot, d.environment, d.registered_at, d.created
-  FROM device d
+  FROM device d INDEXED BY device_by_token
   JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
  WHERE d.account_id = :account AND d.app_name = :app AND d.token = :token
    AND d.provider = :provider AND d.kind = :kind;
@@ -72,13 +75,13 @@ DELETE FROM registration WHERE account_id = :account AND id = :registration;
 
 -- name: dead_devices
 -- The devices with a token that died, if they were registered before that.
-SELECT registration_id, slot FROM device
+SELECT registration_id, slot FROM device INDEXED BY device_by_token
  WHERE account_id = :account AND app_name = :app AND token = :token AND provider = :provider
    AND (:before IS NULL OR registered_at < :before);
 
 -- name: quarantine
 -- Nothing is sent to the token until it is registered anew.
-UPDATE device SET state = 'quarantined', state_reason = :reason
+UPDATE device INDEXED BY device_by_token SET state = 'quarantined', state_reason = :reason
  WHERE account_id = :account AND app_name = :app AND token = :token AND provider = :provider
    AND registered_at <= :at
 RETURNING registration_id;
@@ -90,7 +93,8 @@ SELECT account_id, id, app_name, user_id, created, updated FROM registration
 
 -- name: list_registrations
 -- A user's registrations, newest first.
-SELECT account_id, id, app_name, user_id, created, updated FROM registration
+SELECT account_id, id, app_name, user_id, created, updated
+  FROM registration INDEXED BY registration_by_user
  WHERE account_id = :account AND user_id = :user AND id >= :low AND id < :before
    AND app_name IN (SELECT name FROM app WHERE account_id = :account AND (:app IS NULL OR name = :app))
  ORDER BY id DESC LIMIT :limit;
@@ -105,19 +109,21 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
 SELECT r.user_id, d.slot, d.token, d.provider, d.environment, d.kind, d.state, d.state_reason, d.registered_at,
        d.created
   FROM carray(:users) w
-  JOIN registration r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
-  JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
+ CROSS JOIN registration r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
+ CROSS JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
  WHERE d.state = 'active'
  ORDER BY r.user_id, d.slot;
 
 -- name: present_users
 -- Which of many users the account has.
-SELECT u.id FROM carray(:users) w JOIN user u ON u.account_id = :account AND u.id = w.value WHERE u.deleted IS NULL;
+SELECT u.id FROM carray(:users) w CROSS JOIN user u ON u.account_id = :account AND u.id = w.value
+ WHERE u.deleted IS NULL;
 
 -- name: token_environments
 -- The known environments of many APNs tokens, the latest registered last.
 SELECT d.token, d.environment
   FROM carray(:tokens) w
-  JOIN device d ON d.account_id = :account AND d.app_name = :app AND d.token = w.value
+ CROSS JOIN device d INDEXED BY device_by_token
+    ON d.account_id = :account AND d.app_name = :app AND d.token = w.value
  WHERE d.provider = 'APN' AND d.environment <> ''
  ORDER BY d.registered_at;
