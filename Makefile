@@ -5,7 +5,7 @@ help: ## show this list
 
 demo: ## the main job, from nothing to a notification on a virtual iPhone (ONCE=1: stop when it is there)
 	@scripts/setup run
-	@exec .venv/bin/heliogram demo $(if $(filter-out 0 no,$(ONCE)),--once)
+	@HELIOGRAM_OWN_TERMINAL=1 exec .venv/bin/heliogram demo $(if $(filter-out 0 no,$(ONCE)),--once)
 
 test: ## every check: formatting, lint, types, layers, tests (ARGS="-k name" is handed to pytest)
 	@scripts/setup dev

@@ -1,0 +1,45 @@
+"""Option types and small helpers that several commands use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..settings import Address, SettingsError
+
+
+class AddressType(click.ParamType):
+    """`HOST:PORT`, `[IPv6]:PORT` or `:PORT`."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """The address of a command-line word."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return Address.parse(str(value), option=(param.opts[0] if param is not None else "address"))
+        except SettingsError as error:
+            self.fail(str(error).split(": ", 1)[1], param, ctx)
+
+
+ADDRESS = AddressType()
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+data_option = click.option(
+    "--data",
+    type=DIRECTORY,
+    default=Path("data"),
+    show_default="./data",
+    envvar="HELIOGRAM_DATA",
+    help="The directory of the database and the master key (made with mode 0700).",
+)
+
+
+def print_json(value: object) -> None:
+    """Prints a value as one line of JSON, for programs."""
+    click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))

@@ -1,0 +1,105 @@
+"""`heliogram serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..settings import Address, ServeSettings, SettingsError
+from .options import ADDRESS, FILE, data_option, print_json
+
+
+@click.command()
+@data_option
+@click.option(
+    "--listen",
+    type=ADDRESS,
+    default="127.0.0.1:8080",
+    show_default=True,
+    envvar="HELIOGRAM_LISTEN",
+    help="Where the REST API listens. Beyond loopback it needs TLS or --behind-proxy.",
+)
+@click.option("--tls-cert", type=FILE, help="Serve HTTPS with this certificate chain (PEM).")
+@click.option("--tls-key", type=FILE, help="The private key of --tls-cert (PEM).")
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front speaks TLS: allow plain HTTP beyond loopback.")
+@click.option("--apns-production", type=ADDRESS, help="An APNs in place of Apple's, for production tokens.")
+@click.option("--apns-sandbox", type=ADDRESS, help="An APNs in place of Apple's, for sandbox tokens.")
+@click.option("--apns-manage-production", type=ADDRESS, help="Its channel management, production.")
+@click.option("--apns-manage-sandbox", type=ADDRESS, help="Its channel management, sandbox.")
+@click.option("--apns-cacert", type=FILE, help="Trust this CA for the APNs above (the simulator's ca.pem).")
+@click.option("--master-key", type=FILE, help="The key that seals secrets; default: made once in --data.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="How much goes to standard error.",
+)
+@click.option(
+    "--drain-seconds",
+    type=click.FloatRange(0, 3600),
+    default=30,
+    show_default=True,
+    help="How long SIGTERM waits for pushes that are under way.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
+def serve(
+    data: Path,
+    listen: Address,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    behind_proxy: bool,
+    apns_production: Address | None,
+    apns_sandbox: Address | None,
+    apns_manage_production: Address | None,
+    apns_manage_sandbox: Address | None,
+    apns_cacert: Path | None,
+    master_key: Path | None,
+    log_level: str,
+    drain_seconds: float,
+    as_json: bool,
+) -> None:
+    """Run the REST API and the delivery workers in one process.
+
+    Prints one line when it is ready. SIGTERM or Ctrl-C stops taking requests, finishes what is under way and exits 0;
+    what is still queued goes on at the next start.
+
+    \b
+    On your own machine, with the simulator in place of Apple:
+      heliogram simulator --data ./data/simulator &
+      heliogram serve --apns-production 127.0.0.1:2197 --apns-sandbox 127.0.0.1:2198 \\
+                      --apns-cacert ./data/simulator/ca.pem
+    """
+    settings = ServeSettings(
+        data=data,
+        listen=listen,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        behind_proxy=behind_proxy,
+        apns_production=apns_production,
+        apns_sandbox=apns_sandbox,
+        apns_manage_production=apns_manage_production,
+        apns_manage_sandbox=apns_manage_sandbox,
+        apns_cacert=apns_cacert,
+        master_key=master_key,
+        log_level=log_level,
+        drain_seconds=drain_seconds,
+    )
+    try:
+        settings.check()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+
+    from ..app import StartError, run  # late: the imports of the server take a while, --help should not
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"ready": True, "url": url, "data": str(data)})
+        else:
+            click.echo(f"heliogram is ready at {url} (documentation at {url}/docs, data in {data})")
+
+    try:
+        run(settings, ready)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

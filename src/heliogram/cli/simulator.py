@@ -1,0 +1,68 @@
+"""`heliogram simulator`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..settings import Address
+from .options import ADDRESS, DIRECTORY, print_json
+
+if TYPE_CHECKING:
+    from ..simulator.serve import Running
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _listener(name: str, default: str, what: str) -> Decorator:
+    return click.option(f"--{name}", type=ADDRESS, default=default, show_default=True, help=what)
+
+
+@click.command()
+@_listener("production", "127.0.0.1:2197", "Pushes to production tokens.")
+@_listener("sandbox", "127.0.0.1:2198", "Pushes to sandbox tokens.")
+@_listener("manage-production", "127.0.0.1:2196", "Channel management, production.")
+@_listener("manage-sandbox", "127.0.0.1:2195", "Channel management, sandbox.")
+@_listener("control", "127.0.0.1:8090", "The control API (HTTP): keys, devices, apps, what was asked and shown.")
+@click.option(
+    "--data",
+    type=DIRECTORY,
+    default=Path("data/simulator"),
+    show_default="./data/simulator",
+    help="Keeps the simulator's CA; clients trust DIR/ca.pem.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
+def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
+    """Run an APNs of your own: no device, no developer account, any language.
+
+    It checks every push as Apple's service does, verifies provider tokens for real, and shows what arrives on virtual
+    devices. Point a client at its address and let it trust DIR/ca.pem. Keys and devices live in memory.
+
+    \b
+    A first device, by hand:
+      curl -d '{"name": "My iPhone", "platform": "ios"}' -H 'content-type: application/json' 127.0.0.1:8090/devices
+
+    The control API is documented on its own page, http://127.0.0.1:8090/docs.
+    """
+    from ..simulator import serve  # late: --help should not wait for it
+    from ..simulator.errors import SimulatorError
+
+    def ready(running: Running) -> None:
+        if as_json:
+            addresses = {name: f"{host}:{port}" for name, (host, port) in running.ports.items()}
+            print_json({"ready": True, **addresses, "control": running.control_url, "ca": str(running.ca_path)})
+        else:
+            click.echo(str(running))
+
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options = serve.Options(data=data, **{name: str(address) for name, address in listeners.items()})
+        asyncio.run(serve.run(options, ready=ready))
+    except OSError as error:
+        raise click.ClickException(f"--data {data}: {error.strerror}") from None
+    except SimulatorError as error:
+        raise click.ClickException(str(error)) from None
