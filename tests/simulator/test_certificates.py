@@ -1,0 +1,108 @@
+"""The simulator's CA and server certificate."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from support.sim_client import SimClient
+
+from heliogram.simulator import Simulator
+from heliogram.simulator.certificates import Certificates
+
+NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
+
+
+def server(directory: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((directory / "server.pem").read_bytes())
+
+
+def test_made_once(tmp_path: Path) -> None:
+    """The CA and the server's certificate outlive a restart."""
+    Certificates(tmp_path, now=NOW)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    Certificates(tmp_path, now=NOW)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"ca.pem", "ca.key", "server.pem", "server.key"}
+
+
+def test_private_keys_are_private(tmp_path: Path) -> None:
+    """Nobody else may read the keys."""
+    Certificates(tmp_path, now=NOW)
+    for name in ("ca.key", "server.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_names(tmp_path: Path) -> None:
+    """The certificate is good for this machine and for APNs' own names."""
+    Certificates(tmp_path, now=NOW)
+    names = server(tmp_path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "api.push.apple.com", "api.sandbox.push.apple.com"} <= set(
+        names.get_values_for_type(x509.DNSName)
+    )
+    assert {str(address) for address in names.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", "::1"}
+
+
+def test_ca_lives_ten_years(tmp_path: Path) -> None:
+    """The CA need not be handed out again soon."""
+    certificates = Certificates(tmp_path, now=NOW)
+    authority = x509.load_pem_x509_certificate(certificates.ca_path.read_bytes())
+    assert authority.not_valid_after_utc - NOW == datetime.timedelta(days=3652)
+
+
+@pytest.mark.parametrize(("days", "renewed"), [(366, False), (367, True)])
+def test_server_certificate_is_renewed_before_its_end(tmp_path: Path, days: int, renewed: bool) -> None:
+    """With 30 days left, and not earlier, a new one is issued by the same CA."""
+    certificates = Certificates(tmp_path, now=NOW)
+    authority, first = certificates.ca_path.read_bytes(), server(tmp_path)
+    Certificates(tmp_path, now=NOW + datetime.timedelta(days=days))
+    assert certificates.ca_path.read_bytes() == authority
+    assert (server(tmp_path) != first) is renewed
+
+
+@pytest.mark.parametrize("damage", ["server.pem", "server.key"])
+def test_damaged_server_files_are_replaced(tmp_path: Path, damage: str) -> None:
+    """What the CA can mend is mended."""
+    Certificates(tmp_path, now=NOW)
+    (tmp_path / damage).write_text("junk")
+    Certificates(tmp_path, now=NOW).server_context()
+
+
+@pytest.mark.parametrize("damage", ["ca.pem", "ca.key"])
+def test_damaged_ca_is_told(tmp_path: Path, damage: str) -> None:
+    """A CA that clients trust is never replaced in silence."""
+    Certificates(tmp_path, now=NOW)
+    (tmp_path / damage).write_text("junk")
+    with pytest.raises(ValueError, match="cannot read the CA"):
+        Certificates(tmp_path, now=NOW)
+
+
+def test_foreign_ca_key_is_told(tmp_path: Path) -> None:
+    """A key of another CA is not used."""
+    Certificates(tmp_path / "a", now=NOW)
+    Certificates(tmp_path / "b", now=NOW)
+    (tmp_path / "a" / "ca.key").write_bytes((tmp_path / "b" / "ca.key").read_bytes())
+    with pytest.raises(ValueError, match="do not belong together"):
+        Certificates(tmp_path / "a", now=NOW)
+
+
+@pytest.mark.anyio
+async def test_client_keeps_trusting_after_a_restart(tmp_path: Path) -> None:
+    """With a data directory the CA a client was given stays good."""
+    async with Simulator(tmp_path) as first:
+        ca_pem = first.ca_pem
+    async with Simulator(tmp_path) as second:
+        client = await SimClient.connect(second.ports["sandbox"], ca_pem)
+        await client.close()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_left_without_a_data_directory() -> None:
+    """The temporary directory goes with the simulator."""
+    async with Simulator() as simulator:
+        directory = simulator.ca_path.parent
+        assert directory.exists()
+    assert not directory.exists()
