@@ -1,0 +1,123 @@
+"""The simulator as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from heliogram.simulator import PortTaken
+from heliogram.simulator.__main__ import main, settings
+from heliogram.simulator.serve import Options, Running, run
+
+pytestmark = pytest.mark.anyio
+
+FREE = ["production", "sandbox", "manage-production", "manage-sandbox", "control"]
+
+
+async def test_run_until_stopped(tmp_path: Path) -> None:
+    """Every port is open when the ready callback is called; the end closes them all."""
+    up: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    any_port = "127.0.0.1:0"
+    options = Options(
+        production=any_port,
+        sandbox=any_port,
+        manage_production=any_port,
+        manage_sandbox=any_port,
+        control=any_port,
+        data=tmp_path,
+    )
+    task = asyncio.create_task(run(options, ready=up.set_result, stop=stop))
+    running = await up
+    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    for address in running.ports.values():
+        _, writer = await asyncio.open_connection(*address, ssl=context)
+        writer.close()
+        await writer.wait_closed()
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(running.control_url + "/keys")).json() == {"keys": []}
+    stop.set()
+    await task
+    for address in running.ports.values():
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*address)
+
+
+async def test_taken_control_port_names_the_option() -> None:
+    """A control port in use names --control."""
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with pytest.raises(PortTaken, match=r"is taken.*--control HOST:PORT"):
+        await run(Options(control=address))
+    server.close()
+
+
+async def test_program_says_ready_and_ends_on_sigterm(tmp_path: Path) -> None:
+    """`python -m heliogram.simulator` prints one ready line, serves, and exits with 0 on SIGTERM."""
+    arguments = [part for name in FREE for part in (f"--{name}", "127.0.0.1:0")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "heliogram.simulator",
+        *arguments,
+        "--data",
+        str(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = (await process.stdout.readline()).decode()
+    found = re.fullmatch(
+        r"simulator ready: production=127\.0\.0\.1:\d+ sandbox=127\.0\.0\.1:\d+ manage_production=127\.0\.0\.1:\d+ "
+        r"manage_sandbox=127\.0\.0\.1:\d+ control=(http://127\.0\.0\.1:\d+) ca=(\S+)\n",
+        line,
+    )
+    assert found, line + (await process.stderr.read()).decode()
+    assert Path(found[2]) == tmp_path / "ca.pem"
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(found[1] + "/")).json()["name"] == "Heliogram simulator"
+    process.send_signal(signal.SIGTERM)
+    rest, errors = await process.communicate()
+    assert (process.returncode, rest, errors) == (0, b"", b"")
+
+
+def test_help_prints_the_order_of_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    """9.3: the order is in the help."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.index("405 MethodNotAllowed") < text.index("403 MissingProviderToken") < text.index("410 Unregistered")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--control", "nowhere"], "--control must be HOST:PORT"),
+        (["--set", "nothing=1"], "--set nothing=1: give NAME=VALUE"),
+        (["--set", "window"], "--set window: give NAME=VALUE"),
+        (["--set", "window=x"], "--set: "),
+        (["--set", "window=0"], "window must be 1 to 2147483647"),
+    ],
+)
+def test_bad_options(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that does not work is named on stderr, exit status 2."""
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_settings_from_the_command_line() -> None:
+    """NAME=VALUE pairs are typed."""
+    chosen = settings(["window=1048576", "strict_json=true", "token_rate=5"])
+    assert (chosen.window, chosen.strict_json, chosen.token_rate) == (1_048_576, True, 5)
