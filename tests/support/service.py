@@ -113,6 +113,12 @@ def basic(key_id: str, secret: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{key_id}:{secret}".encode()).decode()}
 
 
+def client_of(app: Starlette, headers: dict[str, str]) -> httpx2.AsyncClient:
+    """A client in process that sends these headers."""
+    transport = httpx2.ASGITransport(app)
+    return httpx2.AsyncClient(transport=transport, base_url="http://heliogram.test", headers=headers)
+
+
 @dataclass
 class Service:
     """The API, its adapters, and short ways to use both."""
@@ -131,8 +137,7 @@ class Service:
 
     def client_of(self, headers: dict[str, str]) -> httpx2.AsyncClient:
         """A client that sends these headers."""
-        transport = httpx2.ASGITransport(self.app)
-        return httpx2.AsyncClient(transport=transport, base_url="http://heliogram.test", headers=headers)
+        return client_of(self.app, headers)
 
     async def new_key(self, *scopes: Scope, account: bytes | None = None) -> tuple[str, str]:
         """An API key: its id and its secret."""
