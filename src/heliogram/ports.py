@@ -268,6 +268,10 @@ class WorkStore(Protocol):
     async def release(self, chunk: LeasedChunk, due: int) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
 
+    async def release_all(self, now: int) -> int:
+        """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:
+        what a crash left leased goes on at once."""
+
 
 class Store(KeyStore, AppStore, RegistrationStore, OperationStore, WorkStore, Protocol):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""

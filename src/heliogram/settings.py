@@ -74,10 +74,3 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
                 "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
             )
-
-    @property
-    def url(self) -> str:
-        """The address callers on this machine use."""
-        host = "127.0.0.1" if self.listen.host in ("0.0.0.0", "::") else self.listen.host  # noqa: S104 - compared
-        scheme = "https" if self.tls_cert is not None else "http"
-        return f"{scheme}://{Address(host, self.listen.port)}"

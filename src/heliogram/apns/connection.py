@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 from heliogram.wire import (
     Answered,
@@ -231,9 +231,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio promises for streams
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        stream = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
+        self._transport = stream
+        stream.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._watch = Watch(self._clock, self._tuning, ping=self._ping, dead=self._silent, aged=self._aged)
         self.flush()
 

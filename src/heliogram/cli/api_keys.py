@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .options import data_option, print_json
+from .options import FILE, data_option, print_json
 
 T = TypeVar("T")
 
@@ -28,8 +28,9 @@ def api_keys() -> None:
 @api_keys.command()
 @data_option
 @click.option("--name", default="", help="What the key is for; only you read it.")
+@click.option("--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data.")
 @as_json_option
-def create(data: Path, name: str, as_json: bool) -> None:
+def create(data: Path, name: str, master_key: Path | None, as_json: bool) -> None:
     """Make a key. Its secret is shown this once and kept nowhere.
 
     \b
@@ -37,15 +38,15 @@ def create(data: Path, name: str, as_json: bool) -> None:
       curl -u 'keyId:secret' http://127.0.0.1:8080/v1/PushNotifications/Apps
     """
     from ..domain.ids import IdFactory
-    from ..security import KeyHasher, MasterKey, new_api_key
+    from ..security import KeyHasher, load_master_key, new_api_key
 
     async def work(store: Any, clock: Any) -> tuple[str, str]:
         now = int(clock.time() * 1000)
         account = (await store.default_account()).id
-        hasher = KeyHasher(MasterKey.load(data))
-        key, key_id, secret = new_api_key(IdFactory(lambda: now), hasher, account=account, name=name, now=now)
-        await store.create_api_key(account, key)
-        return key_id, secret
+        hasher = KeyHasher(load_master_key(data, file=master_key))
+        made = new_api_key(IdFactory(lambda: now), hasher, account=account, name=name, created=now)
+        await store.create_api_key(account, made.key)
+        return made.key_id, made.secret
 
     key_id, secret = _on_store(data, work)
     if as_json:

@@ -11,7 +11,7 @@ import click
 from ..settings import Address, SettingsError
 
 
-class AddressType(click.ParamType):
+class AddressType(click.ParamType[Address]):
     """`HOST:PORT`, `[IPv6]:PORT` or `:PORT`."""
 
     name = "host:port"

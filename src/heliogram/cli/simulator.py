@@ -60,7 +60,8 @@ def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
 
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = serve.Options(data=data, **{name: str(address) for name, address in listeners.items()})
+        addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
+        options = serve.Options(data=data, **addresses)
         asyncio.run(serve.run(options, ready=ready))
     except OSError as error:
         raise click.ClickException(f"--data {data}: {error.strerror}") from None

@@ -146,3 +146,12 @@ class Work(Base):
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
         values = {**_fence(chunk), "due": due}
         return await self._write(lambda c: _changed(c, _sql.release_chunk, values))
+
+    async def release_all(self, now: int) -> int:
+        """Makes every leased chunk due now and tells how many."""
+
+        def job(connection: apsw.Connection) -> int:
+            connection.execute(_sql.release_all, {"now": now})
+            return connection.changes()
+
+        return await self._write(job)

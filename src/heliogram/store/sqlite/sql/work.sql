@@ -57,3 +57,7 @@ UPDATE operation SET status = 'COMPLETED', finished = :at, updated = max(updated
 -- Gives a chunk back until it falls due.
 UPDATE chunk SET state = 0, due = :due, worker = ''
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1;
+
+-- name: release_all
+-- Gives every leased chunk back at once: what a crash of the store's only user left behind.
+UPDATE chunk SET state = 0, due = :now, worker = '' WHERE state = 1;

@@ -1,0 +1,208 @@
+"""The service put together: the only place that knows every adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from . import api
+from .delivery.chunk import Tools
+from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
+from .delivery.worker import CredentialOpener, Worker
+from .domain.apps import ProviderName
+from .domain.ids import IdFactory
+from .domain.operations import Lane
+from .http import CannotListen, HttpServer, bind
+from .observe import log as logs
+from .observe.clock import SystemClock
+from .ports import Clock
+from .queue.db import DbQueue
+from .security import (
+    AesGcmSealer,
+    KeyHasher,
+    KeyRing,
+    KeySource,
+    MasterKeyError,
+    StoreAuthenticator,
+    load_master_key,
+)
+from .settings import Address, ServeSettings
+from .store.errors import StoreError
+from .store.sqlite import SqliteStore
+
+log = structlog.get_logger(__name__)
+
+DATABASE = "heliogram.db"
+TX_SLOTS = 32
+BULK_SLOTS = 4
+
+
+class StartError(Exception):
+    """The service cannot start; the message says why and what to do."""
+
+
+class Service:
+    """API and workers on one embedded store."""
+
+    def __init__(self, settings: ServeSettings, store: SqliteStore, key: KeyRing, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._queue = DbQueue(store, clock, worker=f"{socket.gethostname()}:{os.getpid()}")
+        ids = IdFactory(lambda: int(clock.time() * 1000))
+        sealer = AesGcmSealer(key)
+        self._provider = ApnsProvider(_endpoints(settings))
+        providers = {ProviderName.APN: self._provider}
+        tools = Tools(
+            store=store,
+            queue=self._queue,
+            providers=providers,
+            clock=clock,
+            open_credential=CredentialOpener(store, sealer, clock),
+        )
+        # Small sends have slots of their own: no campaign can keep them waiting.
+        self._workers = [
+            Worker(tools, [Lane.TX], slots=TX_SLOTS),
+            Worker(tools, [Lane.BULK], slots=BULK_SLOTS),
+        ]
+        state = api.ApiState(
+            store=store,
+            queue=self._queue,
+            providers=providers,
+            sealer=sealer,
+            authenticator=StoreAuthenticator(store, KeyHasher(key), clock),
+            clock=clock,
+            ids=ids,
+        )
+        self._http = HttpServer(
+            api.build(state),
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            behind_proxy=settings.behind_proxy,
+        )
+
+    def __repr__(self) -> str:
+        return f"Service({self._store!r}, workers={self._workers})"
+
+    async def run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
+        """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store."""
+        recovered = await self._store.release_all(int(SystemClock().time() * 1000))
+        if recovered:
+            log.info("leases.recovered", chunks=recovered)
+        workers = [asyncio.create_task(worker.run()) for worker in self._workers]
+        http = asyncio.create_task(self._http.serve(sockets=[listener]))
+        listening = asyncio.create_task(self._http.listening.wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([listening, stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+        if listening.done():
+            ready()
+            await asyncio.wait([stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        stopping.cancel()
+        await self._drain(http, workers)
+
+    async def _drain(self, http: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:
+        log.info("service.draining", seconds=self._settings.drain_seconds)
+        self._http.should_exit = True
+        await asyncio.wait([http])
+        for worker in self._workers:
+            worker.drain()
+        await self._queue.close()
+        _, late = await asyncio.wait(workers, timeout=self._settings.drain_seconds)
+        for task in late:  # their chunks are leased; the next start takes them up again
+            log.warning("service.drain_too_slow", worker=repr(task))
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._provider.close()
+        for task in (http, *workers):
+            if task.done() and not task.cancelled():
+                task.result()
+
+
+def run(settings: ServeSettings, ready: Callable[[str], object]) -> None:
+    """Runs the service until SIGTERM or SIGINT. Raises `StartError`."""
+    logs.configure(level=settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main(settings, ready))
+    except (CannotListen, StoreError, MasterKeyError) as error:
+        raise StartError(str(error)) from error
+
+
+async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listener = bind(settings.listen, option="--listen")
+    with contextlib.closing(listener), own_data_directory(settings.data):
+        async with open_store(settings.data) as (store, clock):
+            key = load_master_key(settings.data, file=settings.master_key)
+            if key.source is KeySource.GENERATED:
+                log.warning("master_key.made", file=str(settings.data / "master.key"), advice="keep a copy elsewhere")
+            url = _url(settings, listener)
+            await Service(settings, store, key, clock).run(listener, lambda: ready(url), stop)
+
+
+def prepare_data_directory(data: Path) -> None:
+    """Makes the data directory with mode 0700. Raises `StartError`."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)
+    except OSError as error:
+        raise StartError(f"cannot use the data directory {data}: {error.strerror}; give another with --data") from error
+
+
+@contextlib.contextmanager
+def own_data_directory(data: Path) -> Iterator[None]:
+    """Holds the data directory for this process alone: two services on one store would take each other's leases."""
+    prepare_data_directory(data)
+    lock = data / "serve.lock"
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"another `heliogram serve` is using {data}: stop it, or give this one another directory with --data"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.asynccontextmanager
+async def open_store(data: Path) -> AsyncIterator[tuple[SqliteStore, Clock]]:
+    """The embedded store of a data directory, closed at the end."""
+    prepare_data_directory(data)
+    clock = SystemClock()
+    store = await SqliteStore.open(data / DATABASE, ids=IdFactory(lambda: int(clock.time() * 1000)), clock=clock)
+    try:
+        yield store, clock
+    finally:
+        await store.close()
+
+
+def _endpoints(settings: ServeSettings) -> ApnsEndpoints:
+    def text(address: Address | None) -> str | None:
+        return None if address is None else str(address)
+
+    return ApnsEndpoints(
+        production=text(settings.apns_production),
+        sandbox=text(settings.apns_sandbox),
+        cafile=None if settings.apns_cacert is None else str(settings.apns_cacert),
+    )
+
+
+def _url(settings: ServeSettings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_cert is not None else "http"
+    return f"{scheme}://{Address('127.0.0.1' if host in ('0.0.0.0', '::') else host, port)}"  # noqa: S104 - compared

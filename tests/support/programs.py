@@ -1,0 +1,82 @@
+"""The real programs as children: `heliogram serve` and `heliogram simulator`, on free ports, always stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+HELIOGRAM = [sys.executable, "-m", "heliogram"]
+STOP_SECONDS = 30
+
+
+def heliogram(*arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    return subprocess.run(
+        [*HELIOGRAM, *arguments], capture_output=True, text=True, input=stdin, timeout=timeout, check=False
+    )
+
+
+class Program:
+    """A long-running command. Entering starts it and reads its ready line, leaving stops it with SIGTERM."""
+
+    def __init__(self, *arguments: str, log: Path) -> None:
+        self.arguments: Sequence[str] = arguments
+        self.log = log
+        self.ready: dict[str, Any] = {}
+        self._child: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Program:
+        with self.log.open("a") as errors:
+            self._child = subprocess.Popen(
+                [*HELIOGRAM, *self.arguments, "--json"], stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        if not line:
+            self._child.wait(STOP_SECONDS)
+            self._child.stdout.close()
+            raise AssertionError(f"heliogram {self.arguments[0]} did not start:\n{self.log.read_text()}")
+        self.ready = json.loads(line)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            self.stop()
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signals it and returns its exit code."""
+        assert self._child is not None
+        child, self._child = self._child, None
+        if child.poll() is None:
+            child.send_signal(number)
+        try:
+            code = child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise AssertionError(f"heliogram {self.arguments[0]} did not stop on {number.name}") from None
+        finally:
+            assert child.stdout is not None
+            child.stdout.close()
+        return code
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.stop(signal.SIGKILL)
