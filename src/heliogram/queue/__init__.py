@@ -1,0 +1,5 @@
+"""Where workers get chunks from."""
+
+from .db import DbQueue
+
+__all__ = ["DbQueue"]
