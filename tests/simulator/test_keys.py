@@ -11,6 +11,7 @@ from support.sim_client import KEY_ID, TEAM, TOPIC, Signer, World
 
 from heliogram.simulator import Conflict, Invalid, Missing
 from heliogram.simulator.keys import KeyRing
+from heliogram.simulator.tables import ENVIRONMENTS
 
 pytestmark = pytest.mark.anyio
 
@@ -73,12 +74,12 @@ def _pem(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
 @pytest.mark.parametrize("kind", ["junk", "private", "rsa", "p384"])
 def test_public_key_must_be_p256(keys: KeyRing, kind: str) -> None:
     """TOK-4: ES256 needs P-256; anything else is refused, and a private key never quoted."""
-    pem = {
-        "junk": lambda: "junk",
-        "private": lambda: "-----BEGIN PRIVATE KEY-----\nhush\n",
-        "rsa": lambda: _pem(rsa.generate_private_key(65537, 2048).public_key()),
-        "p384": lambda: _pem(ec.generate_private_key(ec.SECP384R1()).public_key()),
-    }[kind]()
+    if kind == "rsa":
+        pem = _pem(rsa.generate_private_key(65537, 2048).public_key())
+    elif kind == "p384":
+        pem = _pem(ec.generate_private_key(ec.SECP384R1()).public_key())
+    else:
+        pem = {"junk": "junk", "private": "-----BEGIN PRIVATE KEY-----\nhush\n"}[kind]
     with pytest.raises(Invalid) as caught:
         keys.add(KEY_ID, TEAM, pem)
     assert caught.value.field == "publicKey"
@@ -89,7 +90,7 @@ def test_key_id_belongs_to_one_key(keys: KeyRing) -> None:
     """The same key may be imported again with other topics; another key under its id may not."""
     signer = Signer()
     keys.add(KEY_ID, TEAM, signer.public_pem)
-    assert keys.add(KEY_ID, TEAM, signer.public_pem, topics=[TOPIC]).topics == {TOPIC.encode()}
+    assert keys.add(KEY_ID, TEAM, signer.public_pem, topics=[TOPIC]).topics == frozenset({TOPIC.encode()})
     with pytest.raises(Conflict):
         keys.add(KEY_ID, TEAM, Signer().public_pem)
     with pytest.raises(Conflict):
@@ -111,9 +112,9 @@ def test_topics_per_key(keys: KeyRing) -> None:
 
 def test_team_scoped_keys_per_environment(keys: KeyRing) -> None:
     """TOK-11: two team-scoped keys in each environment; legacy keys and other teams do not count."""
-    for environment in ("production", "sandbox"):
+    for environment in ENVIRONMENTS:
         for _ in range(2):
-            keys.issue(TEAM, environment=environment)  # type: ignore[arg-type]
+            keys.issue(TEAM, environment=environment)
     keys.issue(TEAM)
     keys.issue("TEAMOTHER1", environment="sandbox")
     with pytest.raises(Conflict, match="2 team-scoped keys for sandbox"):

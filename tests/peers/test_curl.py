@@ -1,0 +1,107 @@
+"""curl against the simulator: a third HTTP/2 implementation (nghttp2), at the command line anyone has.
+
+Without a curl that speaks HTTP/2 these tests are skipped by name with their cure; where `CI` is set that is a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.sim_client import TOPIC, World, write_ca
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def curl() -> str:
+    path = shutil.which("curl")
+    lacks = "no curl here"
+    if path is not None:
+        version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        if "HTTP2" in version.split():
+            return path
+        lacks = "this curl has no HTTP/2"
+    message = f"{lacks}: apt-get install curl"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+async def run(curl: str, world: World, ca: Path, path: str, *arguments: str) -> tuple[int, str, dict[str, str], str]:
+    """Status, HTTP version, headers and body of one curl call."""
+    host, port = world.simulator.ports["production"]
+    process = await asyncio.create_subprocess_exec(
+        curl,
+        "--silent",
+        "--show-error",
+        "--noproxy",
+        "*",
+        "--cacert",
+        str(ca),
+        "--write-out",
+        "\n%{http_code} %{http_version} %{header_json}",
+        *arguments,
+        f"https://{host}:{port}{path}",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    body, _, rest = output.decode().partition("\n")
+    status, version, headers = rest.split(" ", 2)
+    return int(status), version, {name: values[0] for name, values in json.loads(headers).items()}, body
+
+
+@pytest.mark.parametrize("how", ["--http2", "--http2-prior-knowledge"])
+async def test_push(curl: str, world: World, tmp_path: Path, how: str) -> None:
+    """CONN-11: a push by ALPN and by prior knowledge."""
+    status, version, headers, body = await run(
+        curl,
+        world,
+        write_ca(world.simulator, tmp_path),
+        f"/3/device/{world.token}",
+        how,
+        "--header",
+        f"authorization: bearer {world.bearer}",
+        "--header",
+        f"apns-topic: {TOPIC}",
+        "--header",
+        "apns-push-type: alert",
+        "--data",
+        '{"aps":{"alert":"curl"}}',
+    )
+    assert (status, version, body) == (200, "2", "")
+    (shown,) = world.simulator.notifications(world.device.id)
+    assert (shown.body, shown.apns_id) == ("curl", headers["apns-id"])
+
+
+async def test_get_root(curl: str, world: World, tmp_path: Path) -> None:
+    """SUR-1: curl on the root without credentials is 405 MethodNotAllowed."""
+    status, version, _, body = await run(curl, world, write_ca(world.simulator, tmp_path), "/", "--http2")
+    assert (status, version, body) == (405, "2", '{"reason":"MethodNotAllowed"}')
+
+
+async def test_payload_over_the_window(curl: str, world: World, tmp_path: Path) -> None:
+    """RFC 9113 §6.9: a body of several windows is taken in whole before it is refused as too large."""
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"x": "y" * 200_000}))
+    status, _, _, answer = await run(
+        curl,
+        world,
+        write_ca(world.simulator, tmp_path),
+        f"/3/device/{world.token}",
+        "--http2",
+        "--header",
+        f"authorization: bearer {world.bearer}",
+        "--header",
+        f"apns-topic: {TOPIC}",
+        "--data-binary",
+        f"@{body}",
+    )
+    assert (status, answer) == (413, '{"reason":"PayloadTooLarge"}')
