@@ -45,6 +45,12 @@ def normalize_token(provider: ProviderName, text: str) -> bytes:
         if not text or len(text) > MAX_FCM_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
             raise InvalidDeviceToken(f"expected an FCM registration token: 1 to {MAX_FCM_TOKEN} characters")
         return text.encode("ascii")
+    try:
+        raw = bytes.fromhex(text)  # what apps send nowadays, several times as fast as looking closer
+    except ValueError:
+        raw = b""
+    if len(raw) * 2 == len(text) and MIN_TOKEN_DIGITS <= len(text) <= MAX_TOKEN_DIGITS:
+        return raw
     digits = text.translate(_DROP)
     if not _HEX.issuperset(digits):
         raise InvalidDeviceToken("expected hexadecimal digits: send each byte of the token as %02x")
