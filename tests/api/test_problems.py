@@ -30,12 +30,13 @@ async def test_the_page_explains_every_code(service: Service) -> None:
     assert {int(each) for each in re.findall(r'id="code-(\d+)"', text)} >= {int(code) for code in Code}
 
 
-def test_an_unavailable_service_asks_to_come_back() -> None:
-    """503 with Retry-After, without the server's own words."""
+def test_an_unavailable_service_asks_to_come_back(caplog: pytest.LogCaptureFixture) -> None:
+    """503 with Retry-After, without the server's own words; those are in the log."""
     problem = translate(Unavailable("disk /var/lib is full"))
     assert problem is not None
     assert (problem.status, problem.headers["Retry-After"]) == (503, "5")
     assert "disk" not in problem.detail
+    assert "disk /var/lib is full" in caplog.text
 
 
 def test_a_bug_is_nobody_s_problem() -> None:

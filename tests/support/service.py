@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 import httpx2
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from starlette.applications import Starlette
 from support.clock import FakeClock
 from support.stores import open_sqlite
@@ -23,82 +19,14 @@ from support.stores import open_sqlite
 from heliogram import api
 from heliogram.delivery.providers.apns import ApnsProvider
 from heliogram.domain import ids
-from heliogram.domain.accounts import ALL_SCOPES, ApiKey, Principal, Scope
+from heliogram.domain.accounts import ALL_SCOPES, Scope
 from heliogram.domain.apps import ProviderName
-from heliogram.domain.operations import Lane
-from heliogram.ports import LeasedChunk, Store
+from heliogram.ports import Store
+from heliogram.queue.db import DbQueue
+from heliogram.security import AesGcmSealer, KeyHasher, StoreAuthenticator, load_master_key, new_api_key
 
 TOKEN = "ab" * 32
 USER_PATTERN = r"comms_pushnotificationuser_[0-7][0-9a-hjkmnp-tv-z]{25}"
-
-
-class BoxSealer:
-    """`ports.Sealer` by AES-GCM under a key made for the test."""
-
-    def __init__(self) -> None:
-        self._box = AESGCM(AESGCM.generate_key(256))
-
-    def seal(self, plain: bytes, *, table: str, column: str, row: bytes, account: bytes) -> bytes:
-        """The sealed bytes."""
-        nonce = secrets.token_bytes(12)
-        return nonce + self._box.encrypt(nonce, plain, b"|".join([table.encode(), column.encode(), row, account]))
-
-    def open(self, sealed: bytes, *, table: str, column: str, row: bytes, account: bytes) -> bytes:
-        """The plain bytes."""
-        place = b"|".join([table.encode(), column.encode(), row, account])
-        return self._box.decrypt(sealed[:12], sealed[12:], place)
-
-
-class StoredKeys:
-    """`ports.Authenticator` that asks the store every time."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def authenticate(self, key_id: str, secret: str) -> Principal | None:
-        """The principal of a key that is there, good and not revoked."""
-        try:
-            key = await self._store.find_api_key(ids.decode(ids.API_KEY, key_id))
-        except ids.InvalidId:
-            return None
-        if key is None or key.revoked is not None or not hmac.compare_digest(key.hash, digest(secret)):
-            return None
-        return Principal(account_id=key.account_id, key_id=key.id, scopes=frozenset(key.scopes))
-
-
-class Woken:
-    """`ports.WorkQueue` that remembers which lanes were woken; nobody works here."""
-
-    def __init__(self) -> None:
-        self.lanes: list[Lane] = []
-
-    async def lease(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
-        """Nothing."""
-        return []
-
-    def wake(self, lane: Lane) -> None:
-        """Remembers the lane."""
-        self.lanes.append(lane)
-
-    async def extend(self, chunk: LeasedChunk) -> bool:
-        """There are no leases."""
-        return False
-
-    async def done(self, chunk: LeasedChunk) -> bool:
-        """There are no leases."""
-        return False
-
-    async def retry(self, chunk: LeasedChunk, due: int) -> bool:
-        """There are no leases."""
-        return False
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-
-def digest(secret: str) -> bytes:
-    """The hash of an API secret."""
-    return hashlib.blake2b(secret.encode(), key=b"pepper", digest_size=32).digest()
 
 
 def signing_key() -> str:
@@ -128,7 +56,8 @@ class Service:
     store: Store
     clock: FakeClock
     account: bytes
-    queue: Woken
+    queue: DbQueue
+    hasher: KeyHasher
     key: tuple[str, str] = field(repr=False)
     client: httpx2.AsyncClient = field(init=False)
 
@@ -139,19 +68,18 @@ class Service:
         """A client that sends these headers."""
         return client_of(self.app, headers)
 
-    async def new_key(self, *scopes: Scope, account: bytes | None = None) -> tuple[str, str]:
+    async def new_key(self, *scopes: Scope) -> tuple[str, str]:
         """An API key: its id and its secret."""
-        ident, secret = self.state.ids.new(), secrets.token_urlsafe(32)
-        key = ApiKey(
-            account_id=account or self.account,
-            id=ident,
+        made = new_api_key(
+            self.state.ids,
+            self.hasher,
+            account=self.account,
             name="test",
-            hash=digest(secret),
-            scopes=scopes or ALL_SCOPES,
             created=self.clock.ms,
+            scopes=scopes or ALL_SCOPES,
         )
-        await self.store.create_api_key(account or self.account, key)
-        return ids.encode(ids.API_KEY, ident), secret
+        await self.store.create_api_key(self.account, made.key)
+        return made.key_id, made.secret
 
     async def post(self, path: str, body: Any) -> httpx2.Response:
         """`POST /v1/PushNotifications{path}`."""
@@ -201,24 +129,26 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Service]:
     now: Callable[[], int] = lambda: clock.ms  # noqa: E731 - a clock hand, not a function of its own
     factory = ids.IdFactory(now)
     store = await open_sqlite(directory, factory, clock)
-    provider, queue = ApnsProvider(), Woken()
+    ring = load_master_key(directory, environ={})
+    hasher, provider, queue = KeyHasher(ring), ApnsProvider(), DbQueue(store, clock, "test")
     state = api.ApiState(
         store=store,
         queue=queue,
         providers={ProviderName.APN: provider},
-        sealer=BoxSealer(),
-        authenticator=StoredKeys(store),
+        sealer=AesGcmSealer(ring),
+        authenticator=StoreAuthenticator(store, hasher, clock),
         clock=clock,
         ids=factory,
         settings=api.ApiSettings(**settings),
     )
     try:
         account = (await store.default_account()).id
-        service = Service(api.build(state), state, store, clock, account, queue, ("", ""))
+        service = Service(api.build(state), state, store, clock, account, queue, hasher, ("", ""))
         service.key = await service.new_key()
         service.client = service.client_of(basic(*service.key))
         async with service.client:
             yield service
     finally:
+        await queue.close()
         await provider.close()
         await store.close()

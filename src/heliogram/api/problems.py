@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from ..domain.errors import Invalid, LimitReached, NotFound, Unavailable
 from ..rest import FieldError, Problem, invalid
+
+_log = logging.getLogger("heliogram.api")
 
 RETRY_AFTER = "5"
 """Seconds a caller is asked to wait when the service is unavailable."""
@@ -21,6 +25,7 @@ def translate(error: Exception) -> Problem | None:
         return Problem(400, error.code, "Limit reached", _sentence(str(error)))
     if isinstance(error, Unavailable):
         # What is wrong with the server is for its log, not for the caller.
+        _log.error("unavailable: %s", error)
         detail = "The service cannot do this just now, and nothing was stored. Try again."
         return Problem(503, error.code, "Unavailable", detail, headers={"Retry-After": RETRY_AFTER})
     return None

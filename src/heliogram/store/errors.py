@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from ..domain.errors import Unavailable
+
 
 class StoreError(Exception):
     """The store cannot do its work."""
 
 
-class StoreClosed(StoreError):
+class StoreClosed(StoreError, Unavailable):
     """The store was closed; nothing was written."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError, Unavailable):
     """The database cannot be used just now (locked, disk full, I/O error); nothing was written."""
 
 
