@@ -41,7 +41,7 @@ def load(path: Path) -> tuple[Memory, bool]:
     """What was remembered, and whether anything was; a damaged file is started anew."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Memory), True
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
         return _fresh(), False
 
 

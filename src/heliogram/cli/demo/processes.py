@@ -65,7 +65,7 @@ class Processes:
     def start(self, name: str, *arguments: str) -> dict[str, Any]:
         """Starts `heliogram ARGUMENTS --json` and waits for its ready line. Raises `StepFailed`."""
         log = self._data / f"{name}.log"
-        with log.open("w", encoding="utf-8") as errors:
+        with open(log, "w", encoding="utf-8", opener=_private) as errors:
             child = subprocess.Popen(
                 [sys.executable, "-m", "heliogram", *arguments, "--json"],
                 stdin=subprocess.DEVNULL,
@@ -86,6 +86,10 @@ class Processes:
     def died(self) -> str | None:
         """The name of a child that is no longer running."""
         return next((name for name, child in self._children if child.poll() is not None), None)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _first_line(child: subprocess.Popen[str]) -> str:

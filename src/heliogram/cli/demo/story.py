@@ -38,7 +38,10 @@ class Story:
 
     def tell(self) -> None:
         """All steps, until the phone has the notification."""
-        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StepFailed(f"cannot use the data directory {self._data}: {error.strerror}") from None
         endpoints = self._start_simulator()
         self._start_service(endpoints)
         self._make_api_key()

@@ -1,0 +1,45 @@
+"""The command line teaches itself."""
+
+from __future__ import annotations
+
+import pytest
+from click import Group
+from click.testing import CliRunner
+
+from heliogram import __version__
+from heliogram.cli.root import cli
+
+COMMANDS = ["serve", "simulator", "api-keys create", "api-keys list", "api-keys revoke", "send", "demo"]
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_first_help_names_every_command() -> None:
+    """A newcomer sees what there is and what to try first."""
+    text = run("--help")
+    assert isinstance(cli, Group)
+    for command in cli.commands:
+        assert command in text
+    assert "Try it" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_for_every_option(command: str) -> None:
+    """No option without a word of explanation."""
+    found = cli
+    for word in command.split():
+        assert isinstance(found, Group)
+        found = found.commands[word]  # type: ignore[assignment]
+    assert found.help
+    for parameter in found.params:
+        assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
+    assert "Usage:" in run(*command.split(), "--help")
+
+
+def test_the_version_is_told() -> None:
+    """`heliogram --version` names the program and its version."""
+    assert run("--version").strip() == f"heliogram, version {__version__}"

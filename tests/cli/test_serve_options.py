@@ -1,0 +1,78 @@
+"""What `heliogram serve` refuses before it starts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from heliogram.cli.root import cli
+from heliogram.settings import Address, ServeSettings, SettingsError
+
+
+def serve(tmp_path: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "data"), *words])
+
+
+def test_beyond_loopback_it_needs_tls_or_a_proxy(tmp_path: Path) -> None:
+    """API keys must not travel in the clear unawares; the message names both ways out."""
+    result = serve(tmp_path, "--listen", "0.0.0.0:0")
+    assert result.exit_code == 2
+    assert "--tls-cert" in result.output
+    assert "--behind-proxy" in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_certificate_and_key_go_together(tmp_path: Path) -> None:
+    """One without the other is a usage error."""
+    certificate = tmp_path / "cert.pem"
+    certificate.write_text("x")
+    result = serve(tmp_path, "--tls-cert", str(certificate))
+    assert result.exit_code == 2
+    assert "--tls-cert and --tls-key go together" in result.output
+
+
+def test_a_taken_port_is_named_with_the_option_to_change(tmp_path: Path) -> None:
+    """The error says which address, why, and what to give instead."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = serve(tmp_path, "--listen", address)
+    assert result.exit_code == 1
+    assert f"cannot listen on {address}" in result.output
+    assert "--listen" in result.output
+
+
+@pytest.mark.parametrize("text", ["nonsense", "host:", "host:65536", "host:-1", ""])
+def test_an_address_that_is_none_is_refused_with_an_example(tmp_path: Path, text: str) -> None:
+    """HOST:PORT, the port at most 65,535."""
+    result = serve(tmp_path, "--listen", text)
+    assert result.exit_code == 2
+    assert "expected HOST:PORT" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "loopback"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1", 8080, True),
+        (":8080", "127.0.0.1", 8080, True),
+        ("localhost:0", "localhost", 0, True),
+        ("[::1]:65535", "::1", 65535, True),
+        ("0.0.0.0:80", "0.0.0.0", 80, False),
+        ("push.example.com:443", "push.example.com", 443, False),
+    ],
+)
+def test_addresses_are_read_in_every_usual_form(text: str, host: str, port: int, loopback: bool) -> None:
+    """IPv4, IPv6 in brackets, a name, or a port alone."""
+    address = Address.parse(text)
+    assert (address.host, address.port, address.is_loopback) == (host, port, loopback)
+
+
+def test_a_missing_file_names_its_option(tmp_path: Path) -> None:
+    """Settings are checked whoever made them, not only by the command line."""
+    settings = ServeSettings(apns_cacert=tmp_path / "no.pem")
+    with pytest.raises(SettingsError, match=r"--apns-cacert: there is no file .*no\.pem"):
+        settings.check()
