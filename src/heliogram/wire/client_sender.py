@@ -47,7 +47,7 @@ class ClientSender:
         """Streams that `submit` would open now; 0 while draining or while a body waits for a window."""
         if self.draining or self._blocked:
             return 0
-        return max(0, min(self._limit - len(self._open), (frames.MAX_STREAM_ID + 1 - self._next) // 2))
+        return max(0, min(self._limit - len(self._open), (frames.MAX_STREAM_ID + 2 - self._next) // 2))
 
     @property
     def inflight(self) -> int:
