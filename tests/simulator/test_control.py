@@ -287,7 +287,7 @@ async def test_other_names_are_taken_when_bound_to_all_addresses() -> None:
     """Who opens the API to the network chose so; its names are not known here."""
     simulator = Simulator()
     await simulator.start()
-    app = build_control(simulator, Forwarder(simulator.apns.registry), host="0.0.0.0")  # noqa: S104
+    app = build_control(simulator, Forwarder(simulator.apns.registry), host="0.0.0.0")
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://sim.example") as http:
         assert (await http.get("/keys")).status_code == 200

@@ -94,11 +94,16 @@ class Push:
 
 
 class Rule(NamedTuple):
-    """One step: the reason it gives, the rules it stands on, and the check."""
+    """One step: the reason it gives, the rules it stands on, and the check.
+
+    ``steady``: it looks at nothing but the header fields in `_steady_fields`, the keys, and what the connection is
+    bound to; so what has passed it once on a connection passes it again for as long as no key changes.
+    """
 
     reason: str
     basis: str
     objects: Callable[[Push], bool]
+    steady: bool = False
 
 
 def _wrong_method(push: Push) -> bool:
@@ -266,26 +271,26 @@ def _too_many_for_token(push: Push) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("MethodNotAllowed", "SUR-1", _wrong_method),
+    Rule("MethodNotAllowed", "SUR-1", _wrong_method, steady=True),
     Rule("BadPath", "CONN-1", _bad_path),
     Rule("MissingDeviceToken", "4.1", _no_device_token),
     Rule("DuplicateHeaders", "REQ-4", _repeated_header),
-    Rule("MissingProviderToken", "TOK-1 TOK-21", _no_provider_token),
+    Rule("MissingProviderToken", "TOK-1 TOK-21", _no_provider_token, steady=True),
     Rule("TooManyProviderTokenUpdates", "TOK-9 TOK-10 SUR-7", _token_changed_too_often),
     Rule("InvalidProviderToken", "TOK-2 TOK-3 TOK-4 TOK-6 TOK-19", _bad_provider_token),
     Rule("ExpiredProviderToken", "TOK-8", _old_provider_token),
-    Rule("BadEnvironmentKeyInToken", "TOK-11 TOK-17", _key_of_other_environment),
-    Rule("InvalidProviderToken", "TOK-12", _other_team),
-    Rule("UnrelatedKeyIdInToken", "TOK-15 TOK-16", _unrelated_key),
+    Rule("BadEnvironmentKeyInToken", "TOK-11 TOK-17", _key_of_other_environment, steady=True),
+    Rule("InvalidProviderToken", "TOK-12", _other_team, steady=True),
+    Rule("UnrelatedKeyIdInToken", "TOK-15 TOK-16", _unrelated_key, steady=True),
     Rule("BadMessageId", "REQ-1", _bad_apns_id),
-    Rule("BadExpirationDate", "REQ-2", _bad_expiration),
-    Rule("BadPriority", "TYPE-2 LA-1", _bad_priority),
-    Rule("BadCollapseId", "4.1", _bad_collapse_id),
-    Rule("InvalidPushType", "4.2", _unknown_push_type),
-    Rule("MissingTopic", "4.1", _no_topic),
-    Rule("BadTopic", "4.1", _bad_topic),
-    Rule("InvalidPushType", "REQ-5", _type_against_topic),
-    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18", _topic_not_on_key),
+    Rule("BadExpirationDate", "REQ-2", _bad_expiration, steady=True),
+    Rule("BadPriority", "TYPE-2 LA-1", _bad_priority, steady=True),
+    Rule("BadCollapseId", "4.1", _bad_collapse_id, steady=True),
+    Rule("InvalidPushType", "4.2", _unknown_push_type, steady=True),
+    Rule("MissingTopic", "4.1", _no_topic, steady=True),
+    Rule("BadTopic", "4.1", _bad_topic, steady=True),
+    Rule("InvalidPushType", "REQ-5", _type_against_topic, steady=True),
+    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18", _topic_not_on_key, steady=True),
     Rule("PayloadEmpty", "SIZE-2 SIZE-3", _no_body),
     Rule("PayloadTooLarge", "SIZE-1", _big_body),
     Rule("BadDeviceToken", "REQ-6 REQ-7 LIFE-4", _unknown_device_token),
@@ -297,15 +302,36 @@ RULES: tuple[Rule, ...] = (
 """The order of checks; what passes them all is answered 200."""
 
 _CHECKS = tuple((rule.objects, rule.reason) for rule in RULES)
+_UNSTEADY_CHECKS = tuple((rule.objects, rule.reason) for rule in RULES if not rule.steady)
 
 
 MANAGEMENT_METHODS = frozenset({b"POST", b"GET", b"DELETE"})
 """What the channel management hosts take (6.2): another method is ``MethodNotAllowed``, every path ``BadPath``."""
 
 
+def _steady_fields(push: Push) -> tuple[bytes | None, ...]:
+    """All that steady checks look at in a request."""
+    get = push.fields.get
+    return (
+        push.method,
+        get(b"authorization"),
+        get(b"apns-topic"),
+        push.push_type,
+        get(b"apns-priority"),
+        get(b"apns-expiration"),
+        get(b"apns-collapse-id"),
+    )
+
+
 def judge(push: Push) -> str | None:
-    """The reason of the first of RULES that objects, or None: accepted."""
-    for objects, reason in _CHECKS:
+    """The reason of the first of RULES that objects, or None: accepted.
+
+    Pushes of one campaign differ in path, id and body alone: what the steady checks have passed on this connection
+    they are not asked again.
+    """
+    session, steady = push.session, _steady_fields(push)
+    for objects, reason in _UNSTEADY_CHECKS if session.has_passed(steady) else _CHECKS:
         if objects(push):
             return reason
+    session.passes(steady)
     return None

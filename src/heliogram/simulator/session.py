@@ -44,7 +44,7 @@ class TokenFloor:
 class Session:
     """Authentication state of one connection; ``number`` names it in the request log."""
 
-    __slots__ = ("_generation", "_keys", "_seen", "floor", "number", "team_id", "topics", "trusted")
+    __slots__ = ("_generation", "_keys", "_passed", "_seen", "floor", "number", "team_id", "topics", "trusted")
 
     def __init__(self, number: int, keys: KeyRing, token_changes: int) -> None:
         self.number = number
@@ -55,15 +55,14 @@ class Session:
         self._keys = keys
         self._generation = keys.generation
         self._seen: dict[bytes, Verified | None] = {}
+        self._passed: set[tuple[bytes | None, ...]] = set()
 
     def __repr__(self) -> str:
         return f"<Session {self.number} team={self.team_id} keys={len(self.topics)} tokens={len(self._seen)}>"
 
     def verified(self, token: bytes) -> Verified | None:
         """The token's verdict, worked out once per connection and again whenever a key has changed."""
-        if self._generation != self._keys.generation:
-            self._seen.clear()
-            self._generation = self._keys.generation
+        self._notice_changed_keys()
         try:
             return self._seen[token]
         except KeyError:
@@ -71,6 +70,24 @@ class Session:
                 self._seen.clear()
             verdict = self._seen[token] = verify(token, self._keys)
             return verdict
+
+    def has_passed(self, fields: tuple[bytes | None, ...]) -> bool:
+        """Whether a push with these header fields was accepted here since a key last changed."""
+        self._notice_changed_keys()
+        return fields in self._passed
+
+    def passes(self, fields: tuple[bytes | None, ...]) -> None:
+        """A push with these header fields was accepted."""
+        if fields not in self._passed:
+            if len(self._passed) >= _REMEMBERED:
+                self._passed.clear()
+            self._passed.add(fields)
+
+    def _notice_changed_keys(self) -> None:
+        if self._generation != self._keys.generation:
+            self._generation = self._keys.generation
+            self._seen.clear()
+            self._passed.clear()
 
     def related(self, key: Key) -> bool:
         """Whether this key may follow the connection's first one (TOK-15, TOK-16)."""
