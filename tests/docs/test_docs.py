@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from heliogram.cli.root import cli
 from heliogram.domain.errors import Code
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +20,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("docs/*
 
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 _CODE_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_COMMAND = re.compile(r"^\s*heliogram (.*)$", re.MULTILINE)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
 _RULE_ID = re.compile(r"\b(?:CONN|TOK|CERT|REQ|TYPE|SIZE|LA|RESP|ERR|BC|LIFE|SUR)-\d+[a-z]?\b")
 _FOREIGN = re.compile(
@@ -84,3 +92,47 @@ def test_every_cited_rule_is_in_the_rule_book() -> None:
     defined = set(re.findall(r"^\s*(?:- |\| )([A-Z]+-\d+[a-z]?)(?::| \|)", book, re.MULTILINE))
     assert len(defined) > 100
     assert _cited() - defined == set()
+
+
+def _commands(page: Path) -> Iterator[list[str]]:
+    """The words after `heliogram` in the shell blocks of a page, one list a command."""
+    for block in _SHELL.findall(page.read_text("utf-8")):
+        for line in _COMMAND.findall(block.replace("\\\n", " ")):
+            words = shlex.split(line, comments=True)
+            yield [word for word in words if word != "&"]
+
+
+def _options(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the words name, and the options they give it."""
+    command: click.Command = cli
+    given = []
+    for word in words:
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            command = command.commands[word]
+        elif word.startswith("-") and word != "-":
+            given.append(word.partition("=")[0])
+    return command, given
+
+
+@every_page
+def test_commands_are_ones_the_command_line_knows(page: Path) -> None:
+    """Every `heliogram …` in a shell block names a command that exists, and only options that it has."""
+    for words in _commands(page):
+        command, given = _options(words)
+        known = {name for parameter in command.params for name in parameter.opts} | {"--help", "--version"}
+        assert set(given) <= known, f"heliogram {' '.join(words)}"
+
+
+@every_page
+def test_python_examples_parse_and_import_what_is_there(page: Path) -> None:
+    """A Python block is valid Python, and what it imports from the package is there to import."""
+    for block in _PYTHON.findall(page.read_text("utf-8")):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("heliogram"):
+                module = importlib.import_module(node.module or "")
+                assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_how_tos_show_commands() -> None:
+    """The check of commands finds something to check."""
+    assert len([words for page in PAGES for words in _commands(page)]) > 8
