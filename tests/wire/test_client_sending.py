@@ -154,8 +154,7 @@ def test_the_connection_window_is_never_exceeded() -> None:
     session = s.client(ROOMY, (f.INITIAL_WINDOW_SIZE, 1 << 20))
     batch = [s.push(s.head(session), number, b"x" * 50000) for number in range(3)]
     assert session.submit(batch) == 2
-    assert session.window_blocked
-    assert (session.window, session.free) == (0, 0)
+    assert (session.window_blocked, session.window, session.free) == (True, 0, 0)
     assert sum(len(payload) for kind, _, _, payload in s.split(session.take()) if kind == f.DATA) == 65535
     session.feed(f.window_frame(0, 10))
     assert [payload for *_, payload in s.split(session.take())] == [b"x" * 10]

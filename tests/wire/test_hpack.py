@@ -23,7 +23,7 @@ def decoded(oracle: hpack.Decoder, block: bytes) -> list[tuple[Any, Any]]:
     return [(name, value) for name, value in oracle.decode(block, raw=True)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(FIELDS, st.booleans(), st.sampled_from([None, None, 0, 64, 300, 4096])), max_size=12))
 def test_blocks_of_the_oracle_decode(blocks: list[tuple[list[tuple[bytes, bytes]], bool, int | None]]) -> None:
     """Indexing, eviction, Huffman coding and size updates are read as they were written (RFC 7541 §2.3, §4, §6)."""
@@ -34,7 +34,7 @@ def test_blocks_of_the_oracle_decode(blocks: list[tuple[list[tuple[bytes, bytes]
         assert ours.decode(oracle.encode(fields, huffman=huffman)) == fields
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(FIELDS, st.sampled_from([None, None, None, 0, 64, 300, 4096, 9000])), max_size=12))
 def test_the_oracle_decodes_our_blocks(blocks: list[tuple[list[tuple[bytes, bytes]], int | None]]) -> None:
     """References, name references, never-indexed literals and size updates are valid HPACK (RFC 7541 §6)."""
@@ -156,7 +156,7 @@ def test_a_lowered_limit_must_be_confirmed_by_the_next_block() -> None:
     assert confirmed.decode(integer(0x20, 0x1F, 100) + b"\x88") == [(b":status", b"200")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_random_blocks_only_raise_protocol_errors(block: bytes) -> None:
     """Whatever arrives, a decoder gives pairs or raises ProtocolError (RFC 9113 §4.3)."""

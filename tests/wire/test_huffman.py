@@ -22,7 +22,7 @@ def test_every_symbol_has_the_code_of_the_standard(symbol: int) -> None:
     assert huffman.decode(huffman.encode(text)) == text
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_string_survives_both_ways(text: bytes) -> None:
     """Encoding agrees with an independent encoder and decoding gives the string back (RFC 7541 §5.2)."""
@@ -56,7 +56,7 @@ def test_wrong_endings_are_errors(data: bytes) -> None:
     assert caught.value.section == "RFC 7541 §5.2"
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_random_bytes_are_judged_as_the_oracle_judges_them(data: bytes) -> None:
     """What decodes does so alike; nothing but ProtocolError comes out (RFC 7541 §5.2)."""

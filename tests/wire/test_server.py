@@ -319,9 +319,9 @@ def test_goaway_lets_known_streams_finish() -> None:
     session.goaway(0, b"bye")
     assert s.split(session.take()) == [(f.GOAWAY, 0, 0, b"\0\0\0\1" + bytes(4) + b"bye")]
     assert session.feed(asked(3)) == []
-    assert not session.closed
+    closed = [session.closed]
     session.respond(1, 200, [])
-    assert session.closed
+    assert [*closed, session.closed] == [False, True]
     assert s.kinds(session.take()) == [f.HEADERS]
 
 

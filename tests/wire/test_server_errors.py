@@ -175,7 +175,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(FRAMES, st.binary(max_size=30)), max_size=12), st.booleans())
 def test_random_frames_raise_protocol_errors_only(parts: list[bytes], greeted: bool) -> None:
     """Whatever bytes arrive, feed() returns events or raises ProtocolError, and take() still works."""
