@@ -8,7 +8,7 @@ import pytest
 from support.service import TOKEN, Service
 
 from heliogram.domain import ids
-from heliogram.domain.apps import Environment
+from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane
 
@@ -263,3 +263,66 @@ async def test_an_id_past_the_last_recipient_is_a_404(service: Service) -> None:
     operation = ids.decode(ids.OPERATION, await send(service, [DIRECT]))
     beyond = ids.encode(ids.NOTIFICATION, ids.notification_id(operation, 1))
     assert (await service.get(f"/{beyond}")).status_code == 404
+
+
+async def test_an_operation_tells_why_notifications_failed(service: Service) -> None:
+    """Code, reason and cure of each failed recipient, in order; accepted ones are not among them."""
+    await service.app_named()
+    user = await service.user()
+    fcm = {"token": "fcm1", "provider": "FCM"}
+    operation = await send(service, [DIRECT, DIRECT, {"userId": user}, fcm, DIRECT, DIRECT, DIRECT])
+    records = [
+        record(service, 0, Outcome.ACCEPTED, status=200),
+        record(service, 1, Outcome.REJECTED, status=410, reason="Unregistered"),
+        record(service, 2, Outcome.UNADDRESSABLE, token=b""),
+        record(
+            service, 3, Outcome.NOT_SENT, token=b"fcm1", provider=ProviderName.FCM, reason="FCM is not supported yet"
+        ),
+        record(service, 4, Outcome.NOT_SENT, reason="expired"),
+        record(service, 5, Outcome.UNKNOWN, reason="connection lost"),
+        record(service, 6, Outcome.REJECTED, status=503, reason="ServiceUnavailable"),
+    ]
+    await work(service, records, Counts(sent=1, failed=5, unaddressable=1))
+    body = (await service.get(f"/Operations/{operation}/Errors")).json()
+    base = ids.decode(ids.OPERATION, operation)
+    assert [(each["notificationId"], each["code"], each["reason"]) for each in body["errors"]] == [
+        (ids.encode(ids.NOTIFICATION, ids.notification_id(base, sequence)), code, reason)
+        for sequence, code, reason in (
+            (1, 70101, "Unregistered"),
+            (2, 70100, "Unaddressable"),
+            (3, 70050, "FCM is not supported yet"),
+            (4, 70102, "expired"),
+            (5, 70103, "connection lost"),
+            (6, 70101, "ServiceUnavailable"),
+        )
+    ]
+    assert "taken out" in body["errors"][0]["cure"]
+    assert all(each["cure"] for each in body["errors"])
+    assert body["pagination"]["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "word"),
+    [
+        (400, "BadDeviceToken", "environment"),
+        (403, "SomethingNew", "credential"),
+        (410, "SomethingNew", "dead"),
+        (413, "PayloadTooLarge", "shorten"),
+        (429, "SomethingNew", "fewer"),
+        (500, "SomethingNew", "later"),
+        (418, "SomethingNew", "reason"),
+    ],
+)
+async def test_every_refusal_has_a_cure(service: Service, status: int, reason: str, word: str) -> None:
+    """Known reasons by name, new ones by their status."""
+    await service.app_named()
+    operation = await send(service, [DIRECT])
+    await work(service, [record(service, 0, Outcome.REJECTED, status=status, reason=reason)], Counts(failed=1))
+    (failure,) = (await service.get(f"/Operations/{operation}/Errors")).json()["errors"]
+    assert word in failure["cure"]
+
+
+async def test_the_errors_of_no_operation_are_a_404(service: Service) -> None:
+    """An operation that does not exist has no list."""
+    nobody = ids.encode(ids.OPERATION, service.state.ids.new())
+    assert (await service.get(f"/Operations/{nobody}/Errors")).status_code == 404

@@ -43,6 +43,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     notifications.get_push_notification,
     operations.list_operations,
     operations.get_operation,
+    operations.list_operation_errors,
     apps.list_apps,
     apps.get_app,
     credentials.create_credential,

@@ -8,9 +8,12 @@ import msgspec
 
 from ..domain import ids
 from ..domain.accounts import Scope
+from ..domain.notifications import Notification, NotificationStatus
 from ..domain.operations import Operation, OperationStatus, Stats
-from ..rest import Call, Pagination, endpoint, not_found
+from ..ports import NotificationFilter
+from ..rest import Call, PageQuery, Pagination, endpoint, not_found
 from .answers import DatedQuery, account_of, listing, moment, path_id, window_of
+from .failures import failure_of
 from .state import ApiState
 
 
@@ -35,6 +38,22 @@ class OperationQuery(DatedQuery, kw_only=True):
     """Filters of the list of operations."""
 
     status: OperationStatus | None = None
+
+
+class FailureOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why a notification failed. `reason` is the provider's word, or the cause of no answer; `cure` what to do."""
+
+    notification_id: str
+    code: int
+    reason: str
+    cure: str
+
+
+class FailurePage(msgspec.Struct, frozen=True):
+    """A page of failures, in the order of recipients."""
+
+    errors: list[FailureOut]
+    pagination: Pagination
 
 
 @endpoint(
@@ -69,6 +88,42 @@ async def get_operation(call: Call[ApiState]) -> OperationOut:
     if operation is None:
         raise not_found("Operation", call.path["operationId"])
     return _out(operation)
+
+
+@endpoint(
+    "GET",
+    "/PushNotifications/Operations/{operationId}/Errors",
+    summary="List why notifications of an operation failed",
+    tag="Operations",
+    query=PageQuery,
+    returns=FailurePage,
+    scope=Scope.READ,
+    errors=(404,),
+    basis="ours",
+)
+async def list_operation_errors(call: Call[ApiState]) -> dict[str, Any]:
+    """One entry for each notification of the operation that is FAILED, with a code, the reason and a cure.
+
+    A page may be short, even empty, and still have a `next`.
+    """
+    account, store = account_of(call), call.state.store
+    ident = path_id(call, "operationId", ids.OPERATION, "Operation")
+    if await store.get_operation(account, ident) is None:
+        raise not_found("Operation", call.path["operationId"])
+    query, cursor, window = window_of(call.query)
+    wanted = NotificationFilter(operation_id=ident, status=NotificationStatus.FAILED)
+    listed = await store.list_notifications(account, window, wanted)
+    return listing("errors", [_failure(each) for each in listed.items], listed, query, cursor)
+
+
+def _failure(notification: Notification) -> FailureOut:
+    failure = failure_of(notification)
+    return FailureOut(
+        notification_id=ids.encode(ids.NOTIFICATION, notification.id),
+        code=failure.code,
+        reason=failure.reason,
+        cure=failure.cure,
+    )
 
 
 def _out(operation: Operation) -> OperationOut:

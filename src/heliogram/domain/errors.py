@@ -45,6 +45,10 @@ class Code(enum.IntEnum):
     PROVIDER_NOT_SUPPORTED = 70050
     BODY_TOO_LARGE = 70060
     TOKEN_OF_OTHER_APP = 70061
+    NO_DEVICE = 70100
+    REFUSED_BY_PROVIDER = 70101
+    NOT_SENT = 70102
+    OUTCOME_UNKNOWN = 70103
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -128,5 +132,9 @@ MEANINGS: Mapping[Code, str] = {
     Code.PROVIDER_NOT_SUPPORTED: "This provider is not supported yet.",
     Code.BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`. Split the request.",
     Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id.",
+    Code.NO_DEVICE: "The user has no device in the sending app that could be tried.",
+    Code.REFUSED_BY_PROVIDER: "The provider refused the notification; `reason` is its word.",
+    Code.NOT_SENT: "The notification provably never reached the provider; `reason` says why.",
+    Code.OUTCOME_UNKNOWN: "The notification may have reached the provider: no answer came.",
 }
 """What each code means, for people: shown at `/docs#code-N`, where `more_info` points."""
