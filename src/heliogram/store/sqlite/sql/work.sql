@@ -60,4 +60,4 @@ UPDATE chunk SET state = 0, due = :due, worker = ''
 
 -- name: release_all
 -- Gives every leased chunk back at once: what a crash of the store's only user left behind.
-UPDATE chunk SET state = 0, due = :now, worker = '' WHERE state = 1;
+UPDATE chunk INDEXED BY chunk_due SET state = 0, due = :now, worker = '' WHERE state < 2 AND state = 1;
