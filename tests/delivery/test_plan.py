@@ -17,9 +17,18 @@ def device(slot: int, environment: Environment | None = None, provider: Provider
     return Device(slot=slot, token=bytes([slot]) * 32, provider=provider, environment=environment)
 
 
-def record(slot: int, outcome: Outcome = Outcome.ACCEPTED, *, final: bool = True, **more: object) -> DeliveryRecord:
-    fields: dict[str, object] = {"sequence": 0, "slot": slot, "outcome": outcome, "final": final, "at": NOW - 9} | more
-    return DeliveryRecord(**fields)  # type: ignore[arg-type]
+def record(
+    slot: int,
+    outcome: Outcome = Outcome.ACCEPTED,
+    *,
+    final: bool = True,
+    retry_at: int | None = None,
+    attempt: int = 1,
+    of: int = 1,
+) -> DeliveryRecord:
+    return DeliveryRecord(
+        sequence=0, slot=slot, outcome=outcome, final=final, at=NOW - 9, retry_at=retry_at, attempt=attempt, of=of
+    )
 
 
 def plan(*records: DeliveryRecord, credentials: Credentials = BOTH) -> tuple[Plan, Progress]:
