@@ -22,6 +22,7 @@ _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 _CODE_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_SUBSTITUTION = re.compile(r"\$\([^)]*\)")
 _COMMAND = re.compile(r"^\s*heliogram (.*)$", re.MULTILINE)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
 _RULE_ID = re.compile(r"\b(?:CONN|TOK|CERT|REQ|TYPE|SIZE|LA|RESP|ERR|BC|LIFE|SUR)-\d+[a-z]?\b")
@@ -98,7 +99,7 @@ def _commands(page: Path) -> Iterator[list[str]]:
     """The words after `heliogram` in the shell blocks of a page, one list a command."""
     for block in _SHELL.findall(page.read_text("utf-8")):
         for line in _COMMAND.findall(block.replace("\\\n", " ")):
-            words = shlex.split(line, comments=True)
+            words = shlex.split(_SUBSTITUTION.sub("VALUE", line), comments=True)
             yield [word for word in words if word != "&"]
 
 
