@@ -46,7 +46,7 @@ class Checker:
     def check(self, pairs: Pairs) -> Finding:
         if not pairs:
             return Finding("the header section is empty", 0, -1)
-        names, values = zip(*pairs, strict=True)
+        names, values = zip(*pairs, strict=False)
         shape = self._seen.get(names)
         if shape is None:
             if len(self._seen) >= _REMEMBERED:

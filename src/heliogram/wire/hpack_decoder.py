@@ -12,6 +12,8 @@ _LARGEST = (1 << 31) - 1
 _REMEMBERED = 256  # Huffman strings kept, at most; the memo starts anew beyond it
 _WORTH_REMEMBERING = 64  # coded bytes: a provider token is long and repeats, an id is short and does not
 
+_AUTHORIZATION = 23 - 15  # what follows the prefix of a literal with this static name
+
 Pair = tuple[bytes, bytes]
 
 
@@ -25,7 +27,18 @@ class Decoder:
     `generation` changes with every change of the table: what was learned about encoded bytes holds until then.
     """
 
-    __slots__ = ("_allowed", "_dynamic", "_max", "_must_shrink", "_seen", "_size", "generation")
+    __slots__ = (
+        "_allowed",
+        "_dynamic",
+        "_max",
+        "_must_shrink",
+        "_run",
+        "_run_generation",
+        "_run_pairs",
+        "_seen",
+        "_size",
+        "generation",
+    )
 
     def __init__(self, max_table: int = DEFAULT_TABLE) -> None:
         # One list for both tables, so that an index of the wire is an index here. A new entry goes in front of the
@@ -37,6 +50,10 @@ class Decoder:
         self._must_shrink = False
         self._seen: dict[bytes, bytes] = {}
         self.generation = 0
+        # The fields that last stood behind `:path`, coded and decoded, and the table they were read with.
+        self._run = b""
+        self._run_pairs: list[Pair] = []
+        self._run_generation = -1
 
     def __repr__(self) -> str:
         entries = len(self._dynamic) - _FIRST_DYNAMIC
@@ -66,9 +83,29 @@ class Decoder:
                     add(self._entry(index))
                 else:
                     at = self._literal(block, at, pairs)
+                    if byte & 0xEF == 0x04:
+                        at = self._behind_path(block, at, pairs)
         except IndexError:
             raise _broken("2.3.3", "a header block ends early or names an entry the table does not have") from None
         return pairs
+
+    def _behind_path(self, block: bytes, at: int, pairs: list[Pair]) -> int:
+        """References and `authorization` behind a path: a client repeats them byte for byte, so they are kept."""
+        run = self._run
+        if run and self._run_generation == self.generation and block.startswith(run, at):
+            pairs += self._run_pairs
+            return at + len(run)
+        start, first, end = at, len(pairs), len(block)
+        while at < end:
+            if 0x80 < block[at] < 0xFF:
+                pairs.append(self._dynamic[block[at] & 0x7F])
+                at += 1
+            elif block[at] & 0xEF == 0x0F and block[at + 1] == _AUTHORIZATION:
+                at = self._literal(block, at, pairs)
+            else:
+                break
+        self._run, self._run_pairs, self._run_generation = block[start:at], pairs[first:], self.generation
+        return at
 
     def _entry(self, index: int) -> Pair:
         if not index:
