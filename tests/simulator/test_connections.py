@@ -95,6 +95,35 @@ async def test_many_streams_at_once(world: World) -> None:
     assert world.simulator.apns.journal.outcomes == {"Accepted": 300}
 
 
+async def test_header_list_over_8000(world: World) -> None:
+    """9.3: a header list over the limit is refused before any check; the connection lives on."""
+    client = await world.connect()
+    reply = await client.push(world.token, world.bearer, ("x-long", "x" * 8000))
+    assert reply.status == 431
+    assert (await client.push(world.token, world.bearer)).status == 200
+
+
+async def test_slow_reader_is_not_read_from(world: World) -> None:
+    """The bound on answers waiting: while the client does not read, no more of its requests are taken."""
+    client = await world.connect()
+    await client.push(world.token, world.bearer)
+    (connection,) = world.simulator._listeners["production"].connections
+    connection.pause_writing()
+    waiting = client.push(world.token, world.bearer)
+    await world.push()  # another connection is served meanwhile
+    assert not waiting.done()
+    connection.resume_writing()
+    assert (await waiting).status == 200
+
+
+async def test_unfinished_handshake_does_not_hold_up_the_end(world: World) -> None:
+    """A client that never speaks TLS is no reason to stay."""
+    _, writer = await asyncio.open_connection(*world.simulator.ports["production"])
+    await world.push()
+    await world.simulator.stop()
+    writer.close()
+
+
 async def test_client_that_says_goodbye_is_let_go(world: World) -> None:
     """RFC 9113 §6.8: after the client's GOAWAY and its last answer the connection ends."""
     client = await world.connect()
@@ -170,7 +199,13 @@ class TestSettings:
     @pytest.fixture
     def settings(self) -> Settings:
         return Settings(
-            one_stream_first=True, strict_json=True, error_content_type=True, token_rate=2, connections=1, window=1000
+            one_stream_first=True,
+            strict_json=True,
+            error_content_type=True,
+            token_rate=2,
+            connections=1,
+            window=1000,
+            update_after=1,
         )
 
     async def test_one_stream_until_authenticated(self, world: World) -> None:
@@ -223,6 +258,8 @@ class TestSettings:
         {"journal": 0},
         {"held": 0},
         {"connections": 0},
+        {"connection_window": 65534},
+        {"update_after": 0},
     ],
 )
 def test_settings_have_bounds(wrong: dict[str, int]) -> None:

@@ -1,15 +1,21 @@
-"""Skipping what a connection has passed before never changes a verdict."""
+"""The pure parts, under inputs nobody thought of: verdicts never depend on what was skipped, and nothing raises."""
 
 from __future__ import annotations
 
+import json
+import random
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sim_client import ALERT, KEY_ID, TEAM, TOPIC, Clock, Signer
 
 from heliogram.simulator import RULES, Settings
 from heliogram.simulator.answering import Apns
+from heliogram.simulator.jwt import verify
+from heliogram.simulator.keys import KeyRing
+from heliogram.simulator.lockscreen import Arrival, read
 from heliogram.simulator.rules import Push, judge
 
 SIGNER, OTHER = Signer(), Signer("KEYTOPIC01")
@@ -87,3 +93,42 @@ def test_verdicts_are_those_of_the_whole_table(steps: list[dict[str, Any]]) -> N
         whole = bench.push(bench.witness, step)
         expected = next((rule.reason for rule in RULES if rule.objects(whole)), None)
         assert judge(bench.push(bench.judged, step)) == expected
+
+
+KEYS = KeyRing(random.Random(1).choice)
+KEYS.add(KEY_ID, TEAM, SIGNER.public_pem)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300) | st.lists(st.binary(max_size=60), min_size=3, max_size=3).map(b".".join))
+def test_any_bytes_are_no_token(token: bytes) -> None:
+    """TOK-19: no bytes but a signed token are verified, and none make the check fail otherwise."""
+    assert verify(token, KEYS) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 255))
+def test_one_changed_byte_spoils_a_token(at: int, byte: int) -> None:
+    """TOK-19: a token with any character changed is not verified (but for the two unused bits at its end)."""
+    token = TOKENS[0].encode()
+    at %= len(token) - 1
+    changed = token[:at] + bytes([byte]) + token[at + 1 :]
+    assert (verify(changed, KEYS) is not None) == (changed == token)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["aps", "alert", "badge", "sound", "title", "body", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_payload_can_be_shown(body: bytes) -> None:
+    """SIZE-3: whatever body was accepted, the device's list can be read and encoded."""
+    shown = read(Arrival(b"id", None, TOPIC.encode(), None, None, None, body, 0.0))
+    assert msgspec.json.encode(shown)

@@ -86,7 +86,7 @@ class Forwarder:
             answer = await self._client.post(
                 forward.url, json=body, headers={"authorization": _basic(forward.api_key or forward.registration_token)}
             )
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return Forwarded(error=f"{type(error).__name__}: {error}"[:300])
         return Forwarded(status=answer.status_code, body=_readable(answer.content[:KEPT_BYTES]))
 

@@ -18,6 +18,7 @@ from .keys import Key, KeyRing
 _PART = re.compile(rb"[A-Za-z0-9_-]+\Z")
 _ALGORITHM = ec.ECDSA(SHA256())
 _SIGNATURE_BYTES = 64
+_LATEST = 2**53  # beyond it no float counts seconds
 MAX_TOKEN_BYTES = 4096
 
 
@@ -46,7 +47,7 @@ def verify(token: bytes, keys: KeyRing) -> Verified | None:
     if header.get("alg") != "ES256" or not isinstance(key_id, str):
         return None
     # A JSON string is not a NumericDate, and Python's bool is an int (TOK-6).
-    if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+    if isinstance(issued_at, bool) or not isinstance(issued_at, int | float) or abs(issued_at) > _LATEST:
         return None
     key = keys.get(key_id)
     if key is None or claims.get("iss") != key.team_id:

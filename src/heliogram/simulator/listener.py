@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
             max_header_list=8000,
             header_table=4096,
             max_body=8192,
+            connection_window=settings.connection_window,
+            update_after=settings.update_after,
         )
         self._session = apns.open_session()
         self._opening: bytes | None = b""

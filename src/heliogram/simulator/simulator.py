@@ -28,6 +28,7 @@ LISTENERS: dict[str, Environment] = {
     "manage_production": "production",
     "manage_sandbox": "sandbox",
 }
+_HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 1.0
 
 
@@ -56,6 +57,7 @@ class Listener:
                 host,
                 port,
                 ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
         except OSError as error:
@@ -85,7 +87,10 @@ class Listener:
             if stuck:
                 for connection in leaving:
                     connection.abort()
-        await self._server.wait_closed()
+        # A client may be in the middle of its handshake; nobody waits for it longer than this.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SHUTDOWN_SECONDS):
+                await self._server.wait_closed()
         self._server = None
 
 

@@ -109,9 +109,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``strict_json``: answer ``PayloadEmpty`` to a body that is not a JSON object (SIZE-3). ``error_content_type``: send
     ``content-type: application/json`` with errors, as documented (RESP-2, SUR-11). ``token_rate``: pushes one device
     token takes within a minute before ``TooManyRequests``; none by default, Apple publishes no number (LIFE-13).
-    ``stream_limit`` and ``window``: the first SETTINGS (CONN-13). ``min_token_digits`` and ``max_token_digits``: hex
-    digits of a device token in the path (REQ-7). ``journal``: requests remembered. ``held``: notifications a device
-    keeps. ``connections``: open at once over all listeners; the next one is closed at once.
+    ``stream_limit`` and ``window``: the first SETTINGS (CONN-13). ``connection_window``: bytes of body the client may
+    send on a connection before a WINDOW_UPDATE; ``update_after``: bytes used up before one goes out (None: half a
+    window). ``min_token_digits`` and ``max_token_digits``: hex digits of a device token in the path (REQ-7).
+    ``journal``: requests remembered. ``held``: notifications a device keeps. ``connections``: open at once on one
+    listener; the next one is closed at once.
     """
 
     token_changes: int = 2
@@ -123,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_rate: int | None = None
     stream_limit: int = 1000
     window: int = 65535
+    connection_window: int = 65535
+    update_after: int | None = None
     min_token_digits: int = 16
     max_token_digits: int = 400
     journal: int = 10_000
@@ -135,6 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "future_skew": (0, 3600),
             "stream_limit": (1, 2**31 - 1),
             "window": (1, 2**31 - 1),
+            "connection_window": (65535, 2**31 - 1),
             "min_token_digits": (2, 400),
             "max_token_digits": (2, 4096),
             "journal": (1, 10_000_000),
@@ -144,7 +149,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
-        if self.token_rate is not None and self.token_rate < 1:
-            raise ValueError(f"token_rate must be at least 1, or None for no limit, not {self.token_rate}")
+        for name in ("token_rate", "update_after"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or left out, not {value}")
         if self.min_token_digits > self.max_token_digits:
             raise ValueError("min_token_digits must not exceed max_token_digits")
