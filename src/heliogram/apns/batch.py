@@ -227,10 +227,10 @@ async def outcomes(batch: Batch, items: Items) -> AsyncGenerator[Outcome, None]:
     try:
         while True:
             more = source.fill()
-            for _ in range(min(len(done), CHUNK)):
-                yield done.popleft()
             if done:
-                continue
+                for _ in range(min(len(done), CHUNK)):
+                    yield done.popleft()
+                continue  # what was handed over made room
             if source.exhausted and not batch.open:
                 break
             if more:
