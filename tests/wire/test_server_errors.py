@@ -156,6 +156,16 @@ def test_bounds_are_inclusive(wire: bytes) -> None:
     assert session.error is None
 
 
+def test_the_reserved_bit_of_a_stream_id_is_ignored() -> None:
+    """The highest bit of the stream identifier means nothing when received (RFC 9113 §4.1)."""
+    high = 1 << 31
+    wire = (
+        f.frame(f.HEADERS, 4, high | 1, POST) + f.frame(f.DATA, 1, high | 1, b"{}") + f.frame(f.PING, 0, high, bytes(8))
+    )
+    events = s.server().feed(wire)
+    assert [getattr(event, "stream_id", None) for event in events] == [1, None]
+
+
 def test_answers_earn_resets() -> None:
     """A client whose requests are answered may cancel others for as long as it lives (RFC 9113 §10.5)."""
     session = s.server()

@@ -86,16 +86,17 @@ def _fill(table: Table) -> None:
 
 def decode(data: bytes) -> bytes:
     """The string behind a Huffman-coded one; `ProtocolError` for EOS inside or a wrong padding."""
-    table = _TABLES[0]
-    pieces: list[bytes] = []
-    add = pieces.append
-    try:
-        for byte in data:
-            symbols, table = table[byte]
-            add(symbols)
-    except IndexError:
-        _fill(table)
-        return decode(data)
+    while True:
+        table = _TABLES[0]
+        pieces: list[bytes] = []
+        add = pieces.append
+        try:
+            for byte in data:
+                symbols, table = table[byte]
+                add(symbols)
+            break
+        except IndexError:  # the first string that comes to this state: start again with its table filled
+            _fill(table)
     if id(table) not in _FINAL:
         detail = "a Huffman string holds EOS or ends in a wrong padding"
         raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "RFC 7541 §5.2", detail)

@@ -124,7 +124,7 @@ class ServerSession(ServerFrames):
             if stop > end:
                 break
             at = stop
-            if kind == 1 and flags == 4 and self._settled and self._block is None and sid:
+            if kind == 1 and flags == 4 and 0 < sid <= frames.MAX_STREAM_ID and self._settled and self._block is None:
                 self._on_block(sid, 4, data[start:stop], events)
                 continue
             if kind == 0 and flags == 1 and self._block is None:

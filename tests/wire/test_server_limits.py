@@ -1,0 +1,130 @@
+"""The bounds a server session sets and the ways it ends streams and connections."""
+
+from __future__ import annotations
+
+from support import frames as s
+
+from heliogram.wire import ClientGone, ErrorCode, ServerSession
+from heliogram.wire import frames as f
+
+POST = s.request_block()
+PAIRS = (
+    (b":method", b"POST"),
+    (b":scheme", b"https"),
+    (b":path", s.PATH),
+    (b":authority", b"api.push.apple.com"),
+)
+ACK = f.frame(f.SETTINGS, f.ACK, 0)
+
+
+def asked(sid: int, body: bytes = b"{}") -> bytes:
+    return s.headers(sid, POST, end=not body) + (s.data(sid, body) if body else b"")
+
+
+def test_windows_are_given_back() -> None:
+    """Bodies use up the connection's and the stream's window; half used, it is refilled (RFC 9113 §6.9)."""
+    session = s.server()
+    session.feed(s.headers(1, POST, end=False) + s.data(1, b"x" * 16384, end=False) * 2)
+    assert s.split(session.take()) == [
+        (f.WINDOW_UPDATE, 0, 0, (32768).to_bytes(4, "big")),
+        (f.WINDOW_UPDATE, 0, 1, (32768).to_bytes(4, "big")),
+    ]
+
+
+def test_the_update_policy_is_an_option() -> None:
+    """`update_after` says how much is used before a WINDOW_UPDATE goes out."""
+    session = s.server(update_after=10)
+    session.feed(asked(1, b"x" * 9))
+    assert session.take() == b""
+    session.feed(asked(3, b"x"))
+    assert session.take() == f.window_frame(0, 10)
+
+
+def test_the_connection_window_is_an_option() -> None:
+    """A larger window of the connection is announced with the first bytes (RFC 9113 §6.9.2)."""
+    assert f.window_frame(0, 1) in ServerSession(connection_window=65536).take()
+
+
+def test_streams_above_the_acknowledged_limit_are_refused() -> None:
+    """Only a limit the client has acknowledged is enforced, with REFUSED_STREAM (RFC 9113 §5.1.2, §6.5.3)."""
+    session = s.server(stream_limit=3)
+    session.feed(asked(1))
+    session.set_stream_limit(1)
+    assert s.split(session.take()) == [(f.SETTINGS, 0, 0, b"\0\3\0\0\0\1")]
+    assert session.stream_limit == 1
+    assert len(session.feed(asked(3))) == 1
+    assert session.feed(ACK + asked(5)) == []
+    assert session.take() == f.reset_frame(5, ErrorCode.REFUSED_STREAM)
+    session.respond(1, 200, [])
+    session.respond(3, 200, [])
+    assert len(session.feed(asked(7))) == 1
+
+
+def test_a_higher_limit_counts_at_once() -> None:
+    """A client may use a higher limit as soon as it has read it (RFC 9113 §6.5.3)."""
+    session = s.server(stream_limit=1)
+    session.feed(asked(1))
+    session.set_stream_limit(2)
+    assert len(session.feed(asked(3))) == 1
+    assert session.feed(asked(5)) == []
+
+
+def test_before_the_first_acknowledgement_a_thousand_streams_fit() -> None:
+    """A client that has not seen our limit may open more, up to a bound of ours (RFC 9113 §5.1.2)."""
+    session = ServerSession(stream_limit=1)
+    session.feed(f.PREFACE + s.settings())
+    session.take()
+    assert len(session.feed(b"".join([asked(2 * n + 1, b"") for n in range(1001)]))) == 1000
+    assert session.take() == f.reset_frame(2001, ErrorCode.REFUSED_STREAM)
+
+
+def test_reset_ends_a_stream_and_tolerates_late_frames() -> None:
+    """After our RST_STREAM frames that were on their way are ignored (RFC 9113 §5.1)."""
+    session = s.server()
+    session.feed(s.headers(1, POST, end=False))
+    session.reset(1, ErrorCode.INTERNAL_ERROR)
+    session.reset(1, ErrorCode.INTERNAL_ERROR)
+    assert session.take() == f.reset_frame(1, 2)
+    assert session.feed(s.data(1, b"x", end=False) + s.headers(1, s.plain(b"x", b"y")) + f.window_frame(1, 1)) == []
+    assert session.take() == b""
+    assert not session.closed
+
+
+def test_data_after_the_end_of_a_request_resets_the_stream() -> None:
+    """DATA on a half-closed stream is a stream error of type STREAM_CLOSED (RFC 9113 §6.1)."""
+    session = s.server()
+    session.feed(asked(1) + s.data(1, b"more"))
+    assert session.take() == f.reset_frame(1, ErrorCode.STREAM_CLOSED)
+    session.respond(1, 200, [])
+    assert session.take() == b""
+
+
+def test_goaway_lets_known_streams_finish() -> None:
+    """After GOAWAY new streams are ignored, known ones may finish, then the session is closed (RFC 9113 §6.8)."""
+    session = s.server()
+    session.feed(asked(1))
+    session.goaway(0, b"bye")
+    assert s.split(session.take()) == [(f.GOAWAY, 0, 0, b"\0\0\0\1" + bytes(4) + b"bye")]
+    assert session.feed(asked(3)) == []
+    closed = [session.closed]
+    session.respond(1, 200, [])
+    assert [*closed, session.closed] == [False, True]
+    assert s.kinds(session.take()) == [f.HEADERS]
+
+
+def test_goaway_drops_streams_above_its_last_one() -> None:
+    """A stream above the last id will never be answered, and a later GOAWAY does not raise the id (RFC 9113 §6.8)."""
+    session = s.server()
+    session.feed(asked(1) + asked(3))
+    session.goaway(0, b"", 1)
+    session.goaway(0)
+    session.respond(3, 200, [])
+    assert [payload[:4] for _, _, _, payload in s.split(session.take())] == [b"\0\0\0\1"] * 2
+    assert session.open_streams == 1
+
+
+def test_the_clients_goaway_is_an_event() -> None:
+    """GOAWAY of the client is reported; with no stream open the session is closed (RFC 9113 §6.8)."""
+    session = s.server()
+    assert session.feed(f.goaway_frame(0, 0, b"x")) == [ClientGone(0, 0, b"x")]
+    assert session.closed
