@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from support.stores import Bench, recipients_of, token_of
 
@@ -239,7 +241,8 @@ async def test_missing_users_are_told(bench: Bench) -> None:
 async def test_devices_of_many_users_come_at_once(bench: Bench) -> None:
     """Only those in the app; users without devices are left out."""
     await bench.app("other")
-    users = [(await bench.device(token_of(number))).user_id for number in range(600)]
+    made = await asyncio.gather(*(bench.device(token_of(number)) for number in range(600)))
+    users = [each.user_id for each in made]
     elsewhere = (await bench.device(token_of(999), app_name="other")).user_id
     found = await bench.store.devices_of_users(bench.account, "shop", [*users, elsewhere, bench.ids.new()])
     assert {user: [d.token for d in devices] for user, devices in found.items()} == {

@@ -27,3 +27,7 @@ class SchemaTooNew(StoreError):
 
 class UnsupportedDatabase(StoreError):
     """The database software is too old to be trusted with the data."""
+
+
+class Conflict(StoreError):
+    """What was to be written is there already, or refers to something that is not."""

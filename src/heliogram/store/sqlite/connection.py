@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import NotADatabase, StoreError, StoreUnavailable, UnsupportedDatabase
+from ..errors import Conflict, NotADatabase, StoreError, StoreUnavailable, UnsupportedDatabase
 
 MIN_SQLITE = (3, 51, 3)
 """Versions before it may corrupt a WAL database that two connections write or checkpoint at one moment."""
@@ -101,6 +101,8 @@ def as_store_error(error: apsw.Error, path: Path) -> StoreError:
             return StoreUnavailable(f"another process keeps the database {path} locked")
         case apsw.FullError():
             return StoreUnavailable(f"no space is left for the database {path}")
+        case apsw.ConstraintError():
+            return Conflict(f"the database refused it: {error}")
         case _:
             return StoreUnavailable(f"the database {path} failed: {type(error).__name__}: {error}")
 

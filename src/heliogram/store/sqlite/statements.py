@@ -20,8 +20,8 @@ class Statements:
     def __init__(self, text: str, source: str) -> None:
         self._source = source
         heads = list(_NAME.finditer(text))
-        preface = text[: heads[0].start()].splitlines() if heads else [text]
-        if any(line and not line.startswith("--") for line in preface):
+        preface = text[: heads[0].start()].splitlines() if heads else []
+        if not heads or any(line and not line.startswith("--") for line in preface):
             raise ValueError(f"{source}: expected '-- name: …' and a one-line description before each statement")
         ends = [head.start() for head in heads[1:]] + [len(text)]
         for head, end in zip(heads, ends, strict=True):

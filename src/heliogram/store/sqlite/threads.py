@@ -139,7 +139,7 @@ class DatabaseThread:
             except Exception as error:
                 if is_trouble(error):
                     raise
-                task.error = error
+                task.error = self._explained(error)
             return
         connection.execute("SAVEPOINT job")
         try:
@@ -147,7 +147,7 @@ class DatabaseThread:
         except Exception as error:
             if is_trouble(error) or not connection.in_transaction:
                 raise
-            task.error = error
+            task.error = self._explained(error)
             connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
 
@@ -156,12 +156,17 @@ class DatabaseThread:
         with contextlib.suppress(apsw.Error):  # what failed before says more
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        if isinstance(error, apsw.Error):
-            explained = as_store_error(error, self._path)
-            explained.__cause__ = error
-            error = explained
+        explained = self._explained(error)
         for task in group:
-            task.result, task.error = None, error
+            task.result, task.error = None, explained
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """SQLite's own errors as `StoreError`, all others as they are."""
+        if not isinstance(error, apsw.Error):
+            return error
+        explained = as_store_error(error, self._path)
+        explained.__cause__ = error
+        return explained
 
 
 def writer(path: Path, connection: apsw.Connection) -> DatabaseThread:

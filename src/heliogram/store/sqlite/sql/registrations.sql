@@ -77,7 +77,8 @@ DELETE FROM registration WHERE account_id = :account AND id = :registration;
 -- The devices with a token that died, if they were registered before that.
 SELECT registration_id, slot FROM device INDEXED BY device_by_token
  WHERE account_id = :account AND app_name = :app AND token = :token AND provider = :provider
-   AND (:before IS NULL OR registered_at < :before);
+   AND (:before IS NULL OR registered_at < :before)
+ ORDER BY kind, environment;
 
 -- name: quarantine
 -- Nothing is sent to the token until it is registered anew.

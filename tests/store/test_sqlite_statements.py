@@ -1,0 +1,111 @@
+"""SQL files: how they are read, and that no statement reads more than it must."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from support.stores import opened
+
+from heliogram.store.sqlite.migrate import migrations
+from heliogram.store.sqlite.statements import Statements, load
+
+FILES = ("apps", "keys", "operations", "registrations", "work")
+FEW = {"account", "api_key", "app", "credential", "a", "c"}
+"""Tables with few rows an account (and the names they go by): reading all of them is fine."""
+
+
+@pytest.fixture
+async def connection(tmp_path: Path, anyio_backend: str) -> AsyncIterator[apsw.Connection]:
+    """A plain connection to an empty database with the schema."""
+    async with opened(tmp_path):
+        made = apsw.Connection(str(tmp_path / "heliogram.db"))
+        yield made
+        made.close()
+
+
+def statements(name: str) -> dict[str, str]:
+    return {key: text for key, text in vars(load(name)).items() if key != "_source"}
+
+
+def bindings(sql: str) -> dict[str, Any] | None:
+    names = set(re.findall(r":([a-z_]+)", sql))
+    return {name: apsw.carray((b"x",)) if name in ("users", "tokens") else None for name in names} or None
+
+
+def test_statements_are_read_by_name() -> None:
+    """Each has a name and a description; the semicolon is not part of it."""
+    read = Statements("-- name: one\n-- Says one.\nSELECT 1;\n\n-- name: two\n-- Says two.\nSELECT\n 2\n", "x.sql")
+    assert (read.one, read.two) == ("SELECT 1", "SELECT\n 2")
+    assert repr(read) == "Statements(x.sql, statements=2)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "SELECT 1;", "-- name: one\nSELECT 1;", "-- name: a\n-- A.\nSELECT 1;\n-- name: a\n-- A.\nSELECT 1;"],
+)
+def test_a_file_of_another_form_is_refused(text: str) -> None:
+    """No statement without a name and a description, no name twice."""
+    with pytest.raises(ValueError, match=r"x\.sql"):
+        Statements(text, "x.sql")
+
+
+def test_a_statement_that_is_not_there_is_named() -> None:
+    """A slip of the pen says in which file."""
+    with pytest.raises(AttributeError, match=r"sql/keys\.sql has no statement named nope"):
+        _ = load("keys").nope
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_statement_is_used_and_there(name: str) -> None:
+    """No statement is left over, none is missing."""
+    room = Path(load.__code__.co_filename).parent
+    source = "".join(text for text in (path.read_text() for path in room.glob("*.py")) if f'load("{name}")' in text)
+    assert {key for key in statements(name) if f"_sql.{key}" not in source} == set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", FILES)
+async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Connection, name: str) -> None:
+    """Every search of a large table is by more than the account: SQLite would else read all an account has."""
+    for key, sql in statements(name).items():
+        if sql.startswith("INSERT"):
+            continue
+        plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+        for step in plan:
+            table = step.split()[1] if step.startswith(("SCAN", "SEARCH")) else None
+            if table is None or table in FEW:
+                continue
+            whole = step.endswith("(account_id=?)") or (step.startswith("SCAN") and "VIRTUAL" not in step)
+            allowed = {"release_all": "chunk", "due_chunks": "c"}
+            assert not whole or allowed.get(key) == table, f"{name}.{key}: {step}"
+
+
+@pytest.mark.anyio
+async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
+    """One shard, in the order of `due`, without sorting the backlog."""
+    sql = load("work").due_chunks
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert "SEARCH chunk USING INDEX chunk_due (lane=? AND shard=? AND due<?)" in plan
+
+
+@pytest.mark.anyio
+async def test_every_table_begins_with_the_account(connection: apsw.Connection) -> None:
+    """Tenancy from the first migration: the account is the first column and begins every key."""
+    tables: list[Any] = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall()
+    assert len(tables) == 12
+    for name, sql in tables:
+        if name == "account":
+            continue
+        assert sql.split("(", 1)[1].split()[0] == "account_id", name
+        assert "PRIMARY KEY (account_id" in sql, name
+        assert "STRICT" in sql, name
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    """From 1 on."""
+    assert list(migrations()) == list(range(1, len(migrations()) + 1))
