@@ -69,7 +69,8 @@ class CreateCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A credential. `content` holds what is not secret: key id, team id, bundle id, expiry."""
+    """A credential. `content` holds what is not secret: `form` (token or certificate), key id, team id, bundle id,
+    topics, and `notAfter`, the end of a certificate's life."""
 
     id: str
     credential_type: CredentialType
@@ -265,7 +266,15 @@ def _out(credential: Credential) -> CredentialOut:
         credential_type=credential.type,
         is_default=credential.is_default,
         app_name=credential.app_name,
-        content={"form": credential.form, **credential.public},
+        content=_shown(credential),
         created_at=moment(credential.created),
         updated_at=moment(credential.updated),
     )
+
+
+def _shown(credential: Credential) -> dict[str, Any]:
+    """What is not secret, times as the API writes them."""
+    content = {"form": credential.form.value, **credential.public}
+    if "notAfter" in content:
+        content["notAfter"] = moment(content["notAfter"])
+    return content
