@@ -254,6 +254,20 @@ async def test_an_oversized_payload_is_refused_with_its_size(service: Service) -
     assert "limit is 4096" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("length", "status"), [(16_384, 202), (16_385, 400)])
+async def test_a_text_has_a_bound_however_little_it_renders(service: Service, length: int, status: int) -> None:
+    """16,384 characters are read, one more is not: the limit of the payload and the size are told."""
+    await service.app_named()
+    body = ("{{ a }}" * 2340).ljust(length, "x")
+    assert len(body) == length
+    answer = await service.post("", new_send(content={"body": body}))
+    assert answer.status_code == status
+    if status == 400:
+        assert [(each["context"], each["code"]) for each in answer.json()["errors"]] == [("$.content.body", 70013)]
+        assert f"{len(body)} characters" in answer.json()["detail"]
+        assert "4096 bytes" in answer.json()["detail"]
+
+
 async def test_variables_may_make_a_payload_too_large_later(service: Service) -> None:
     """Only the literal text counts here; what a variable adds fails its own recipient alone."""
     await service.app_named()

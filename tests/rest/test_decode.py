@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.things import NewThing, ThingQuery
 
 from heliogram.rest import FieldError, Problem, child, collect_errors, decode_body, decode_query, pointer
+from heliogram.rest.decode import MAX_SEARCHED
 
 
 def refused(raw: bytes) -> tuple[FieldError, ...]:
@@ -84,6 +85,21 @@ def test_the_first_twenty_errors_are_reported(wrong: int, reported: int) -> None
     """A body of a hundred wrong entries does not answer a hundred errors."""
     raw = msgspec.json.encode({"name": "a", "parts": [{"partName": i} for i in range(wrong)]})
     assert paths(raw) == [f"$.parts[{i}].partName" for i in range(reported)]
+
+
+class Numbers(msgspec.Struct):
+    """A list without a bound."""
+
+    numbers: list[int]
+
+
+@pytest.mark.parametrize("index", [MAX_SEARCHED - 1, MAX_SEARCHED])
+def test_an_error_far_down_a_list_is_found(index: int) -> None:
+    """Past the entries that are searched one by one, the first error is still named."""
+    numbers: list[Any] = [0] * index + ["x", "y"]
+    found = collect_errors(Numbers, {"numbers": numbers})
+    assert found[0] == FieldError(f"$.numbers[{index}]", "Expected `int`, got `str`.")
+    assert len(found) == 1
 
 
 def test_a_list_too_long_is_named() -> None:

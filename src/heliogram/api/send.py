@@ -21,11 +21,14 @@ from .sender import Sender, SenderIn, choose_sender
 from .state import ApiState
 
 MAX_SOUND = 255
+MAX_TEXT = 16_384
+"""Characters of a title or body as sent to us: four times what a payload holds, the rest being tags."""
 PUSH_TYPE = "alert"
 
 
 class ContentIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the notification says. Both fields may hold `{{ name }}` and `{{ name | default: 'text' }}`."""
+    """What the notification says. Both fields may hold `{{ name }}` and `{{ name | default: 'text' }}`, and have at
+    most 16,384 characters with them."""
 
     body: Annotated[str, msgspec.Meta(min_length=1)]
     title: str | None = None
@@ -115,18 +118,34 @@ def _spec(body: SendRequest, sender: Sender | None) -> SendSpec:
 
 def _content_problems(state: ApiState, spec: SendSpec) -> list[FieldProblem]:
     """What is wrong with the content for every recipient alike: templates, and a size no variables can make fit."""
+    provider = state.providers.get(ProviderName.APN)
+    limit = provider.payload_limit(PUSH_TYPE) if provider is not None else 0
+    too_long = _text_problems(spec.content, limit)
+    if too_long:
+        return too_long
     try:
         check_templates(spec.content)
     except Invalid as error:
         return list(error.problems)
-    provider = state.providers.get(ProviderName.APN)
-    if provider is None:
-        return []
-    size, limit = smallest_payload(spec), provider.payload_limit(PUSH_TYPE)
-    if size <= limit:
+    size = smallest_payload(spec)
+    if not limit or size <= limit:
         return []
     message = f"the payload is {size} bytes before any variable is filled in; the limit is {limit}: shorten the content"
     return [FieldProblem("$.content", message, Code.PAYLOAD_TOO_LARGE)]
+
+
+def _text_problems(content: Content, limit: int) -> list[FieldProblem]:
+    """Texts too long to be looked into: reading templates takes time."""
+    texts = {"title": content.title or "", "body": content.body}
+    return [
+        FieldProblem(
+            f"$.content.{name}",
+            f"{len(text)} characters; a text may have {MAX_TEXT} with its tags, and the payload limit is {limit} bytes",
+            Code.PAYLOAD_TOO_LARGE,
+        )
+        for name, text in texts.items()
+        if len(text) > MAX_TEXT
+    ]
 
 
 def _unreachable(to: list[RecipientIn], sender: Sender) -> list[FieldProblem]:

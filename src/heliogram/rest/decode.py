@@ -25,6 +25,9 @@ from .problem import (
 )
 
 T = TypeVar("T")
+MAX_SEARCHED = 20_000
+"""Entries of one list that are searched for errors; past them msgspec's own first error stands."""
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -87,14 +90,14 @@ def _search(annotation: Any, value: Any, path: str, found: list[FieldError], *, 
         msgspec.convert(value, annotation, strict=strict)
         return
     except msgspec.ValidationError as error:
-        message = _message(error)
+        message, deeper = _message(error), _path_in(error)
     except RecursionError:
-        message = "Nested too deeply."
+        message, deeper = "Nested too deeply.", ""
     before = len(found)
     for part, inner, where in _parts(annotation, value, path, found):
         _search(part, inner, where, found, strict=strict, limit=limit)
     if len(found) == before:
-        found.append(FieldError(path, message))
+        found.append(FieldError(path + deeper, message))
     del found[limit:]
 
 
@@ -109,7 +112,7 @@ def _parts(annotation: Any, value: Any, path: str, found: list[FieldError]) -> I
         return ((inner, each, child(path, str(key))) for key, each in value.items())
     if isinstance(value, list) and origin in (list, tuple):
         inner = typing.get_args(type_)[0]
-        return ((inner, each, f"{path}[{index}]") for index, each in enumerate(value))
+        return ((inner, each, f"{path}[{index}]") for index, each in enumerate(value[:MAX_SEARCHED]))
     return ()
 
 
@@ -143,6 +146,11 @@ def _member(annotation: Any, value: Any) -> Any:
         if isinstance(value, list) and origin in (list, tuple):
             return plain
     return annotation
+
+
+def _path_in(error: Exception) -> str:
+    """Where msgspec says an error is, relative to the value it was given."""
+    return str(error).partition(" - at `$")[2].removesuffix("`")
 
 
 def _message(error: Exception) -> str:
