@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,11 @@ def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
             click.echo(str(running))
 
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = os.umask(0o077)  # a ./data made on the way is the service's too
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        finally:
+            os.umask(before)
         addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
         options = serve.Options(data=data, **addresses)
         asyncio.run(serve.run(options, ready=ready))

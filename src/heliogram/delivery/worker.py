@@ -39,16 +39,19 @@ class Worker:
         return f"Worker({lanes}, running={len(self._running)}/{self._slots}, delivered={self.delivered})"
 
     async def run(self) -> None:
-        """Works until `drain`: returns when no chunk is held any more."""
-        while not self._closing:
+        """Works until `drain`, or until the queue is closed: returns when no chunk is held any more."""
+        while True:
             await self._room.wait()
-            free = self._slots - len(self._running)
-            chunks = await self._lease(free)
-            for chunk in chunks:
+            if self._closing:
+                break
+            chunks = await self._lease(self._slots - len(self._running))
+            if chunks is not None and not chunks:
+                break
+            for chunk in chunks or ():
                 task = asyncio.create_task(self._deliver(chunk))
                 self._running.add(task)
                 task.add_done_callback(self._ended)
-            if len(self._running) >= self._slots:
+            if len(self._running) >= self._slots and not self._closing:
                 self._room.clear()
         if self._running:
             await asyncio.wait(self._running)
@@ -58,14 +61,15 @@ class Worker:
         self._closing = True
         self._room.set()
 
-    async def _lease(self, free: int) -> list[LeasedChunk]:
+    async def _lease(self, free: int) -> list[LeasedChunk] | None:
+        """Chunks; none when the queue is closed, None when it failed."""
         try:
             return await self._tools.queue.lease(self._lanes, free)
         except Exception:
             # The store may be full or locked for a while; accepted work waits there and nothing is lost.
             log.exception("worker.lease_failed")
             await _pause(self._tools.clock, 1.0)
-            return []
+            return None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

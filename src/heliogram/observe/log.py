@@ -27,7 +27,12 @@ def configure(*, level: str = "info", stream: TextIO | None = None, json: bool |
     as_json = not out.isatty() if json is None else json
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        # Plain tracebacks: the pretty ones show local variables, and with them secrets.
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,0 +1,69 @@
+"""Log lines: JSON for machines, and never a secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from heliogram.observe import log as logs
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(level: str = "info", **event: object) -> list[dict[str, object]]:
+    out = io.StringIO()
+    logs.configure(level=level, stream=out)
+    structlog.get_logger().info("something.happened", **event)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_elsewhere_than_on_a_terminal_a_line_is_json() -> None:
+    """One object a line, with the event, the level and a UTC time."""
+    (line,) = lines(chunks=3)
+    assert (line["event"], line["level"], line["chunks"]) == ("something.happened", "info", 3)
+    assert str(line["timestamp"]).endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "name", ["secret", "api_secret", "authorization", "private_key", "device_token", "password", "signing_key"]
+)
+def test_values_whose_name_sounds_like_a_secret_are_blanked(name: str) -> None:
+    """A log line is copied into tickets and chats."""
+    (line,) = lines(**{name: "hgs_abc"})
+    assert line[name] == "[redacted]"
+
+
+def test_below_its_level_nothing_is_written() -> None:
+    """`--log-level warning` silences info."""
+    assert lines(level="warning") == []
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_shows_no_local_variables(as_json: bool) -> None:
+    """A secret in a variable of the failing function stays there."""
+    out = io.StringIO()
+    logs.configure(stream=out, json=as_json)
+
+    def fail() -> None:
+        opened = "hgs_" + "abc"
+        raise RuntimeError(f"failed with {len(opened)} characters")
+
+    try:
+        fail()
+    except RuntimeError:
+        structlog.get_logger().exception("it.failed")
+    assert "failed with 7 characters" in out.getvalue()
+    assert "hgs_abc" not in out.getvalue()
