@@ -64,7 +64,7 @@ def test_a_notification_leads_back_to_its_operation(sequence: int, slot: int) ->
 
 
 def test_a_delivery_is_its_notification_with_a_slot() -> None:
-    """Decision 1 of the identity rules: the slot stands in the last six bits, whatever was there before."""
+    """The slot stands in the last six bits, whatever was there before."""
     operation = factory().new()
     notification = ids.notification_id(operation, 9_999)
     assert ids.notification_id(ids.notification_id(operation, 1, 5), 9_999, 0) == notification

@@ -111,7 +111,7 @@ def test_any_text_compiles_or_is_refused(text: str) -> None:
 
 
 def test_a_payload_has_the_texts_and_the_sound() -> None:
-    """PAY-1: title and body under `alert`, the sound beside it; what is not given is not there."""
+    """Title and body under `alert`, the sound beside it; what is not given is not there."""
     full = Renderer(spec_of("b {{ n }}", "t {{ n }}", "bell.caf")).payload({"n": 1})
     assert msgspec.json.decode(full) == {"aps": {"alert": {"title": "t 1", "body": "b 1"}, "sound": "bell.caf"}}
     assert msgspec.json.decode(Renderer(spec_of("b")).payload(None)) == {"aps": {"alert": {"body": "b"}}}

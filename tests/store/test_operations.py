@@ -269,6 +269,16 @@ async def test_a_filter_that_seldom_matches_ends_the_page_early(bench: Bench, mo
     assert await all_pages(bench, 5, provider=ProviderName.FCM) == [notification_id(operation.id, 30)]
 
 
+async def test_chunks_that_are_skipped_count_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status that nobody has does not read the whole history for one page."""
+    monkeypatch.setattr(listing, "SCAN_BUDGET", 3)
+    await bench.accept(recipients_of(10), size=2)
+    page = await notifications(bench, status=NotificationStatus.FAILED)
+    assert page.items == ()
+    assert page.next is not None
+    assert await all_pages(bench, 5, status=NotificationStatus.FAILED) == []
+
+
 async def test_a_cursor_of_something_else_is_refused(bench: Bench) -> None:
     """Cursors that no page gave are an error of the caller."""
     with pytest.raises(Invalid, match="pageToken"):

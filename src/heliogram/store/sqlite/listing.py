@@ -19,7 +19,7 @@ _sql = statements.load("operations")
 
 SCAN_BUDGET = 100_000
 """About how many recipients are opened for one page, so that a filter that matches nothing does not read for
-minutes. A chunk counts as its recipients and `_CHUNK_COST` more."""
+minutes. A chunk that is opened counts as its recipients and `_CHUNK_COST` more, one that is skipped as 1."""
 _CHUNK_COST = 20
 
 
@@ -73,11 +73,14 @@ class Listing:
         for candidate in self._candidates(connection):
             if budget <= 0:
                 return Listed(items=tuple(found), next=looked_at)
-            for notification in self._open(connection, candidate):
-                if len(found) == self._window.limit:
-                    return Listed(items=tuple(found), next=found[-1].id)
-                found.append(notification)
-            budget -= candidate.size + _CHUNK_COST
+            if candidate.may_hold(self._wanted.status):
+                for notification in self._open(connection, candidate):
+                    if len(found) == self._window.limit:
+                        return Listed(items=tuple(found), next=found[-1].id)
+                    found.append(notification)
+                budget -= candidate.size + _CHUNK_COST
+            else:
+                budget -= 1
             looked_at = notification_id(candidate.operation, candidate.first + candidate.size - 1)
         return Listed(items=tuple(found))
 
@@ -91,7 +94,7 @@ class Listing:
         rows: Any = connection.execute(sql, where)
         for row in rows:
             candidate = _Candidate(*row)
-            if candidate.may_hold(self._wanted.status) and not self._is_before(candidate):
+            if not self._is_before(candidate):
                 yield candidate
 
     def _range(self) -> tuple[bytes, bytes]:
