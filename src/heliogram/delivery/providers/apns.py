@@ -210,17 +210,15 @@ def _parse_certificate(type: CredentialType, content: Mapping[str, Any]) -> Pars
     try:
         parsed = apns.Certificate.from_pem(certificate, private_key)
     except apns.ApnsError as error:
-        field = "privateKey" if getattr(error, "field", "") == "private_key" else "certificate"
-        raise Invalid([FieldProblem(f"$.content.{field}", str(error), Code.INVALID_CERTIFICATE)]) from None
+        which, _, message = str(error).partition(": ")  # the engine names its own parameter first
+        field = "privateKey" if which == "private_key" else "certificate"
+        raise Invalid([FieldProblem(f"$.content.{field}", message or which, Code.INVALID_CERTIFICATE)]) from None
     wanted = type.environment
     allowed = {environment.value for environment in parsed.environments}
     if wanted is not None and allowed and wanted.value not in allowed:
         message = f"this certificate is for {' and '.join(sorted(allowed))}, not for {wanted.value}: upload it as"
         other = CredentialType.APN_SANDBOX if type is CredentialType.APN else CredentialType.APN
         raise Invalid([FieldProblem("$.credentialType", f"{message} {other}", Code.INVALID_CERTIFICATE)])
-    if not parsed.topics:
-        message = "the certificate names no topic: it is not an Apple push certificate"
-        raise Invalid([FieldProblem("$.content.certificate", message, Code.INVALID_CERTIFICATE)])
     public = {
         "bundleId": parsed.topics[0],
         "topics": list(parsed.topics),
