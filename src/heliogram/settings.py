@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from pathlib import Path
 
 import msgspec
@@ -69,8 +70,22 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if path is not None and not path.is_file():
                 raise SettingsError(f"{option}: there is no file {path}")
+        self._check_files()
         if not self.listen.is_loopback and self.tls_cert is None and not self.behind_proxy:
             raise SettingsError(
                 f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
                 "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
             )
+
+    def _check_files(self) -> None:
+        """What would else be found out at the first connection."""
+        if self.tls_cert is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+            except (ssl.SSLError, OSError) as error:
+                raise SettingsError(f"--tls-cert, --tls-key: not a PEM certificate and its key ({error})") from None
+        if self.apns_cacert is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.apns_cacert)
+            except (ssl.SSLError, OSError) as error:
+                raise SettingsError(f"--apns-cacert: not a PEM certificate ({error})") from None

@@ -76,3 +76,14 @@ def test_a_missing_file_names_its_option(tmp_path: Path) -> None:
     settings = ServeSettings(apns_cacert=tmp_path / "no.pem")
     with pytest.raises(SettingsError, match=r"--apns-cacert: there is no file .*no\.pem"):
         settings.check()
+
+
+@pytest.mark.parametrize("options", [["--tls-cert", "--tls-key"], ["--apns-cacert"]])
+def test_a_file_that_is_no_certificate_is_found_out_at_start(tmp_path: Path, options: list[str]) -> None:
+    """Not at the first connection, and not with a traceback."""
+    file = tmp_path / "nonsense.pem"
+    file.write_text("nonsense")
+    result = serve(tmp_path, *[word for option in options for word in (option, str(file))])
+    assert result.exit_code == 2
+    assert f"{options[0]}" in result.output
+    assert "not a PEM certificate" in result.output

@@ -6,6 +6,7 @@ import signal
 import stat
 from pathlib import Path
 
+import httpx2
 import pytest
 from support.programs import Program, heliogram
 from support.stack import BackEnd, Phones, service
@@ -163,5 +164,5 @@ def test_a_second_service_on_the_same_data_is_refused(served: Program, tmp_path:
 @pytest.mark.parametrize("path", [PUSH, f"{PUSH}/Apps", "/nothing"])
 def test_without_a_key_there_is_only_401(backend: BackEnd, path: str) -> None:
     """No key, no answer, not even whether the path exists."""
-    backend.http.auth = None
+    backend.http = httpx2.Client(base_url=backend.http.base_url, trust_env=False)
     assert backend.http.get(path).status_code == 401
