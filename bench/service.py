@@ -50,7 +50,8 @@ def main() -> None:
 
 
 def personal(recipient: dict[str, Any]) -> dict[str, Any]:
-    return recipient | {"variables": {"name": f"Ada {recipient.get('token', recipient.get('userId'))[-6:]}"}}
+    ident = str(recipient.get("token") or recipient["userId"])
+    return recipient | {"variables": {"name": f"Ada {ident[-6:]}"}}
 
 
 def cycle(recipients: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
