@@ -13,10 +13,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from heliogram.simulator import PortTaken
+from heliogram.simulator import Forward, PortTaken
 from heliogram.simulator.__main__ import main, settings
-from heliogram.simulator.serve import Options, Running, run
+from heliogram.simulator.control import ControlServer
+from heliogram.simulator.serve import Options, Running, run, running
 
 pytestmark = pytest.mark.anyio
 
@@ -37,19 +42,50 @@ async def test_run_until_stopped(tmp_path: Path) -> None:
         data=tmp_path,
     )
     task = asyncio.create_task(run(options, ready=up.set_result, stop=stop))
-    running = await up
+    found = await up
     context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
-    for address in running.ports.values():
+    for address in found.ports.values():
         _, writer = await asyncio.open_connection(*address, ssl=context)
         writer.close()
         await writer.wait_closed()
     async with httpx2.AsyncClient(trust_env=False) as http:
-        assert (await http.get(running.control_url + "/keys")).json() == {"keys": []}
+        assert (await http.get(found.control_url + "/keys")).json() == {"keys": []}
     stop.set()
     await task
-    for address in running.ports.values():
+    for address in found.ports.values():
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*address)
+
+
+async def test_failed_forward_is_repeated_by_itself() -> None:
+    """LIFE-1: an app whose token did not reach its server tries again without being launched."""
+    answers, arrived = [503, 503, 201], asyncio.Event()
+
+    async def register(request: Request) -> Response:
+        status = answers.pop(0)
+        if not answers:
+            arrived.set()
+        return Response(status_code=status)
+
+    server = ControlServer("127.0.0.1", 0)
+    server.start(Starlette(routes=[Route("/", register, methods=["POST"])]))
+    any_port = "127.0.0.1:0"
+    options = Options(
+        production=any_port,
+        sandbox=any_port,
+        manage_production=any_port,
+        manage_sandbox=any_port,
+        control=any_port,
+        retry_seconds=0,
+    )
+    async with running(options) as state, httpx2.AsyncClient(base_url=state.control_url, trust_env=False) as http:
+        device = state.simulator.add_device("a phone")
+        forward = Forward(url=f"{server.url}/", api_key="id:secret")
+        state.simulator.install(device.id, "com.example.app", forward=forward)
+        launched = await http.post(f"/devices/{device.id}/apps/com.example.app/launch")
+        assert launched.json()["forwarded"] == {"status": 503}
+        await arrived.wait()
+    await server.stop()
 
 
 async def test_taken_control_port_names_the_option() -> None:

@@ -16,11 +16,12 @@ from .forward import Forwarder
 from .simulator import Simulator, option, parse_address
 from .tables import Settings
 
-RETRY_SECONDS = 30.0
-
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to listen (``HOST:PORT``; port 0: a free one) and where the CA is kept (None: nowhere, made anew)."""
+    """Where to listen (``HOST:PORT``; port 0: a free one) and where the CA is kept (None: nowhere, made anew).
+
+    ``retry_seconds``: how often apps whose token did not reach their server try again.
+    """
 
     production: str = "127.0.0.1:2197"
     sandbox: str = "127.0.0.1:2198"
@@ -29,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     control: str = "127.0.0.1:8090"
     data: Path | None = None
     settings: Settings = Settings()
+    retry_seconds: float = 30.0
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ async def running(options: Options) -> AsyncIterator[Running]:
         await simulator.start(options.production, options.sandbox, options.manage_production, options.manage_sandbox)
         stack.push_async_callback(forwarder.close)
         control.start(build_control(simulator, forwarder, host=host))
-        retries = asyncio.create_task(_retry_forever(forwarder), name="simulator-forward")
+        retries = asyncio.create_task(_retry_forever(forwarder, options.retry_seconds), name="simulator-forward")
         stack.push_async_callback(_cancel, retries)
         yield Running(
             simulator=simulator, ports=simulator.ports, control_url=control.url, ca_path=simulator.ca_path.resolve()
@@ -95,9 +97,9 @@ def _signals(ended: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(each)
 
 
-async def _retry_forever(forwarder: Forwarder) -> None:
+async def _retry_forever(forwarder: Forwarder, seconds: float) -> None:
     while True:
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(seconds)
         await forwarder.retry()
 
 
