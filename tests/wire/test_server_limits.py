@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hpack
 from support import frames as s
 
-from heliogram.wire import ClientGone, ErrorCode, ServerSession
+from heliogram.wire import ClientGone, ErrorCode, Received, ServerSession
 from heliogram.wire import frames as f
 
 POST = s.request_block()
@@ -128,3 +129,66 @@ def test_the_clients_goaway_is_an_event() -> None:
     session = s.server()
     assert session.feed(f.goaway_frame(0, 0, b"x")) == [ClientGone(0, 0, b"x")]
     assert session.closed
+
+
+def test_trailers_that_do_not_end_the_request_reset_it() -> None:
+    """Trailers carry END_STREAM (RFC 9113 §8.1)."""
+    session = s.server()
+    wire = s.headers(1, POST, end=False) + s.headers(1, s.plain(b"x", b"y"), end=False)
+    assert session.feed(wire) == []
+    assert session.take() == f.reset_frame(1, ErrorCode.PROTOCOL_ERROR)
+    assert session.open_streams == 0
+
+
+def test_a_body_in_parts_must_match_content_length() -> None:
+    """The sum of all DATA equals content-length, or the request is malformed (RFC 9113 §8.1.1)."""
+    block = s.request_block(s.PATH, (b"content-length", b"4"))
+    session = s.server()
+    parts = s.headers(1, block, end=False) + s.data(1, b"abc", end=False)
+    assert session.feed(parts + s.data(1, b"de")) == []
+    assert session.take() == f.reset_frame(1, ErrorCode.PROTOCOL_ERROR)
+    assert session.feed(s.headers(3, block, end=False) + s.data(3, b"abc")) == []
+
+
+def test_an_acknowledgement_nobody_asked_for_is_ignored() -> None:
+    """A surplus SETTINGS acknowledgement changes nothing (RFC 9113 §6.5.3)."""
+    session = s.server()
+    assert session.feed(ACK * 3 + asked(1)) != []
+
+
+def test_late_frames_are_tolerated_on_the_latest_thousand_streams() -> None:
+    """The streams we ended are remembered up to a bound; on older ones DATA is answered STREAM_CLOSED again."""
+    session = s.server()
+    for sid in range(1, 2 * 1001, 2):
+        session.feed(s.headers(sid, POST, end=False))
+        session.reset(sid, ErrorCode.CANCEL)
+    session.take()
+    session.feed(s.data(3, b"x"))
+    assert session.take() == b""
+    session.feed(s.data(1, b"x"))
+    assert session.take() == f.reset_frame(1, ErrorCode.STREAM_CLOSED)
+
+
+def test_many_different_names_are_read_and_written() -> None:
+    """What is remembered about field names is bounded and never needed for the right result."""
+    session = s.server()
+    for number in range(600):
+        sid, name = 2 * number + 1, b"x-%d" % number
+        (event,) = session.feed(s.headers(sid, POST + s.plain(name, b"v")))
+        assert isinstance(event, Received)
+        assert event.headers[-1] == (name, b"v")
+        session.respond(sid, 200, [(name, b"w")])
+        assert hpack.Decoder().decode(s.split(session.take())[0][3], raw=True) == [(b":status", b"200"), (name, b"w")]
+
+
+def test_waiting_answers_stay_when_the_connections_window_is_used_up() -> None:
+    """A stream's window alone moves nothing while the connection's is empty (RFC 9113 §6.9.1)."""
+    session = s.server((f.INITIAL_WINDOW_SIZE, 1 << 20))
+    session.feed(asked(1) + asked(3))
+    session.respond(1, 200, [], b"x" * 70000)
+    session.respond(3, 200, [], b"y")
+    session.take()
+    session.feed(f.window_frame(3, 10))
+    assert session.take() == b""
+    session.feed(f.window_frame(0, 4466))
+    assert [part[1:3] for part in s.split(session.take())] == [(1, 1), (1, 3)]
