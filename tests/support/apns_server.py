@@ -36,6 +36,8 @@ class Peer(asyncio.Protocol):
         self.closed = False
         self.deaf = False
         """When True, nothing that comes is looked at."""
+        self.mute = False
+        """When True, nothing is written."""
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,6 +72,8 @@ class Peer(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what is queued."""
+        if self.mute:
+            return
         data = self.session.take()
         if data and not self.transport.is_closing():
             self.transport.write(data)

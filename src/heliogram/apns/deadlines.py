@@ -64,7 +64,7 @@ class Deadlines:
                 return
             self._timer.cancel()
         self._due = due
-        self._timer = self._clock.call_later(max(0.0, due - self._clock.monotonic()), self._fire)
+        self._timer = self._clock.call_later(max(0.001, due - self._clock.monotonic()), self._fire)
 
     def _compact(self) -> None:
         self._fifo = deque(job for job in self._fifo if job.state != DONE)
