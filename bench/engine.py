@@ -1,9 +1,10 @@
 """CPU seconds per 100,000 pushes of the engine, against a server in another process.
 
-    python bench/engine.py [--pushes N] [--rounds N] [--server sink|simulator] [--connections N]
+    python bench/engine.py [--pushes N] [--rounds N] [--connections N]
 
-Every push has a device token, an id and a body of its own. The client is pinned to one core and the
-server to another where there are two. Rounds alternate `send_many` and `send` (1,000 concurrent).
+The server is `bench/sink.py`, which accepts everything: what is measured is the client. Every push has
+a device token, an id and a body of its own. The client is pinned to one core and the server to another
+where there are two. Rounds alternate `send_many` and `send` (1,000 concurrent).
 """
 
 from __future__ import annotations

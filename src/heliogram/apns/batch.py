@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from .errors import ApnsError
-from .job import DONE, Job
+from .job import Job
 from .notification import Notification
 from .outcomes import NotSent, Outcome
 from .pool import Pool
@@ -51,8 +51,8 @@ class Batch:
         self._make = make
         self._now = now
         self._timeout = timeout
-        self._jobs: deque[Job] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._sink = self.settle  # one object, by which the pool finds what belongs to this batch
 
     def __repr__(self) -> str:
         return f"<Batch {self.open} open of {self.limit}, {len(self.outcomes)} outcomes to fetch>"
@@ -66,7 +66,7 @@ class Batch:
         """Queue pushes; the ones that cannot be sent get their outcome at once."""
         deadline = self._now() + self._timeout
         jobs: list[Job] = []
-        make, settle = self._make, self.settle
+        make, sink = self._make, self._sink
         for item in items:
             push = _push(item)
             if push is None:
@@ -74,24 +74,18 @@ class Batch:
                 self.outcomes.append(NotSent("", "", cause))
                 continue
             try:
-                jobs.append(make(push, deadline, settle))
+                jobs.append(make(push, deadline, sink))
             except ApnsError as error:
                 self._refuse(push, str(error))
             except (TypeError, ValueError, AttributeError) as error:
                 self._refuse(push, f"item: {error}; check the types of its parts")
         if jobs:
             self.open += len(jobs)
-            self._remember(jobs)
             self._pool.deadlines.extend(jobs)
             self._pool.add(jobs)
 
     def _refuse(self, push: Push, cause: str) -> None:
         self.outcomes.append(NotSent(_text(push.device_token), _text(push.apns_id), cause, push.tag))
-
-    def _remember(self, jobs: list[Job]) -> None:
-        if len(self._jobs) > 2 * self.limit:
-            self._jobs = deque(job for job in self._jobs if job.state != DONE)
-        self._jobs.extend(jobs)
 
     def settle(self, outcome: Outcome) -> None:
         """Take an outcome and wake the consumer."""
@@ -113,8 +107,7 @@ class Batch:
 
     def close(self) -> None:
         """The consumer is gone: what is not on the wire yet is not sent."""
-        self._pool.withdraw(self._jobs)
-        self._jobs.clear()
+        self._pool.withdraw(self._sink)
 
 
 def _push(item: object) -> Push | None:
@@ -156,18 +149,20 @@ class PlainSource:
         room = 0 if self.exhausted else min(self._batch.room, CHUNK)
         if room <= 0:
             return False
-        taken: list[object] = []
+        self._batch.add(self._take(room))
+        return not self.exhausted and self._batch.room > 0
+
+    def _take(self, room: int) -> Iterator[object]:
+        # One by one: a notification that dies young leaves the processor's cache to the others.
         try:
             for item in self._items:
-                taken.append(item)
-                if len(taken) == room:
-                    break
-            else:
-                self.exhausted = True
+                yield item
+                room -= 1
+                if not room:
+                    return
         except Exception as error:
-            self.exhausted, self.error = True, error
-        self._batch.add(taken)
-        return not self.exhausted and self._batch.room > 0
+            self.error = error
+        self.exhausted = True
 
     async def close(self) -> None:
         """See `Source.close`."""

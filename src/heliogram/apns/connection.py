@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol, cast
+from typing import cast
 
 from heliogram.wire import (
     Answered,
@@ -22,6 +22,7 @@ from .answers import goaway_text, header, reason_and_timestamp, seconds
 from .clock import Clock
 from .job import DONE, WAITING, WRITTEN, Job, Template, finish, not_sent, unknown
 from .outcomes import Accepted, Rejected
+from .owner import Owner
 from .providertoken import ConnectionToken
 from .reasons import OnConnection, OnCredential, Reason
 from .tuning import Tuning
@@ -31,25 +32,6 @@ _WRITE_BUFFER = 1 << 20
 _HEADS = 1000
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
-
-
-class Owner(Protocol):
-    """What a connection asks of the pool it belongs to."""
-
-    def progress(self) -> None:
-        """There may be room now: take a turn in this pass of the event loop."""
-
-    def hand_back(self, jobs: list[Job]) -> None:
-        """Provably unprocessed pushes, oldest first: send them again, at the front."""
-
-    def proven(self, connection: Connection) -> None:
-        """APNs has answered a push on this connection like a healthy server."""
-
-    def leaving(self, connection: Connection, failure: str | None) -> None:
-        """The connection opens no more streams; `failure` when it never proved itself."""
-
-    def lost(self, connection: Connection) -> None:
-        """The transport is gone."""
 
 
 class Connection(asyncio.Protocol):

@@ -39,9 +39,12 @@ class Deadlines:
 
     def extend(self, jobs: Iterable[Job]) -> None:
         """Watch pushes whose deadlines are not before any given here earlier."""
-        self._fifo.extend(jobs)
-        if self._fifo:
-            self._watch(self._fifo[0].deadline)
+        fifo = self._fifo
+        while fifo and fifo[0].state == DONE:
+            fifo.popleft()
+        fifo.extend(jobs)
+        if fifo:
+            self._watch(fifo[0].deadline)
 
     def insert(self, job: Job) -> None:
         """Watch a push with a deadline of its own."""

@@ -14,6 +14,7 @@ from .connection import Connection
 from .deadlines import Deadlines
 from .environment import Endpoint
 from .job import DONE, WRITTEN, Job, not_sent
+from .outcomes import Outcome
 from .providertoken import TokenSource
 from .tuning import Tuning
 
@@ -98,10 +99,10 @@ class Pool:
         self._waiting.extend(jobs)
         self.progress()
 
-    def withdraw(self, jobs: Iterable[Job]) -> None:
-        """Forget queued pushes whose outcome nobody waits for; those on the wire go on."""
-        for job in jobs:
-            if job.state != WRITTEN:
+    def withdraw(self, sink: Callable[[Outcome], object]) -> None:
+        """Forget the queued pushes of this very sink: nobody waits for them. Those on the wire go on."""
+        for job in (*self._picky, *self._waiting):
+            if job.sink is sink:
                 job.state = DONE
 
     def _expire(self, job: Job) -> None:
@@ -220,7 +221,7 @@ class Pool:
             if job.state != DONE:
                 not_sent(job, cause)
 
-    # ---- what connections report (`connection.Owner`)
+    # ---- what connections report (`Owner`)
 
     def hand_back(self, jobs: list[Job]) -> None:
         """See `Owner.hand_back`."""

@@ -1,0 +1,29 @@
+"""What a connection asks of the pool it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from .job import Job
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class Owner(Protocol):
+    """What a connection asks of the pool it belongs to."""
+
+    def progress(self) -> None:
+        """There may be room now: take a turn in this pass of the event loop."""
+
+    def hand_back(self, jobs: list[Job]) -> None:
+        """Provably unprocessed pushes, oldest first: send them again, at the front."""
+
+    def proven(self, connection: Connection) -> None:
+        """APNs has answered a push on this connection like a healthy server."""
+
+    def leaving(self, connection: Connection, failure: str | None) -> None:
+        """The connection opens no more streams; `failure` when it never proved itself."""
+
+    def lost(self, connection: Connection) -> None:
+        """The transport is gone."""
