@@ -10,7 +10,7 @@ from support.apns_server import ApnsServer, Peer, accept_all, device, header, ho
 from support.engine import HELLO, TOKEN, MakeClient, all_accepted, tokens
 from support.manual_clock import ManualClock
 
-from heliogram.apns import Client, NotSent, Outcome, Rejected, SystemClock, Tuning, Unknown
+from heliogram.apns import Accepted, Client, NotSent, Outcome, Rejected, SystemClock, Tuning, Unknown
 from heliogram.wire import Pinged, Received
 
 pytestmark = pytest.mark.anyio
@@ -244,3 +244,14 @@ async def test_a_goaway_at_the_door_ends_in_not_sent(server: ApnsServer, make_cl
     assert isinstance(outcome, NotSent)
     assert "BadCertificateEnvironment" in outcome.cause
     assert len(server.peers) == 3
+
+
+async def test_headers_the_peer_will_not_take(server: ApnsServer, make_client: MakeClient) -> None:
+    """A push above the peer's MAX_HEADER_LIST_SIZE is not sent, and those around it are."""
+    server.max_header_list = 850
+    client = make_client()
+    await client.send(TOKEN, HELLO)
+    sent = [client.send(TOKEN, HELLO, topic=topic) for topic in ("a", "b" * 250, "c", "d" * 250)]
+    outcomes = await asyncio.gather(*sent)
+    assert [type(one) for one in outcomes] == [Accepted, NotSent, Accepted, NotSent]
+    assert "MAX_HEADER_LIST_SIZE" in outcomes[1].cause  # type: ignore[union-attr]

@@ -179,6 +179,17 @@ async def test_connect_has_a_time_limit(make_client: MakeClient, clock: ManualCl
     assert "3 s" in outcome.cause
 
 
+async def test_whatever_a_connect_raises_is_a_failed_attempt(make_client: MakeClient, clock: ManualClock) -> None:
+    """A `connect` of the application's own may fail in its own way; the pushes still get their outcome."""
+
+    async def odd(factory: Factory, endpoint: Endpoint, context: ssl.SSLContext) -> object:
+        raise LookupError("no proxy for this host")
+
+    outcome = await settle(clock, make_client(connect=odd).send(TOKEN, HELLO))
+    assert isinstance(outcome, NotSent)
+    assert "no proxy for this host" in outcome.cause
+
+
 async def test_untrusted_server(server: ApnsServer, signing_key: SigningKey, clock: ManualClock) -> None:
     """A server whose certificate is not trusted gets nothing, and the cause says why."""
     stranger = Client(

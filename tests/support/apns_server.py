@@ -27,7 +27,11 @@ class Peer(asyncio.Protocol):
 
     def __init__(self, server: ApnsServer) -> None:
         self.server = server
-        self.session = ServerSession(stream_limit=server.stream_limit, initial_window=server.initial_window)
+        self.session = ServerSession(
+            stream_limit=server.stream_limit,
+            initial_window=server.initial_window,
+            max_header_list=server.max_header_list,
+        )
         self.requests: list[Received] = []
         self.events: list[ServerEvent] = []
         self.resets: list[StreamReset] = []
@@ -138,6 +142,7 @@ class ApnsServer:
         self.on_connect: Callable[[Peer], None] = lambda peer: None
         self.stream_limit = 1000
         self.initial_window = 65535
+        self.max_header_list = 8000
         self.peers: list[Peer] = []
         self.requests: list[Received] = []
         self._context = context

@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
             # The peer's limit on headers is below what this push needs; nothing was opened.
             not_sent(batch[0].tag, f"headers refused: {error}")
             opened = 1
+            self._owner.progress()
         for request in reversed(batch[opened:]):
             job: Job = request.tag
             job.state = WAITING

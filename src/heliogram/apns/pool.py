@@ -130,6 +130,8 @@ class Pool:
 
     def _turn(self) -> None:
         self._scheduled = False
+        _shed(self._waiting)
+        _shed(self._picky)
         now = self._clock.monotonic()
         live = self._live
         if len(live) > 1:
@@ -178,7 +180,7 @@ class Pool:
         work = self._connect(lambda: connection, self._endpoint, self._context)
         try:
             await within(self._clock, self._tuning.connect_timeout, work)
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # also what a `Connect` of the application's own may raise
             self._dialing = None
             connection.abort("not connected")
             self._failed(str(error) or type(error).__name__)
