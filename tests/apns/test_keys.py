@@ -37,6 +37,7 @@ EXPECTED = SigningKey(PRIVATE, **IDS).provider_token(1)
         base64.encodebytes(PEM.encode()),
         base64.b64encode(PEM.replace("\n", "").encode()),
     ],
+    ids=["text", "bytes", "one line", "crlf", "spelled out", "spaces", "base64", "base64 lines", "base64 one line"],
 )
 def test_forms(source: str | bytes) -> None:
     """PEM text, bytes, without line breaks, with `\\n` spelled out, in base64: all the same key."""
@@ -90,6 +91,19 @@ def other_curve() -> bytes:
         (PEM.replace("MI", "**"), "not base64"),
         (PEM[:60] + PEM[64:], "no private key"),
         (PEM[:80], "no PEM block"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "no file",
+        "no path",
+        "encrypted",
+        "public",
+        "rsa",
+        "other curve",
+        "not base64",
+        "cut inside",
+        "cut short",
     ],
 )
 def test_malformed(source: str | bytes, words: str) -> None:
