@@ -111,14 +111,17 @@ class RegistrationMachine(RuleBasedStateMachine):
         self, app: str, token: int, environment: Environment | None
     ) -> tuple[ModelRegistration, tuple[int, Environment | None]] | None:
         """The device a registration is about: this environment's, or the one that did not know its own yet; named
-        none, the latest there is."""
+        none, the latest there is, and production's of two that came at the same moment."""
         found = self.where(app, token)
         exact = [each for each in found if each[1][1] is environment]
         if exact:
             return exact[0]
         if environment is not None:
             return next((each for each in found if each[1][1] is None), None)
-        return max(found, key=lambda each: each[0].devices[each[1]].registered, default=None)
+        production = Environment.PRODUCTION
+        return max(
+            found, key=lambda each: (each[0].devices[each[1]].registered, each[1][1] is production), default=None
+        )
 
     def register(self, app: str, user: bytes, token: int, environment: Environment | None, slot: int) -> None:
         known = self.known(app, token, environment)

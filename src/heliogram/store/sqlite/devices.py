@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
+from ...domain.apps import Environment
 from ...domain.devices import MAX_DEVICES, NewDevice, Registered
 from ...domain.errors import Code, NotFound
 from ...domain.ids import MAX_SLOT, USER, encode
@@ -71,7 +72,7 @@ def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: in
 def _known(connection: apsw.Connection, where: dict[str, Any], new: NewDevice) -> _Known | None:
     """The device that this registration is about. A token of unknown environment is the same device as the one
     whose environment became known; a token in both environments is two devices, of which the later answers for
-    a registration that names none."""
+    a registration that names none, and production's when both came at the same moment."""
     rows: Any = connection.execute(_sql.same_token, where).fetchall()
     devices = [_Known(*row) for row in rows]
     wanted = "" if new.environment is None else new.environment.value
@@ -80,7 +81,8 @@ def _known(connection: apsw.Connection, where: dict[str, Any], new: NewDevice) -
             return device
     if wanted:
         return next((device for device in devices if device.environment == ""), None)
-    return max(devices, key=lambda device: (device.registered_at, device.created), default=None)
+    production = Environment.PRODUCTION.value
+    return max(devices, key=lambda device: (device.registered_at, device.environment == production), default=None)
 
 
 def _add(connection: apsw.Connection, where: dict[str, Any], fresh: FreshIds, *, created_user: bool) -> Registered:
