@@ -163,16 +163,19 @@ class Client:
         token = normalize_device_token(push.device_token)
         apns_id = push.apns_id
         if apns_id is None:
-            text = f"{self._random.getrandbits(128):032x}"
-            apns_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            text = b"%032x" % self._random.getrandbits(128)
+            wire_id = b"%b-%b-%b-%b-%b" % (text[:8], text[8:12], text[12:16], text[16:20], text[20:])
+            apns_id = wire_id.decode("ascii")
         elif not _CANONICAL_ID(apns_id):
             fix = "give a UUID like 0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
             raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
+        else:
+            wire_id = apns_id.encode("ascii")
         topic = push.topic or prepared.topic
         template = self._templates.get((topic, prepared.push_type, prepared.priority))
         if template is None:
             template = self._template(topic, prepared)
-        fields = ((b"apns-id", apns_id.encode("ascii")), *prepared.fields)
+        fields = ((b"apns-id", wire_id), *prepared.fields)
         return Job(token, apns_id, template, fields, prepared.body, deadline, sink, push.tag)
 
     def _template(self, topic: str | None, prepared: Prepared) -> Template:

@@ -292,8 +292,14 @@ class Connection(asyncio.Protocol):
         if self.probing or not self.is_proven:
             self._prove()
         unique = None if event.headers is None else header(event.headers, b"apns-unique-id")
-        wire_ms = int((now - job.written) * 1000)
-        finish(job, Accepted(job.device_token, job.apns_id, unique, job.tag, wire_ms))
+        # `finish`, written out: this line is passed once per push.
+        job.state = DONE
+        job.connection = None
+        outcome = Accepted(job.device_token, job.apns_id, unique, job.tag, int((now - job.written) * 1000))
+        try:
+            job.sink(outcome)
+        except asyncio.InvalidStateError:
+            return  # whoever waited has cancelled the future
 
     def _prove(self) -> None:
         self.probing = False

@@ -9,7 +9,7 @@ from .errors import InvalidDeviceToken
 MIN_DIGITS = 16
 MAX_DIGITS = 400
 
-_plain = re.compile(r"(?:[0-9a-f]{2}){8,200}").fullmatch
+_lower_hex = re.compile(r"[0-9a-f]+").fullmatch
 _DECORATION = str.maketrans("", "", "<> ")
 
 
@@ -20,14 +20,18 @@ def normalize_device_token(token: str) -> str:
     Raises `InvalidDeviceToken`.
     """
     try:
-        if _plain(token):
+        if _is_plain(token):
             return token
         cleaned = token.translate(_DECORATION).lower()
-        if _plain(cleaned):
+        if _is_plain(cleaned):
             return cleaned
     except (TypeError, AttributeError):
         pass  # not text at all; the complaint says so
     raise InvalidDeviceToken(_complaint(token))
+
+
+def _is_plain(token: str) -> bool:
+    return MIN_DIGITS <= len(token) <= MAX_DIGITS and not len(token) & 1 and _lower_hex(token) is not None
 
 
 def _complaint(token: object) -> str:

@@ -26,6 +26,9 @@ _NO_APS = tuple(
     False if name in ("content_available", "mutable_content", "input_push_token", "content_changed") else None
     for name in Aps.__struct_fields__
 )
+_Common = tuple[Any, Any, Any, Any, Any, int | None, int | None]
+"""The first seven fields of `Aps`: those that most notifications have."""
+_NO_RARE = _NO_APS[7:]
 _activity_values = attrgetter(*_ACTIVITY_FIELDS)
 _NO_ACTIVITY = (None,) * len(_ACTIVITY_FIELDS)
 
@@ -43,29 +46,42 @@ def has_aps(it: Notification) -> bool:
 
 def encode_typed(it: Notification, push_type: PushType) -> bytes:
     """The JSON of the typed fields. Raises `InvalidNotification`."""
-    score = it.relevance_score
-    if push_type is PushType.LIVEACTIVITY:
-        _check_activity(it)
-    elif score is not None and not 0 <= score <= 1:
-        raise InvalidNotification("relevance_score", f"{score} is out of range", "give a number from 0 to 1")
+    aps, custom = _aps(it, push_type), it.custom
+    if custom is None:
+        return encode("alert", {"aps": aps})
+    if "aps" in custom:
+        raise InvalidNotification("custom", "has a key `aps`", "use the typed fields, or `payload` for all of it")
+    if push_type in _FREE_FORM and not has_aps(it):
+        return encode("custom", custom)
+    return encode("custom", {"aps": aps, **custom})
+
+
+def _aps(it: Notification, push_type: PushType) -> Aps:
+    """The checked `aps` dictionary."""
+    # One fetch of all fields, and a look at the rare ones together: this runs once per distinct notification.
+    values = _aps_values(it)
+    alert, badge, sound, thread_id, category, available, mutable = values[:7]
+    if badge is not None:
+        _check_badge(badge)
+    if sound is not None:
+        sound = sound_value(sound)
     if push_type is PushType.BACKGROUND:
         _check_background(it)
-    _check_badge(it.badge)
-    aps = _aps(it)
-    document: dict[str, Any] = {"aps": aps}
+    elif push_type is PushType.LIVEACTIVITY:
+        _check_activity(it)
+    common = (alert, badge, sound, thread_id, category, 1 if available else None, 1 if mutable else None)
+    if values[7:] == _NO_RARE:
+        return Aps(*common)
+    return _rare(it, push_type, common)
+
+
+def _rare(it: Notification, push_type: PushType, common: _Common) -> Aps:
+    """The same with the fields that few notifications have."""
+    score, level = it.relevance_score, it.interruption_level
     if push_type is not PushType.LIVEACTIVITY:
         _refuse_activity_fields(it)
-    if it.custom is not None:
-        if "aps" in it.custom:
-            raise InvalidNotification("custom", "has a key `aps`", "use the typed fields, or `payload` for all of it")
-        document |= it.custom
-        if push_type in _FREE_FORM and not has_aps(it):
-            del document["aps"]
-    return encode("custom" if it.custom is not None else "alert", document)
-
-
-def _aps(it: Notification) -> Aps:
-    level = it.interruption_level
+        if score is not None and not 0 <= score <= 1:
+            raise InvalidNotification("relevance_score", f"{score} is out of range", "give a number from 0 to 1")
     if level is not None:
         try:
             level = InterruptionLevel(level)
@@ -73,15 +89,9 @@ def _aps(it: Notification) -> Aps:
             known = ", ".join(InterruptionLevel)
             raise InvalidNotification("interruption_level", f"{level!r} is unknown", f"use one of {known}") from None
     return Aps(
-        it.alert,
-        it.badge,
-        sound_value(it.sound),
-        it.thread_id,
-        it.category,
-        1 if it.content_available else None,
-        1 if it.mutable_content else None,
+        *common,
         level,
-        it.relevance_score,
+        score,
         it.target_content_id,
         it.filter_criteria,
         _instant("stale_date", it.stale_date),
@@ -103,7 +113,7 @@ def _instant(field: str, value: Instant | None) -> int | None:
 
 
 def _check_badge(badge: object) -> None:
-    if badge is not None and (not isinstance(badge, int) or isinstance(badge, bool) or badge < 0):
+    if not isinstance(badge, int) or isinstance(badge, bool) or badge < 0:
         raise InvalidNotification("badge", f"{badge!r} is not a count", "give a whole number, 0 removes the badge")
 
 
