@@ -20,6 +20,7 @@ from heliogram.apns import (
     payload_limit,
     topic_for,
 )
+from heliogram.apns.payload import Aps
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 ACTIVITY: dict[str, Any] = {"push_type": "liveactivity", "timestamp": 1, "content_state": {"score": 2}}
@@ -258,3 +259,8 @@ def test_topic_suffix(push_type: str, suffix: str) -> None:
 def test_payload_without_aps() -> None:
     """MDM and file provider payloads have no `aps` (4.2)."""
     assert body(Notification(push_type="mdm", custom={"mdm": "magic"})) == {"mdm": "magic"}
+
+
+def test_the_fields_of_aps_stand_first_and_in_order_in_a_notification() -> None:
+    """Both are read by position, so a field added to one alone would be taken for its neighbour."""
+    assert Notification.__struct_fields__[: len(Aps.__struct_fields__)] == Aps.__struct_fields__

@@ -18,6 +18,7 @@ from .connect import Connect, Dialer, tls_context
 from .devicetoken import normalize_device_token
 from .environment import Endpoint, Environment
 from .errors import InvalidCertificate, InvalidNotification
+from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
 from .notification import Notification, Prepared
@@ -75,6 +76,7 @@ class Client:
         self._tuning = tuning or Tuning()
         self._clock = clock or SystemClock()
         self._random = rng or random.Random()
+        self._ids = IdSource(self._random)
         self._templates: dict[tuple[str | None, str, int], Template] = {}
         self._closing: asyncio.Task[None] | None = None
         self._pool = self._make_pool(credential, cafile, connect, max_connections, connect_attempts)
@@ -163,8 +165,7 @@ class Client:
         token = normalize_device_token(push.device_token)
         apns_id = push.apns_id
         if apns_id is None:
-            text = b"%032x" % self._random.getrandbits(128)
-            wire_id = b"%b-%b-%b-%b-%b" % (text[:8], text[8:12], text[12:16], text[16:20], text[20:])
+            wire_id = self._ids.next()
             apns_id = wire_id.decode("ascii")
         elif not _CANONICAL_ID(apns_id):
             fix = "give a UUID like 0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"

@@ -83,10 +83,22 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
 def _prepare(it: Notification) -> Prepared:
     push_type = _push_type(it)
     rule = RULES[push_type]
-    body = _raw(it) if it.payload is not None else encode_typed(it, push_type)
+    body = encode_typed(it, push_type) if it.payload is None else _raw(it)
     if len(body) > rule.limit:
         raise PayloadTooLarge(rule.limit, len(body))
-    expiration = None if it.expiration is None else epoch("expiration", it.expiration)
+    topic, given = it.topic, it.priority
+    if topic is not None:
+        check_topic(topic)
+    priority = rule.priorities[0] if given is None else _priority(given, push_type, rule)
+    return Prepared(body, push_type, priority, topic, _own_fields(it, push_type))
+
+
+def _own_fields(it: Notification, push_type: PushType) -> tuple[tuple[bytes, bytes], ...]:
+    """`apns-expiration` and `apns-collapse-id`, when they are to be sent."""
+    expires, collapse_id = it.expiration, it.collapse_id
+    if expires is None and collapse_id is None and push_type is not PushType.PUSHTOTALK:
+        return ()
+    expiration = None if expires is None else epoch("expiration", expires)
     if push_type is PushType.PUSHTOTALK:
         if expiration:
             raise InvalidNotification("expiration", "a push-to-talk push cannot be stored", "leave it out or give 0")
@@ -94,11 +106,9 @@ def _prepare(it: Notification) -> Prepared:
     fields: list[tuple[bytes, bytes]] = []
     if expiration is not None:
         fields.append((b"apns-expiration", b"%d" % expiration))
-    if it.collapse_id is not None:
-        fields.append((b"apns-collapse-id", check_collapse_id(it.collapse_id)))
-    if it.topic is not None:
-        check_topic(it.topic)
-    return Prepared(body, push_type, _priority(it.priority, push_type, rule), it.topic, tuple(fields))
+    if collapse_id is not None:
+        fields.append((b"apns-collapse-id", check_collapse_id(collapse_id)))
+    return tuple(fields)
 
 
 def _push_type(it: Notification) -> PushType:
@@ -119,8 +129,6 @@ def _push_type(it: Notification) -> PushType:
 
 
 def _priority(given: object, push_type: PushType, rule: TypeRule) -> Priority:
-    if given is None:
-        return rule.priorities[0]
     if isinstance(given, int) and not isinstance(given, bool) and given in rule.priorities:
         return Priority(given)
     allowed = " or ".join(str(int(one)) for one in sorted(rule.priorities))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import astuple
 
 from .checks import Instant, epoch
 from .errors import InvalidNotification
@@ -26,9 +28,10 @@ _NO_APS = tuple(
     False if name in ("content_available", "mutable_content", "input_push_token", "content_changed") else None
     for name in Aps.__struct_fields__
 )
-_Common = tuple[Any, Any, Any, Any, Any, int | None, int | None]
-"""The first seven fields of `Aps`: those that most notifications have."""
-_NO_RARE = _NO_APS[7:]
+_ALL = len(_NO_APS)
+_COMMON = 7
+"""Where the rare ones begin, in `Aps` and at the same place in `Notification`."""
+_NO_RARE = _NO_APS[_COMMON:]
 _activity_values = attrgetter(*_ACTIVITY_FIELDS)
 _NO_ACTIVITY = (None,) * len(_ACTIVITY_FIELDS)
 
@@ -58,25 +61,30 @@ def encode_typed(it: Notification, push_type: PushType) -> bytes:
 
 def _aps(it: Notification, push_type: PushType) -> Aps:
     """The checked `aps` dictionary."""
-    # One fetch of all fields, and a look at the rare ones together: this runs once per distinct notification.
-    values = _aps_values(it)
-    alert, badge, sound, thread_id, category, available, mutable = values[:7]
+    alert, badge, sound = it.alert, it.badge, it.sound
     if badge is not None:
         _check_badge(badge)
-    if sound is not None:
-        sound = sound_value(sound)
     if push_type is PushType.BACKGROUND:
         _check_background(it)
     elif push_type is PushType.LIVEACTIVITY:
         _check_activity(it)
-    common = (alert, badge, sound, thread_id, category, 1 if available else None, 1 if mutable else None)
-    if values[7:] == _NO_RARE:
-        return Aps(*common)
-    return _rare(it, push_type, common)
+    aps = Aps(
+        alert,
+        badge,
+        sound if sound is None else sound_value(sound),
+        it.thread_id,
+        it.category,
+        1 if it.content_available else None,
+        1 if it.mutable_content else None,
+    )
+    # One look at all the rare fields together: this runs once per distinct notification.
+    if astuple(it)[_COMMON:_ALL] != _NO_RARE:
+        _add_rare(it, push_type, aps)
+    return aps
 
 
-def _rare(it: Notification, push_type: PushType, common: _Common) -> Aps:
-    """The same with the fields that few notifications have."""
+def _add_rare(it: Notification, push_type: PushType, aps: Aps) -> None:
+    """The fields that few notifications have."""
     score, level = it.relevance_score, it.interruption_level
     if push_type is not PushType.LIVEACTIVITY:
         _refuse_activity_fields(it)
@@ -84,28 +92,24 @@ def _rare(it: Notification, push_type: PushType, common: _Common) -> Aps:
             raise InvalidNotification("relevance_score", f"{score} is out of range", "give a number from 0 to 1")
     if level is not None:
         try:
-            level = InterruptionLevel(level)
+            aps.interruption_level = InterruptionLevel(level)
         except ValueError:
             known = ", ".join(InterruptionLevel)
             raise InvalidNotification("interruption_level", f"{level!r} is unknown", f"use one of {known}") from None
-    return Aps(
-        *common,
-        level,
-        score,
-        it.target_content_id,
-        it.filter_criteria,
-        _instant("stale_date", it.stale_date),
-        it.content_state,
-        _instant("timestamp", it.timestamp),
-        it.event,
-        _instant("dismissal_date", it.dismissal_date),
-        it.attributes_type,
-        it.attributes,
-        it.input_push_channel,
-        1 if it.input_push_token else None,
-        True if it.content_changed else None,
-        it.url_args,
-    )
+    aps.relevance_score = score
+    aps.target_content_id = it.target_content_id
+    aps.filter_criteria = it.filter_criteria
+    aps.stale_date = _instant("stale_date", it.stale_date)
+    aps.content_state = it.content_state
+    aps.timestamp = _instant("timestamp", it.timestamp)
+    aps.event = it.event
+    aps.dismissal_date = _instant("dismissal_date", it.dismissal_date)
+    aps.attributes_type = it.attributes_type
+    aps.attributes = it.attributes
+    aps.input_push_channel = it.input_push_channel
+    aps.input_push_token = 1 if it.input_push_token else None
+    aps.content_changed = True if it.content_changed else None
+    aps.url_args = it.url_args
 
 
 def _instant(field: str, value: Instant | None) -> int | None:

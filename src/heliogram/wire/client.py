@@ -103,7 +103,7 @@ class ClientSession(ClientFrames):
     def _frames(self, data: bytes, events: list[Event]) -> int:
         """Handles all complete frames; returns where the first incomplete one starts."""
         at, end = 0, len(data)
-        opened, unpack, plain = self._open, frames.unpack_frame, self._plain
+        opened, unpack, plain, report = self._open, frames.unpack_frame, self._plain, events.append
         while end - at >= 9:
             high, low, kind, flags, sid = unpack(data, at)
             size = high << 16 | low
@@ -124,7 +124,7 @@ class ClientSession(ClientFrames):
                     and self._is_plain(sid)
                 ):
                     del opened[sid]
-                    events.append(Answered(request.tag, 200, None, b""))
+                    report(Answered(request.tag, 200, None, b""))
                     continue
             self._handle(kind, flags, sid & frames.MAX_STREAM_ID, data[start:stop], events)
             plain = self._plain
