@@ -8,13 +8,14 @@ import random
 import re
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from .batch import Batch, Items, Push, outcomes
 from .certificates import Certificate
 from .checks import check_topic
 from .clock import Clock, SystemClock
 from .connect import Connect, Dialer, tls_context
+from .connection import Connection
 from .devicetoken import normalize_device_token
 from .environment import Endpoint, Environment
 from .errors import InvalidCertificate, InvalidNotification
@@ -44,6 +45,8 @@ class Client:
     take in all, in seconds. `max_connections` and `connect_attempts` bound what is opened and how
     many failures in a row end the pushes that wait.
     """
+
+    _connection: ClassVar[type[Connection]] = Connection
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class Client:
             tuning=self._tuning,
             max_connections=max_connections,
             connect_attempts=connect_attempts,
+            connection=self._connection,
         )
 
     def __repr__(self) -> str:

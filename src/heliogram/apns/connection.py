@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import cast
+from typing import ClassVar, cast
 
 from heliogram.wire import (
     Answered,
@@ -41,6 +41,9 @@ class Connection(asyncio.Protocol):
     same after a refused stream (CONN-17); then as many as the peer's live limit allows.
     """
 
+    max_body: ClassVar[int] = 65536
+    """Bytes of an answer's body that are kept."""
+
     def __init__(
         self,
         owner: Owner,
@@ -57,7 +60,7 @@ class Connection(asyncio.Protocol):
         """One stream at a time, until an answer says that more are welcome."""
         self.cause = "connection lost"
         self._owner = owner
-        self._session = ClientSession(authority)
+        self._session = ClientSession(authority, max_body=self.max_body)
         self._token = token
         self._clock = clock
         self._tuning = tuning
@@ -146,7 +149,7 @@ class Connection(asyncio.Protocol):
         if len(self._heads) >= _HEADS:
             self._heads.clear()
         secret = () if self._token is None else ((b"authorization", b"bearer " + self._token.value),)
-        head = self._heads[template] = self._session.head(template.pairs, sensitive=secret)
+        head = self._heads[template] = self._session.head(template.pairs, method=template.method, sensitive=secret)
         return head
 
     def _submit(self, batch: list[Request], waiting: deque[Job]) -> None:

@@ -23,6 +23,9 @@ class Template:
 
     __slots__ = ("pairs", "topic")
 
+    method = b"POST"
+    pairs: tuple[tuple[bytes, bytes], ...]
+
     def __init__(self, topic: str, push_type: str, priority: int) -> None:
         self.topic = topic
         self.pairs = (

@@ -40,6 +40,7 @@ class Pool:
         tuning: Tuning,
         max_connections: int,
         connect_attempts: int,
+        connection: type[Connection] = Connection,
     ) -> None:
         self._endpoint = endpoint
         self._context = context
@@ -50,6 +51,7 @@ class Pool:
         self._tuning = tuning
         self._most = max_connections
         self._attempts = connect_attempts
+        self._connection = connection
         self._waiting: deque[Job] = deque()
         self._picky: deque[Job] = deque()  # wait for a connection opened after their rejection
         self._live: list[Connection] = []
@@ -176,7 +178,7 @@ class Pool:
         self._serial += 1
         token = None if self._tokens is None else self._tokens.connect()
         authority = self._endpoint.authority.encode("ascii")
-        connection = Connection(self, self._serial, authority, token, self._clock, self._tuning)
+        connection = self._connection(self, self._serial, authority, token, self._clock, self._tuning)
         work = self._connect(lambda: connection, self._endpoint, self._context)
         try:
             await within(self._clock, self._tuning.connect_timeout, work)
