@@ -36,7 +36,16 @@ Items = Iterable[Item] | AsyncIterable[Item]
 class Maker(Protocol):
     """Makes a job of a push, or raises `ApnsError`."""
 
-    def __call__(self, push: Push, deadline: float, sink: Callable[[Outcome], object]) -> Job:
+    def __call__(
+        self,
+        device_token: str,
+        notification: Notification,
+        apns_id: str | None,
+        tag: Any,
+        topic: str | None,
+        deadline: float,
+        sink: Callable[[Outcome], object],
+    ) -> Job:
         """See `Client`."""
 
 
@@ -68,24 +77,27 @@ class Batch:
         jobs: list[Job] = []
         make, sink = self._make, self._sink
         for item in items:
-            push = _push(item)
-            if push is None:
+            apns_id = tag = topic = None
+            if isinstance(item, tuple) and len(item) == 2:
+                token, notification = item
+            elif isinstance(item, Push):
+                token, notification = item.device_token, item.notification
+                apns_id, tag, topic = item.apns_id, item.tag, item.topic
+            else:
                 cause = f"item: a {type(item).__name__}; give (device token, notification) or a Push"
                 self.outcomes.append(NotSent("", "", cause))
                 continue
             try:
-                jobs.append(make(push, deadline, sink))
+                jobs.append(make(token, notification, apns_id, tag, topic, deadline, sink))
             except ApnsError as error:
-                self._refuse(push, str(error))
+                self.outcomes.append(NotSent(_text(token), _text(apns_id), str(error), tag))
             except (TypeError, ValueError, AttributeError) as error:
-                self._refuse(push, f"item: {error}; check the types of its parts")
+                cause = f"item: {error}; check the types of its parts"
+                self.outcomes.append(NotSent(_text(token), _text(apns_id), cause, tag))
         if jobs:
             self.open += len(jobs)
             self._pool.deadlines.extend(jobs)
             self._pool.add(jobs)
-
-    def _refuse(self, push: Push, cause: str) -> None:
-        self.outcomes.append(NotSent(_text(push.device_token), _text(push.apns_id), cause, push.tag))
 
     def settle(self, outcome: Outcome) -> None:
         """Take an outcome and wake the consumer."""
@@ -108,14 +120,6 @@ class Batch:
     def close(self) -> None:
         """The consumer is gone: what is not on the wire yet is not sent."""
         self._pool.withdraw(self._sink)
-
-
-def _push(item: object) -> Push | None:
-    if isinstance(item, Push):
-        return item
-    if isinstance(item, tuple) and len(item) == 2:
-        return Push(item[0], item[1])
-    return None
 
 
 def _text(value: object) -> str:

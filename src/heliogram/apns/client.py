@@ -8,16 +8,16 @@ import random
 import re
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from .batch import Batch, Items, Push, outcomes
+from .batch import Batch, Items, outcomes
 from .certificates import Certificate
 from .checks import check_topic
 from .clock import Clock, SystemClock
-from .connect import Connect, Dialer, tls_context
+from .connect import Connect, tls_context
 from .connection import Connection
 from .devicetoken import normalize_device_token
-from .environment import Endpoint, Environment
+from .environment import Environment
 from .errors import InvalidCertificate, InvalidNotification
 from .ids import IdSource
 from .job import Job, Template
@@ -27,6 +27,7 @@ from .outcomes import Outcome
 from .pool import Pool
 from .providertoken import TokenSource
 from .pushtypes import topic_for
+from .route import choose_connect, choose_endpoint
 from .tuning import Tuning
 
 _CANONICAL_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
@@ -40,8 +41,10 @@ class Client:
     Connections open with the first push and stay. Every push ends in exactly one `Outcome`; what is
     raised is wrong configuration or wrong input. `close()`, or leaving `async with`, ends it.
 
-    `topic` is the app's bundle id; a certificate with a single topic needs none. `endpoint`
-    ("host:port") with `cafile` points at another server than Apple's. `timeout` is what a push may
+    `topic` is the app's bundle id; a certificate with a single topic needs none. `port` is 443 or
+    2197, which Apple serves alike (CONN-5). `endpoint` ("host:port") with `cafile` points at another
+    server than Apple's. `proxy` is the URL of an HTTP or SOCKS5 proxy, like `http://user:password@host:port`
+    or `socks5://host:port`; `connect` replaces how connections come about. `timeout` is what a push may
     take in all, in seconds. `max_connections` and `connect_attempts` bound what is opened and how
     many failures in a row end the pushes that wait.
     """
@@ -54,8 +57,10 @@ class Client:
         *,
         topic: str | None = None,
         environment: Environment | str = Environment.PRODUCTION,
+        port: int | None = None,
         endpoint: str | None = None,
         cafile: str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
         timeout: float = 30.0,
         max_connections: int = 4,
         connect_attempts: int = 3,
@@ -72,7 +77,7 @@ class Client:
             if not value > 0:
                 raise ValueError(f"{name}: {value} is not positive; give a number above 0")
         self._environment = Environment(environment)
-        self._endpoint = Endpoint.parse(endpoint) if endpoint is not None else self._environment.endpoint
+        self._endpoint = choose_endpoint(self._environment, port, endpoint)
         self._topic = _default_topic(credential, topic)
         self._timeout = timeout
         self._concurrency = _STREAMS * max_connections
@@ -82,13 +87,14 @@ class Client:
         self._ids = IdSource(self._random)
         self._templates: dict[tuple[str | None, str, int], Template] = {}
         self._closing: asyncio.Task[None] | None = None
-        self._pool = self._make_pool(credential, cafile, connect, max_connections, connect_attempts)
+        dial = choose_connect(proxy, connect, self._random, self._clock, self._tuning)
+        self._pool = self._make_pool(credential, cafile, dial, max_connections, connect_attempts)
 
     def _make_pool(
         self,
         credential: SigningKey | Certificate,
         cafile: str | os.PathLike[str] | None,
-        connect: Connect | None,
+        connect: Connect,
         max_connections: int,
         connect_attempts: int,
     ) -> Pool:
@@ -107,7 +113,7 @@ class Client:
             tokens,
             clock=self._clock,
             rng=self._random,
-            connect=connect or Dialer(self._random),
+            connect=connect,
             tuning=self._tuning,
             max_connections=max_connections,
             connect_attempts=connect_attempts,
@@ -139,9 +145,8 @@ class Client:
         the future gives up the wait, not the push.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        push = Push(device_token, notification, apns_id, None, topic)
-        now = self._clock.monotonic()
-        job = self._job(push, now + (self._timeout if timeout is None else timeout), future.set_result)
+        deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
+        job = self._job(device_token, notification, apns_id, None, topic, deadline, future.set_result)
         if timeout is None:
             self._pool.deadlines.extend((job,))
         else:
@@ -164,10 +169,18 @@ class Client:
         batch = Batch(self._pool, self._job, self._clock.monotonic, self._timeout, limit)
         return outcomes(batch, items)
 
-    def _job(self, push: Push, deadline: float, sink: Callable[[Outcome], object]) -> Job:
-        prepared = push.notification.prepare()
-        token = normalize_device_token(push.device_token)
-        apns_id = push.apns_id
+    def _job(
+        self,
+        device_token: str,
+        notification: Notification,
+        apns_id: str | None,
+        tag: Any,
+        topic: str | None,
+        deadline: float,
+        sink: Callable[[Outcome], object],
+    ) -> Job:
+        prepared = notification.prepare()
+        token = normalize_device_token(device_token)
         if apns_id is None:
             wire_id = self._ids.next()
             apns_id = wire_id.decode("ascii")
@@ -176,12 +189,12 @@ class Client:
             raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
         else:
             wire_id = apns_id.encode("ascii")
-        topic = push.topic or prepared.topic
+        topic = topic or prepared.topic
         template = self._templates.get((topic, prepared.push_type, prepared.priority))
         if template is None:
             template = self._template(topic, prepared)
         fields = ((b"apns-id", wire_id), *prepared.fields)
-        return Job(token, apns_id, template, fields, prepared.body, deadline, sink, push.tag)
+        return Job(token, apns_id, template, fields, prepared.body, deadline, sink, tag)
 
     def _template(self, topic: str | None, prepared: Prepared) -> Template:
         base = topic or self._topic
