@@ -5,7 +5,9 @@ processed) or `Unknown` (perhaps processed). Exceptions are wrong configuration 
 """
 
 from .batch import Push
+from .broadcast import BroadcastClient
 from .certificates import Certificate
+from .channels import Channel, ChannelClient, ChannelError, MessageStoragePolicy
 from .client import Client
 from .clock import Clock, SystemClock
 from .devicetoken import normalize_device_token
@@ -13,6 +15,7 @@ from .environment import Endpoint, Environment
 from .errors import (
     ApnsError,
     InvalidCertificate,
+    InvalidChannelRequest,
     InvalidDeviceToken,
     InvalidNotification,
     InvalidSigningKey,
@@ -32,16 +35,22 @@ __all__ = [
     "Accepted",
     "Alert",
     "ApnsError",
+    "BroadcastClient",
     "Certificate",
+    "Channel",
+    "ChannelClient",
+    "ChannelError",
     "Client",
     "Clock",
     "Endpoint",
     "Environment",
     "InterruptionLevel",
     "InvalidCertificate",
+    "InvalidChannelRequest",
     "InvalidDeviceToken",
     "InvalidNotification",
     "InvalidSigningKey",
+    "MessageStoragePolicy",
     "NotSent",
     "Notification",
     "OnConnection",

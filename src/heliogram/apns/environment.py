@@ -1,4 +1,4 @@
-"""Where APNs lives (CONN-1)."""
+"""Where APNs lives (CONN-1, CONN-3, CONN-4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
         else:
             host, _, port = text.partition(":")
         if not host:
-            raise ValueError(f"endpoint: {text!r} has no host; give host:port")
+            raise ValueError(f"endpoint: {text!r} has no host; give host:port, an IPv6 address in brackets")
+        if not host.isascii() or not host.isprintable() or " " in host:
+            raise ValueError(f"endpoint: {text!r} is no host name; give it in ASCII, an international one as xn--…")
         if not port:
             return cls(host)
         if not port.isdecimal() or not 0 < int(port) < 65536:
@@ -49,8 +51,27 @@ class Environment(enum.StrEnum):
         """Apple's host for device pushes, port 443."""
         return _ENDPOINTS[self]
 
+    @property
+    def channel_endpoint(self) -> Endpoint:
+        """Apple's host for managing broadcast channels (CONN-3)."""
+        return _CHANNEL_ENDPOINTS[self]
+
+    @property
+    def broadcast_endpoint(self) -> Endpoint:
+        """Apple's host for sending broadcasts: the one of device pushes.
+
+        Apple names a second one too, `api-broadcast.push.apple.com` or `api-broadcast.sandbox.push.apple.com`; both
+        are in use (CONN-4, CONN-4a).
+        """
+        return _ENDPOINTS[self]
+
 
 _ENDPOINTS = {
     Environment.PRODUCTION: Endpoint("api.push.apple.com"),
     Environment.SANDBOX: Endpoint("api.sandbox.push.apple.com"),
+}
+
+_CHANNEL_ENDPOINTS = {
+    Environment.PRODUCTION: Endpoint("api-manage-broadcast.push.apple.com", 2196),
+    Environment.SANDBOX: Endpoint("api-manage-broadcast.sandbox.push.apple.com", 2195),
 }

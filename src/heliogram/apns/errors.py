@@ -52,3 +52,15 @@ class InvalidCertificate(ApnsError, ValueError):
     """A certificate or its private key that cannot be used with APNs (CERT-1 to CERT-5)."""
 
     code = "invalid_certificate"
+
+
+class InvalidChannelRequest(ApnsError, ValueError):
+    """A bundle id, channel id, storage policy or request id APNs would refuse: `field`, and `fix`."""
+
+    code = "invalid_channel_request"
+
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        super().__init__(f"{field}: {problem}; {fix}")
+        self.field = field
+        self.problem = problem
+        self.fix = fix

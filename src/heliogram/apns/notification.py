@@ -83,7 +83,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
 def _prepare(it: Notification) -> Prepared:
     push_type = _push_type(it)
     rule = RULES[push_type]
-    body = encode_typed(it, push_type) if it.payload is None else _raw(it)
+    body = encode_typed(it, push_type) if it.payload is None else encode_raw(it)
     if len(body) > rule.limit:
         raise PayloadTooLarge(rule.limit, len(body))
     topic, given = it.topic, it.priority
@@ -135,7 +135,8 @@ def _priority(given: object, push_type: PushType, rule: TypeRule) -> Priority:
     raise InvalidNotification("priority", f"{given!r} is not allowed for {push_type} pushes", f"use {allowed}")
 
 
-def _raw(it: Notification) -> bytes:
+def encode_raw(it: Notification) -> bytes:
+    """The bytes of a given `payload`. Raises `InvalidNotification`."""
     if has_aps(it) or it.custom is not None:
         both = ", ".join(set_fields(it))
         raise InvalidNotification("payload", f"given together with {both}", "give either the payload or the fields")
