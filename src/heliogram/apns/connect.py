@@ -7,7 +7,7 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from .clock import Clock
 from .environment import Endpoint
@@ -47,19 +47,18 @@ class Dialer:
         failure: OSError = OSError(f"{endpoint.host} has no address")
         for address in addresses:
             try:
-                transport, _ = await loop.create_connection(
-                    factory,
-                    str(address),
-                    endpoint.port,
-                    ssl=context,
-                    server_hostname=endpoint.host,
-                    ssl_shutdown_timeout=2.0,
-                )
+                return await secure(factory, endpoint, context, host=str(address), port=endpoint.port)
             except OSError as error:
                 failure = error
-            else:
-                return transport
         raise failure
+
+
+async def secure(factory: Factory, endpoint: Endpoint, context: ssl.SSLContext, **where: Any) -> object:
+    """TLS to `endpoint` at `host` and `port`, or over a connected `sock`, which it takes over. Raises `OSError`."""
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        factory, ssl=context, server_hostname=endpoint.host, ssl_shutdown_timeout=2.0, **where
+    )
+    return transport
 
 
 async def within(clock: Clock, limit: float, work: Awaitable[object]) -> None:

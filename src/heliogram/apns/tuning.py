@@ -10,6 +10,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 
     connect_timeout: float = 10.0
     """For resolving, connecting and the TLS handshake together, per attempt."""
+    proxy_timeout: float = 8.0
+    """Of those, for reaching a proxy and getting its answer."""
     back_off: float = 0.25
     """After the first failed connection; doubles with each further one."""
     max_back_off: float = 30.0
