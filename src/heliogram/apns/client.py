@@ -163,11 +163,14 @@ class Client:
         `items` ends the feeding and is raised after the last outcome. Leaving the loop early drops
         what is not on the wire yet.
         """
+        return outcomes(self.batch(concurrency), items)
+
+    def batch(self, concurrency: int | None = None) -> Batch:
+        """What `send_many` is made of, for facades that feed and collect in their own way."""
         limit = self._concurrency if concurrency is None else concurrency
         if limit < 1:
             raise ValueError(f"concurrency: {limit} is not positive; give a number above 0")
-        batch = Batch(self._pool, self._job, self._clock.monotonic, self._timeout, limit)
-        return outcomes(batch, items)
+        return Batch(self._pool, self._job, self._clock.monotonic, self._timeout, limit)
 
     def _job(
         self,
