@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from . import der, pem
+from . import der, pem, pkcs12
 from .environment import Environment
 from .errors import InvalidCertificate
 
@@ -53,6 +53,17 @@ class Certificate:
         More certificates after the first are sent as its chain. Raises `InvalidCertificate`.
         """
         return cls(_load_chain(certificate), _load_key(private_key))
+
+    @classmethod
+    def from_pkcs12(
+        cls, data_or_path: bytes | str | os.PathLike[str], password: str | bytes | None = None
+    ) -> Certificate:
+        """A certificate with its key from a `.p12` or `.pfx` file: its bytes (or base64 of them), or its path.
+
+        More certificates in it are sent as its chain. Raises `InvalidCertificate`: for a wrong
+        password, when there is no key or no certificate in it, or when it is something else.
+        """
+        return cls(*pkcs12.load(data_or_path, password))
 
     @property
     def default_topic(self) -> str | None:
