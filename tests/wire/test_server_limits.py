@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import hpack
 from support import frames as s
 
 from heliogram.wire import ClientGone, ErrorCode, Received, ServerSession
 from heliogram.wire import frames as f
+from heliogram.wire.hpack_encoder import raw_string
 
 POST = s.request_block()
 PAIRS = (
@@ -192,3 +195,37 @@ def test_waiting_answers_stay_when_the_connections_window_is_used_up() -> None:
     assert session.take() == b""
     session.feed(f.window_frame(0, 4466))
     assert [part[1:3] for part in s.split(session.take())] == [(1, 1), (1, 3)]
+
+
+def test_a_flood_of_window_updates_costs_no_walk_over_answers_it_cannot_move() -> None:
+    """Answers that wait for their own window are left alone by the connection's, and go out when theirs opens."""
+    session = s.server((f.INITIAL_WINDOW_SIZE, 0))
+    for sid in range(1, 1601, 2):
+        session.feed(asked(sid))
+        session.respond(sid, 400, [], b"why")
+    session.take()
+    looked_at: list[int] = []
+    send = session._send
+    session._send = lambda sid: (looked_at.append(sid), send(sid))[1]  # type: ignore[method-assign, func-returns-value]
+    session.feed(f.window_frame(0, 1) * 1000)
+    assert looked_at == []
+    assert session.take() == b""
+    session.feed(f.window_frame(801, 3))
+    assert s.split(session.take()) == [(f.DATA, f.END_STREAM, 801, b"why")]
+    session.feed(s.settings((f.INITIAL_WINDOW_SIZE, 3)))
+    assert [part[2] for part in s.split(session.take())[1:]] == [sid for sid in range(1, 1601, 2) if sid != 801]
+    assert session.open_streams == 0
+
+
+def test_a_block_of_references_is_refused_unread() -> None:
+    """16,000 references to one large entry are 431 at once, not 64 MB to look through (RFC 9113 §10.5.1)."""
+    session = s.server()
+    entry = b"\x40" + raw_string(b"x") + raw_string(b"v" * 4000)
+    session.feed(s.headers(1, POST + entry))
+    tracemalloc.start()
+    try:
+        assert session.feed(s.headers(3, POST + b"\xbe" * 16000)) == []
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert list(hpack.Decoder().decode(s.split(session.take())[-1][3])) == [(":status", "431")]

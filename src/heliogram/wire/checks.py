@@ -9,6 +9,8 @@ from msgspec import Struct
 _CONNECTION = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 _REQUEST = {b":method", b":scheme", b":path"}
 _REMEMBERED = 256
+FIELD = 32
+"""What a field counts in a list beyond its name and value (RFC 9113 §6.5.2)."""
 _strip = bytes.strip  # gives the same object back when there is nothing to strip
 _FORBIDDEN = frozenset(range(0x21)) | frozenset(range(0x41, 0x5B)) | frozenset(range(0x7F, 0x100))
 
@@ -72,7 +74,7 @@ class Checker:
 
     def _judge(self, names: tuple[bytes, ...]) -> Shape:
         at = {name: index for index, name in enumerate(names)}
-        size = sum(map(len, names)) + 32 * len(names)
+        size = sum(map(len, names)) + FIELD * len(names)
         path_at = at.get(b":path", at.get(b":status", 0))
         return Shape(self._fault(names), size, at.get(b"content-length", -1), at.get(b"te", -1), path_at)
 

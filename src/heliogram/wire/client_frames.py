@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliogram.wire import frames
-from heliogram.wire.checks import Checker
+from heliogram.wire.checks import FIELD, Checker
 from heliogram.wire.client_sender import ClientSender
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import (
@@ -139,6 +139,9 @@ class ClientFrames(ClientSender):
             self._plain, self._plain_size, self._plain_generation = block[:cut], len(block), generation
 
     def _on_answer(self, sid: int, request: Request, flags: int, pairs: list[Pair], events: list[Event]) -> None:
+        if len(pairs) * FIELD > self._max_list:  # a kilobyte of references may stand for megabytes: do not look
+            self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)
+            return
         found = self._checker.check(pairs)
         if found.size > self._max_list:
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliogram.wire import frames
-from heliogram.wire.checks import Checker
+from heliogram.wire.checks import FIELD, Checker
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import ClientGone, Pinged, Pong, Received, ServerEvent, StreamReset
 from heliogram.wire.hpack_decoder import Decoder, Pair
@@ -123,6 +123,9 @@ class ServerFrames(ServerSender):
             self._open(sid, flags, pairs, events)
 
     def _open(self, sid: int, flags: int, pairs: list[Pair], events: list[ServerEvent]) -> None:
+        if len(pairs) * FIELD > self._max_list:  # a kilobyte of references may stand for megabytes: do not look
+            self._refuse_fields(sid, flags)
+            return
         found = self._checker.check(pairs)
         if found.size > self._max_list:
             self._refuse_fields(sid, flags)
@@ -242,7 +245,8 @@ class ServerFrames(ServerSender):
                 self._resize_table(value)
         self._settled = True
         self._owe(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._pump()
+        for sid in list(self._stalled):
+            self._revive(sid)
 
     def _on_acknowledged(self) -> None:
         """The client applied the oldest SETTINGS it had not acknowledged; the first ones carry all our values."""
@@ -261,11 +265,14 @@ class ServerFrames(ServerSender):
             reached = self._window
         else:
             self._check_known(sid, "6.9")
-            if sid not in self._unanswered and sid not in self._uploads and sid not in self._sending:
+            if not self._is_open(sid):
                 return
             self._credit[sid] = self._credit.get(sid, 0) + increment
             reached = self._stream_window + self._credit[sid]
         if reached > frames.MAX_WINDOW:
             detail = f"WINDOW_UPDATE takes a window to {reached}, above 2^31-1"
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.1", detail)
-        self._pump()
+        if sid:
+            self._revive(sid)
+        else:
+            self._pump()

@@ -37,7 +37,10 @@ class ServerSender:
         self._out: list[bytes] = []
         self._uploads: dict[int, Upload] = {}
         self._unanswered: set[int] = set()
-        self._sending: dict[int, bytes] = {}  # answers whose body waits for a window
+        # Answers whose body waits for the connection's window, oldest first, and those that wait for their own: apart,
+        # so that a flood of WINDOW_UPDATE does not walk the ones it cannot move.
+        self._sending: dict[int, bytes] = {}
+        self._stalled: dict[int, bytes] = {}
         self._ended: dict[int, None] = {}  # streams we ended by RST_STREAM, the latest only
         self._credit: dict[int, int] = {}
         self._last = 0
@@ -59,7 +62,10 @@ class ServerSender:
     @property
     def open_streams(self) -> int:
         """Streams that hold a request or an answer not yet complete."""
-        return len(self._uploads) + len(self._unanswered) + len(self._sending)
+        return len(self._uploads) + len(self._unanswered) + len(self._sending) + len(self._stalled)
+
+    def _is_open(self, sid: int) -> bool:
+        return sid in self._unanswered or sid in self._uploads or sid in self._sending or sid in self._stalled
 
     @property
     def last_stream_id(self) -> int:
@@ -140,8 +146,12 @@ class ServerSender:
         while at < end:
             size = min(end - at, self._window, self._stream_window + credit, self._max_frame)
             if size <= 0:
-                self._sending[sid] = body[at:]
                 self._credit[sid] = credit
+                if self._stream_window + credit > 0:
+                    self._sending[sid] = body[at:]
+                else:
+                    del self._sending[sid]
+                    self._stalled[sid] = body[at:]
                 return
             flags = frames.END_STREAM if at + size == end else 0
             self._out.append(frames.frame(frames.DATA, flags, sid, body[at : at + size]))
@@ -151,8 +161,17 @@ class ServerSender:
         del self._sending[sid]
         self._credit.pop(sid, None)
 
+    def _revive(self, sid: int) -> None:
+        """This stream's window grew: its answer moves on, or joins those that wait for the connection's."""
+        body = self._stalled.get(sid)
+        if body is not None and self._stream_window + self._credit.get(sid, 0) > 0:
+            del self._stalled[sid]
+            self._sending[sid] = body
+            if self._window > 0:
+                self._send(sid)
+
     def _pump(self) -> None:
-        """A window or a limit grew: the waiting answers move on, oldest first."""
+        """The connection's window grew: the answers that wait for it move on, oldest first."""
         for sid in list(self._sending):
             if self._window <= 0:
                 return
@@ -179,7 +198,7 @@ class ServerSender:
         if sid in self._unanswered:
             self._unanswered.discard(sid)
             return True
-        return self._uploads.pop(sid, None) is not None or self._sending.pop(sid, None) is not None
+        return any(book.pop(sid, None) is not None for book in (self._uploads, self._sending, self._stalled))
 
     def goaway(self, code: int = 0, debug: bytes = b"", last_stream_id: int | None = None) -> None:
         """Queues GOAWAY (RFC 9113 §6.8). Streams above `last_stream_id` (the highest opened by default) are dropped."""
@@ -187,7 +206,7 @@ class ServerSender:
         if self._goaway_at is not None:
             last = min(last, self._goaway_at)  # it must never grow
         self._goaway_at = last
-        for sid in [*self._uploads, *self._unanswered, *self._sending]:
+        for sid in [*self._uploads, *self._unanswered, *self._sending, *self._stalled]:
             if sid > last:
                 self._drop(sid)
         self._out.append(frames.goaway_frame(last, code, debug))
