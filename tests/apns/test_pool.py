@@ -190,6 +190,37 @@ async def test_whatever_a_connect_raises_is_a_failed_attempt(make_client: MakeCl
     assert "no proxy for this host" in outcome.cause
 
 
+@pytest.mark.parametrize("error", [LookupError("no proxy"), asyncio.CancelledError("no proxy")])
+async def test_a_connect_may_fail_before_it_is_awaited_or_by_cancellation(
+    make_client: MakeClient, clock: ManualClock, error: BaseException
+) -> None:
+    """Neither leaves the pool without a next attempt: the pushes end with the cause, not at their deadline."""
+
+    def odd(factory: Factory, endpoint: Endpoint, context: ssl.SSLContext) -> asyncio.Future[object]:
+        if isinstance(error, Exception):
+            raise error
+        failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        failed.set_exception(error)
+        return failed
+
+    outcome = await settle(clock, make_client(connect=odd).send(TOKEN, HELLO))
+    assert isinstance(outcome, NotSent)
+    assert "no proxy" in outcome.cause
+
+
+async def test_a_connect_that_connects_nothing_is_a_failed_attempt(make_client: MakeClient, clock: ManualClock) -> None:
+    """A `connect` that returns without having attached the protocol does not count as a connection."""
+
+    async def idle(factory: Factory, endpoint: Endpoint, context: ssl.SSLContext) -> object:
+        return None
+
+    client = make_client(connect=idle)
+    outcome = await settle(clock, client.send(TOKEN, HELLO))
+    assert isinstance(outcome, NotSent)
+    assert "3 attempts" in outcome.cause
+    assert client.pool.connections == ()
+
+
 async def test_untrusted_server(server: ApnsServer, signing_key: SigningKey, clock: ManualClock) -> None:
     """A server whose certificate is not trusted gets nothing, and the cause says why."""
     stranger = Client(

@@ -117,7 +117,9 @@ def test_endpoints(text: str, host: str, port: int, authority: str) -> None:
     assert (endpoint.host, endpoint.port, endpoint.authority) == (host, port, authority)
 
 
-@pytest.mark.parametrize("text", ["", ":443", "host:0", "host:65536", "host:x", "https://host", "host/path"])
+@pytest.mark.parametrize(
+    "text", ["", ":443", "host:0", "host:65536", "host:x", "https://host", "host/path", "bücher.de:1", "a b"]
+)
 def test_bad_endpoints(text: str) -> None:
     """What is not host:port is refused by name."""
     with pytest.raises(ValueError, match="endpoint"):

@@ -179,27 +179,27 @@ class Pool:
         token = None if self._tokens is None else self._tokens.connect()
         authority = self._endpoint.authority.encode("ascii")
         connection = self._connection(self, self._serial, authority, token, self._clock, self._tuning)
-        work = self._connect(lambda: connection, self._endpoint, self._context)
         try:
+            work = self._connect(lambda: connection, self._endpoint, self._context)
             await within(self._clock, self._tuning.connect_timeout, work)
-        except Exception as error:  # also what a `Connect` of the application's own may raise
+        except BaseException as error:  # whatever a `Connect` of the application's own may raise
             self._dialing = None
             connection.abort("not connected")
-            self._failed(str(error) or type(error).__name__)
-        except BaseException:
-            self._dialing = None
-            connection.abort("not connected")
-            raise
+            if not self._closed:
+                self._failed(str(error) or type(error).__name__)
+            if not isinstance(error, Exception):
+                raise
         else:
             self._dialing = None
             self._arrived(connection)
-        self.progress()
+        finally:
+            self.progress()
 
     def _arrived(self, connection: Connection) -> None:
-        if not connection.is_leaving:
+        if not connection.is_leaving and not connection.is_closed:
             self._live.append(connection)
             return
-        # The peer said goodbye before this task got to run.
+        # The peer said goodbye before this task got to run, or a `Connect` made no connection at all.
         if not connection.is_closed:
             self._leaving.add(connection)
         self._failed(connection.cause)
