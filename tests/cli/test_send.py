@@ -86,6 +86,8 @@ def test_a_payload_from_standard_input_is_sent_untouched(words: list[str], phone
         (["--token", "ab" * 32, "--payload", "/no/such/file"], "--payload: No such file"),
         (["--token", "ab" * 32, "--body", "x" * 5000], "the limit is 4096"),
         (["--token", "ab" * 32, "--body", "There", "--collapse-id", "x" * 65], "64 bytes"),
+        (["--token", "ab" * 32, "--body", "There", "--endpoint", "::1"], "an IPv6 address in brackets"),
+        (["--token", "ab" * 32, "--body", "There", "--cacert", __file__], "--cacert: not a PEM certificate"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(words: list[str], more: list[str], message: str) -> None:

@@ -56,7 +56,8 @@ def send(token: str, timeout: float, as_json: bool, **options: Any) -> None:
     try:
         key = apns.SigningKey.from_p8(options["key_file"], key_id=options["key_id"], team_id=options["team_id"])
         notification = _notification(options)
-        outcome = asyncio.run(_send(key, notification, token, timeout, options))
+        client = _client(key, options)
+        outcome = asyncio.run(_send(client, notification, token, timeout))
     except apns.ApnsError as error:
         raise click.UsageError(str(error)) from None
     _print(outcome, as_json)
@@ -88,7 +89,7 @@ def _read(source: str) -> bytes:
         raise click.UsageError(f"--payload: {error.strerror}: {source}") from None
 
 
-async def _send(key: Any, notification: Any, token: str, timeout: float, options: dict[str, Any]) -> Any:
+def _client(key: Any, options: dict[str, Any]) -> Any:
     from .. import apns
 
     place: dict[str, Any] = {"environment": apns.Environment(options["environment"])}
@@ -96,7 +97,16 @@ async def _send(key: Any, notification: Any, token: str, timeout: float, options
         place["endpoint"] = options["endpoint"]
     if options["cacert"] is not None:
         place["cafile"] = str(options["cacert"])
-    async with apns.Client(key, topic=options["topic"], **place) as client:
+    try:
+        return apns.Client(key, topic=options["topic"], **place)
+    except OSError as error:
+        raise click.UsageError(f"--cacert: not a PEM certificate ({error})") from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+async def _send(client: Any, notification: Any, token: str, timeout: float) -> Any:
+    async with client:
         return await client.send(token, notification, timeout=timeout)
 
 
