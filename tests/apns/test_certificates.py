@@ -56,7 +56,7 @@ def test_topic_from_the_subject(authority: Authority) -> None:
 
 
 def test_environments(authority: Authority) -> None:
-    """The two marks say where it may be used; none of them means both (CERT-3)."""
+    """The two marks say where it may be used; none of them means both (CERT-3, CERT-1)."""
     null = b"\x05\x00"
     assert Certificate.from_pem(*make(authority, t1=null)).environments == {Environment.SANDBOX}
     assert Certificate.from_pem(*make(authority, t2=null)).environments == {Environment.PRODUCTION}
@@ -66,14 +66,14 @@ def test_environments(authority: Authority) -> None:
 
 
 def test_wrong_environment_is_refused_locally(authority: Authority) -> None:
-    """A sandbox certificate is not even tried on production."""
+    """A sandbox certificate is not even tried on production (CERT-3, CERT-8)."""
     certificate = Certificate.from_pem(*make(authority, t1=b"\x05\x00"))
     with pytest.raises(InvalidCertificate, match="sandbox, not for production"):
         Client(certificate, environment=Environment.PRODUCTION, cafile=authority.cafile)
 
 
 def test_end_of_life(authority: Authority) -> None:
-    """`not_after` is there to warn of."""
+    """`not_after` is there to warn of (CERT-12)."""
     assert Certificate.from_pem(*make(authority)).not_after.year == 2124
 
 

@@ -63,7 +63,7 @@ async def test_a_bad_device_token_proves_the_credential(server: ApnsServer, make
 
 
 async def test_live_stream_limit(server: ApnsServer, make_client: MakeClient) -> None:
-    """Never more streams than the peer's limit of the moment; a raised limit is used at once (T4)."""
+    """Never more streams than the peer's limit of the moment; a raised limit is used at once (T4, CONN-13, CONN-19)."""
     server.stream_limit = 3
     client = make_client(max_connections=1)
     await client.send(TOKEN, HELLO)
@@ -89,7 +89,7 @@ async def test_waiting_pushes_go_in_order(server: ApnsServer, make_client: MakeC
 
 
 async def test_refused_streams_are_sent_again(server: ApnsServer, make_client: MakeClient) -> None:
-    """REFUSED_STREAM is not processed: sent again, and one at a time until an answer comes (CONN-17)."""
+    """REFUSED_STREAM is not processed: sent again, and one at a time until an answer comes (CONN-17, SUR-3)."""
     client = make_client(max_connections=1)
     await client.send(TOKEN, HELLO)
     refused: list[str] = []
@@ -238,7 +238,7 @@ async def test_garbage_is_a_protocol_error(server: ApnsServer, make_client: Make
 
 
 async def test_a_goaway_at_the_door_ends_in_not_sent(server: ApnsServer, make_client: MakeClient) -> None:
-    """GOAWAY before any answer is a failed attempt; after three the pushes end with its reason (CERT-9)."""
+    """GOAWAY before any answer is a failed attempt; the third ends pushes with its reason (CERT-9, CONN-20, SUR-9)."""
     server.on_connect = lambda peer: peer.goaway(0, 0, b'{"reason":"BadCertificateEnvironment"}')
     outcome = await make_client(clock=SystemClock(), tuning=Tuning(back_off=0.001)).send(TOKEN, HELLO)
     assert isinstance(outcome, NotSent)

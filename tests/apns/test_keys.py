@@ -40,7 +40,7 @@ EXPECTED = SigningKey(PRIVATE, **IDS).provider_token(1)
     ids=["text", "bytes", "one line", "crlf", "spelled out", "spaces", "base64", "base64 lines", "base64 one line"],
 )
 def test_forms(source: str | bytes) -> None:
-    """PEM text, bytes, without line breaks, with `\\n` spelled out, in base64: all the same key."""
+    """PEM text, bytes, without line breaks, with `\\n` spelled out, in base64: all the same key (TOK-7)."""
     assert SigningKey.from_p8(source, **IDS).provider_token(1) == EXPECTED
 
 
@@ -55,7 +55,7 @@ def test_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["key_id", "team_id"])
 @pytest.mark.parametrize("value", ["", "ABC123DEF", "ABC123DEFGH", "abc123defg", "ABC-23DEFG", "ABC123DEF\n", None])
 def test_ids(field: str, value: str) -> None:
-    """Key id and team id are 10 characters of A-Z and 0-9; the message names the field."""
+    """Key id and team id are 10 characters of A-Z and 0-9; the message names the field (TOK-2)."""
     with pytest.raises(InvalidSigningKey, match=field):
         SigningKey(PRIVATE, **{**IDS, field: value})
 

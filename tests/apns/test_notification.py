@@ -159,7 +159,7 @@ def test_payload_limit_counts_bytes() -> None:
     ],
 )
 def test_priority_rule(push_type: PushType, allowed: set[int]) -> None:
-    """Each push type takes the priorities of 4.2; without one its own is used."""
+    """Each push type takes the priorities of 4.2; without one its own is used (TYPE-2, LA-1)."""
     for priority in (0, 1, 5, 10, 11):
         notification = Notification(payload=b"{}", push_type=push_type, priority=priority)
         if priority in allowed:
@@ -183,7 +183,7 @@ def test_collapse_id_is_64_bytes() -> None:
     ("given", "header"), [(0, b"0"), (1_800_000_000, b"1800000000"), (NOON, b"%d" % NOON.timestamp()), (None, None)]
 )
 def test_expiration(given: Any, header: bytes | None) -> None:
-    """Whole epoch seconds; absent when not given."""
+    """Whole epoch seconds; absent when not given (REQ-2)."""
     assert dict(Notification(alert="x", expiration=given).prepare().fields).get(b"apns-expiration") == header
 
 
@@ -251,7 +251,7 @@ def test_refused(fields: dict[str, Any], field: str) -> None:
     ],
 )
 def test_topic_suffix(push_type: str, suffix: str) -> None:
-    """The topic of a type is the bundle id and its suffix, added once (4.2)."""
+    """The topic of a type is the bundle id and its suffix, added once (4.2, TYPE-1)."""
     assert topic_for("com.example.app", push_type) == "com.example.app" + suffix
     assert topic_for("com.example.app" + suffix, push_type) == "com.example.app" + suffix
 

@@ -28,7 +28,7 @@ def unpack(part: bytes) -> bytes:
 
 
 def test_shape() -> None:
-    """Only alg, kid, iss and iat; a raw 64-byte signature that the public key verifies (TOK-2, TOK-4, TOK-5)."""
+    """Only alg, kid, iss and iat; a raw 64-byte signature that the public key verifies (TOK-2, TOK-4, TOK-5, TOK-3)."""
     token = KEY.provider_token(1_750_000_000)
     head, claims, signature = token.split(b".")
     assert json.loads(unpack(head)) == {"alg": "ES256", "kid": "ABC123DEFG"}

@@ -34,7 +34,7 @@ async def test_accepted(server: ApnsServer, make_client: MakeClient) -> None:
 
 
 async def test_request_shape(server: ApnsServer, make_client: MakeClient) -> None:
-    """The request is what apns-rules 4.1 asks for, with the expiration and the collapse id."""
+    """The request is what apns-rules 4.1 asks for, and no more (CONN-30, CONN-31, CONN-32, TOK-1)."""
     notification = Notification(alert="x", expiration=1_800_000_000, collapse_id="score")
     await make_client().send(TOKEN.upper(), notification, apns_id=ID)
     headers = dict(server.requests[0].headers)
@@ -56,7 +56,7 @@ async def test_request_shape(server: ApnsServer, make_client: MakeClient) -> Non
 
 
 async def test_topic_takes_the_suffix_of_the_push_type(server: ApnsServer, make_client: MakeClient) -> None:
-    """The topic is the bundle id with the push type's suffix (4.2); the push may name another app."""
+    """The topic is the bundle id with the push type's suffix (4.2); the push may name another app (REQ-5)."""
     notification = Notification(payload=b"{}", push_type=PushType.VOIP)
     client = make_client()
     await client.send(TOKEN, notification)
@@ -95,7 +95,7 @@ async def test_timestamp_of_410_is_milliseconds(server: ApnsServer, make_client:
 async def test_odd_answers_are_rejections(
     server: ApnsServer, make_client: MakeClient, status: int, body: bytes, reason: str
 ) -> None:
-    """An unknown reason is kept as it came, and a body that is no reason gives an empty one (ERR-5, RESP-8)."""
+    """An unknown reason is kept as it came, and a body that is no reason gives an empty one (ERR-5, RESP-8, SUR-12)."""
     server.on_request = lambda peer, request: peer.answer(request, status, body)
     outcome = await make_client().send(TOKEN, HELLO)
     assert isinstance(outcome, Rejected)
@@ -125,7 +125,7 @@ async def test_invalid_input_raises_at_once(server: ApnsServer, make_client: Mak
 
 
 async def test_deadline_of_a_written_push(server: ApnsServer, make_client: MakeClient, clock: ManualClock) -> None:
-    """A push without an answer ends as `Unknown` at its deadline, and its stream is reset with CANCEL (CONN-27)."""
+    """A push without an answer ends as `Unknown` at its deadline; its stream is reset (CONN-27, SUR-6)."""
     server.on_request = hold
     sent = make_client().send(TOKEN, HELLO)
     await server.received(1)

@@ -55,7 +55,7 @@ async def client(world: World) -> AsyncIterator[Any]:
 
 
 async def test_accepted_push(world: World, client: Any) -> None:
-    """A push is accepted and stands on the device."""
+    """A push is accepted and stands on the device (CONN-30, SUR-2)."""
     request = NotificationRequest(
         device_token=world.token,
         message={"aps": {"alert": {"title": "Peer", "body": "Grüße"}}},

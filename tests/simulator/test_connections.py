@@ -30,7 +30,7 @@ async def test_first_settings(world: World) -> None:
 
 @pytest.mark.parametrize("alpn", [("h2",), (), ("http/1.1",)])
 async def test_alpn_is_not_required(world: World, alpn: tuple[str, ...]) -> None:
-    """CONN-11: h2 by ALPN, or prior knowledge without it."""
+    """CONN-11, SUR-2: h2 by ALPN, or prior knowledge without it."""
     client = await world.connect(alpn=alpn)
     chosen = client.transport.get_extra_info("ssl_object").selected_alpn_protocol()
     assert chosen == ("h2" if alpn == ("h2",) else None)
@@ -58,7 +58,7 @@ async def test_tls_1_2_is_served(world: World) -> None:
 
 
 async def test_http1_is_answered_in_frames(world: World) -> None:
-    """CONN-12: SETTINGS, then GOAWAY quoting the request, last-stream-id 0, code 1, and the end."""
+    """CONN-12, SUR-2: SETTINGS, then GOAWAY quoting the request, last-stream-id 0, code 1, and the end."""
     client = await world.connect(alpn=(), preface=False)
     client.transport.write(b"POST /3/device/0011 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await client.closed

@@ -135,7 +135,7 @@ async def test_topic_not_on_the_key(world: World) -> None:
 
 
 async def test_topic_added_to_a_key_needs_a_new_connection(world: World) -> None:
-    """TOK-14: a connection knows the topics as they were at its first push."""
+    """TOK-14, TOK-13: a connection knows the topics as they were at its first push."""
     key = Signer("KEYTOPIC01")
     world.simulator.add_key(key.key_id, TEAM, key.public_pem, topics=["com.example.other"])
     client, bearer = await world.connect(), key.token(int(world.clock.now))
@@ -174,7 +174,7 @@ async def test_topic_key_after_a_team_key(world: World) -> None:
 
 
 async def test_revoked_key(world: World) -> None:
-    """TOK-19: a revoked key's token is InvalidProviderToken, on the connection it was verified on too."""
+    """TOK-19, TOK-20: a revoked key's token is InvalidProviderToken, on open connections too."""
     client = await world.connect()
     assert (await client.push(world.token, world.bearer)).status == 200
     world.simulator.revoke_key(KEY_ID)

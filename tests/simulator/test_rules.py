@@ -20,7 +20,7 @@ async def test_accepts_a_good_push(world: World) -> None:
 
 
 async def test_generated_apns_id_is_upper_case(world: World) -> None:
-    """RESP-3: a server-made id is upper case."""
+    """RESP-3, SUR-10: a server-made id is upper case."""
     reply = await world.push()
     assert re.fullmatch(r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}", reply.headers["apns-id"])
 
@@ -31,7 +31,7 @@ async def test_apns_id_is_echoed_as_sent(world: World) -> None:
 
 
 async def test_rejection_is_compact_json(world: World) -> None:
-    """RESP-2: exactly 27 bytes for BadDeviceToken, no content-type by default, apns-id echoed."""
+    """RESP-2, SUR-11: exactly 27 bytes for BadDeviceToken, no content-type by default, apns-id echoed."""
     reply = await world.push(("apns-id", UUID), token="00" * 32)
     assert reply.status == 400
     assert reply.body == b'{"reason":"BadDeviceToken"}'
@@ -47,7 +47,7 @@ async def test_unauthenticated_get_is_method_not_allowed(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/3", "/3/devices/00", "/4/device/00", "/3/device/00/11", ""])
 async def test_wrong_path(world: World, path: str) -> None:
-    """4.1: anything but /3/device/<token> is 404 BadPath."""
+    """4.1, CONN-1: anything but /3/device/<token> is 404 BadPath."""
     reply = await world.push(path=path or "/3/devic")
     assert reply.verdict == (404, "BadPath")
 
@@ -154,7 +154,7 @@ async def test_bad_topic(world: World, value: str) -> None:
     ],
 )
 async def test_push_type_against_topic(world: World, push_type: str, topic: str) -> None:
-    """REQ-5, 4.2: each type goes with its own suffix and no other."""
+    """REQ-5, 4.2, TYPE-1: each type goes with its own suffix and no other."""
     assert (await world.push(("apns-push-type", push_type), topic=topic)).verdict == (400, "InvalidPushType")
 
 
@@ -246,7 +246,7 @@ async def test_token_of_another_app(world: World) -> None:
 
 
 async def test_uninstalled_app_answers_410_with_milliseconds(world: World) -> None:
-    """RESP-5, RESP-6: the timestamp is when the token died, in milliseconds."""
+    """RESP-5, RESP-6, LIFE-9: the timestamp is when the token died, in milliseconds."""
     world.simulator.uninstall(world.device.id, TOPIC)
     died = int(world.clock.now * 1000)
     world.clock.move(60)
@@ -264,7 +264,7 @@ async def test_expired_token_answers_410(world: World) -> None:
 
 
 async def test_unique_id_only_in_the_sandbox(world: World) -> None:
-    """RESP-4: apns-unique-id, in lower case, is the sandbox's alone."""
+    """RESP-4, SUR-10: apns-unique-id, in lower case, is the sandbox's alone."""
     world.simulator.install(world.device.id, "com.example.dev", "sandbox")
     token = world.simulator.launch(world.device.id, "com.example.dev").device_token
     assert token is not None

@@ -228,7 +228,7 @@ def test_a_second_goaway_lowers_the_last_stream() -> None:
 
 
 def test_the_goaway_with_a_reason_is_kept() -> None:
-    """A later GOAWAY without debug data does not hide the reason (CONN-21)."""
+    """A later GOAWAY without debug data does not hide the reason (CONN-21, SUR-4)."""
     session = s.client()
     session.feed(f.goaway_frame(0, 1))
     assert session.last_goaway == GoAway(0, 1, b"")

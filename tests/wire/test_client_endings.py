@@ -83,7 +83,7 @@ def test_the_receive_window_has_bounds() -> None:
 
 
 def test_stream_ids_run_out() -> None:
-    """When the ids are used up a connection drains (RFC 9113 §5.1.1)."""
+    """When the ids are used up a connection drains (CONN-23, RFC 9113 §5.1.1)."""
     session = s.client(ROOMY)
     session._next = 2**31 - 3
     shared = s.head(session)

@@ -248,7 +248,7 @@ def test_a_head_of_another_session_is_refused() -> None:
 
 @pytest.mark.parametrize("name", [b"", b"Apns-Id", b":path", b"a b", b"connection", b"caf\xc3\xa9"])
 def test_bad_names_are_refused(name: bytes) -> None:
-    """Names are lower case ASCII and belong to no connection (RFC 9113 §8.2)."""
+    """Names are lower case ASCII and belong to no connection (CONN-32, RFC 9113 §8.2)."""
     session = s.client(ROOMY)
     with pytest.raises(ValueError, match="field"):
         session.head([(name, b"x")])
