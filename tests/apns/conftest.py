@@ -42,9 +42,10 @@ async def make_client(
     clients: list[Client] = []
 
     def make(**options: object) -> Client:
-        chosen: dict[str, object] = {"topic": "com.example.app", "clock": clock, **options}
+        here = {"endpoint": server.endpoint, "cafile": authority.cafile}
+        chosen: dict[str, object] = {"topic": "com.example.app", "clock": clock, **here, **options}
         credential = chosen.pop("credential", signing_key)
-        client = Client(credential, endpoint=server.endpoint, cafile=authority.cafile, **chosen)  # type: ignore[arg-type]
+        client = Client(credential, **chosen)  # type: ignore[arg-type]
         clients.append(client)
         return client
 

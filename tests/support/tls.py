@@ -71,10 +71,14 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         return certificate.public_bytes(Encoding.PEM), key_pem(key)
 
+    def load_server(self, context: ssl.SSLContext) -> None:
+        """Have this context show the server's certificate."""
+        context.load_cert_chain(self._server_file)
+
     def server_context(self) -> ssl.SSLContext:
         """For a server on 127.0.0.1 that requests, but does not require, a client certificate (CONN-9)."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._server_file)
+        self.load_server(context)
         context.set_alpn_protocols(["h2"])
         context.load_verify_locations(self.cafile)
         context.verify_mode = ssl.CERT_OPTIONAL
