@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from support.sim_client import SimClient
 
-from heliogram.simulator import Simulator
+from heliogram.simulator import Invalid, Simulator
 from heliogram.simulator.certificates import Certificates
 
 NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
@@ -76,7 +82,17 @@ def test_damaged_ca_is_told(tmp_path: Path, damage: str) -> None:
     """A CA that clients trust is never replaced in silence."""
     Certificates(tmp_path, now=NOW)
     (tmp_path / damage).write_text("junk")
-    with pytest.raises(ValueError, match="cannot read the CA"):
+    with pytest.raises(Invalid, match=r"--data: cannot read the CA .* remove ca.pem and ca.key"):
+        Certificates(tmp_path, now=NOW)
+
+
+def test_a_ca_key_with_a_password_is_told(tmp_path: Path) -> None:
+    """Somebody encrypted the key: the error says what to do, like that of any other damage."""
+    Certificates(tmp_path, now=NOW)
+    key = load_pem_private_key((tmp_path / "ca.key").read_bytes(), password=None)
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (tmp_path / "ca.key").write_bytes(sealed)
+    with pytest.raises(Invalid, match="cannot read the CA"):
         Certificates(tmp_path, now=NOW)
 
 
@@ -85,7 +101,7 @@ def test_foreign_ca_key_is_told(tmp_path: Path) -> None:
     Certificates(tmp_path / "a", now=NOW)
     Certificates(tmp_path / "b", now=NOW)
     (tmp_path / "a" / "ca.key").write_bytes((tmp_path / "b" / "ca.key").read_bytes())
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(Invalid, match="do not belong together"):
         Certificates(tmp_path / "a", now=NOW)
 
 

@@ -13,6 +13,7 @@ import ssl
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -22,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from .errors import Invalid
 
 CA_FILE, CA_KEY_FILE = "ca.pem", "ca.key"
 SERVER_FILE, SERVER_KEY_FILE = "server.pem", "server.key"
@@ -43,7 +46,7 @@ ADDRESSES = ("127.0.0.1", "::1")
 class Certificates:
     """The files in a directory: made when they are missing, the server's renewed 30 days before its end.
 
-    Raises ValueError when the directory holds a CA that cannot be read.
+    Raises Invalid when the directory holds a CA that cannot be read.
     """
 
     def __init__(self, directory: Path, *, now: datetime.datetime | None = None) -> None:
@@ -76,10 +79,12 @@ class Certificates:
             try:
                 key = load_pem_private_key(key_path.read_bytes(), password=None)
                 certificate = x509.load_pem_x509_certificate(path.read_bytes())
-            except (OSError, ValueError) as error:
-                raise ValueError(f"cannot read the CA in {self.directory}: {error}; remove both files") from error
+            except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+                why = f"cannot read the CA in {self.directory}: {error}; remove {CA_FILE} and {CA_KEY_FILE}"
+                raise Invalid(f"--data: {why}", field="--data") from error
             if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-                raise ValueError(f"{CA_FILE} and {CA_KEY_FILE} in {self.directory} do not belong together")
+                why = f"{CA_FILE} and {CA_KEY_FILE} in {self.directory} do not belong together; remove both"
+                raise Invalid(f"--data: {why}", field="--data")
             if certificate.not_valid_after_utc - self._now > SERVER_LIFE:
                 return certificate, key
         key = ec.generate_private_key(ec.SECP256R1())
