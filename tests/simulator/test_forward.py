@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from support.sim_client import TOPIC
 
@@ -138,12 +139,45 @@ async def test_unreachable_server(forwarder: Forwarder) -> None:
     assert len(forwarder.pending) == 1
 
 
-async def test_malformed_address(forwarder: Forwarder) -> None:
+@pytest.mark.parametrize("url", ["http://[", "http://", "http://127.0.0.1:99999/", "http://a..b/", "http://\x7f/"])
+async def test_malformed_address(forwarder: Forwarder, url: str) -> None:
     """An address that is none is an error in the answer, not of the simulator."""
-    device_id = install(forwarder, Forward(url="http://[", api_key="id:hush"))
+    device_id = install(forwarder, Forward(url=url, api_key="id:hush"))
     _, forwarded = await forwarder.launch(device_id, TOPIC)
     assert forwarded is not None
     assert forwarded.error
+
+
+async def test_an_endless_answer_is_cut(server: AppServer, forwarder: Forwarder) -> None:
+    """Of an answer without an end the first 64 KiB are kept, and the rest is not waited for."""
+
+    async def forever() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 16_384
+            await asyncio.sleep(0)
+
+    server.answer = StreamingResponse(forever(), status_code=201)
+    device_id = install(forwarder, Forward(url=server.url, api_key="id:secret"))
+    _, forwarded = await forwarder.launch(device_id, TOPIC)
+    assert forwarded is not None
+    assert (forwarded.status, forwarded.body) == (201, "x" * 65_536)
+
+
+async def test_an_answer_that_never_ends_is_given_up(server: AppServer) -> None:
+    """The time limit is for the whole exchange, however often a byte comes."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0)
+
+    forwarder = Forwarder(Simulator().apns.registry, timeout=0.05)
+    server.answer = StreamingResponse(drip(), status_code=201)
+    device_id = install(forwarder, Forward(url=server.url, api_key="id:secret"))
+    _, forwarded = await forwarder.launch(device_id, TOPIC)
+    await forwarder.close()
+    assert forwarded is not None
+    assert forwarded.error == "no complete answer within 0.05 s"
 
 
 async def test_redirects_are_not_followed(server: AppServer, forwarder: Forwarder) -> None:

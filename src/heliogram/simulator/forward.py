@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -80,15 +81,22 @@ class Forwarder:
         }
         if forward.user_id is not None:
             body["userId"] = forward.user_id
+        headers = {
+            "authorization": _basic(forward.api_key or forward.registration_token),
+            "accept-encoding": "identity",
+        }
         if self._client is None:
-            self._client = httpx2.AsyncClient(timeout=self._timeout, follow_redirects=False, trust_env=False)
+            self._client = httpx2.AsyncClient(timeout=None, follow_redirects=False, trust_env=False)
         try:
-            answer = await self._client.post(
-                forward.url, json=body, headers={"authorization": _basic(forward.api_key or forward.registration_token)}
-            )
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream("POST", forward.url, json=body, headers=headers) as answer,
+            ):
+                return Forwarded(status=answer.status_code, body=_readable(await _beginning(answer)))
+        except TimeoutError:
+            return Forwarded(error=f"no complete answer within {self._timeout:g} s")
+        except Exception as error:  # whatever an address somebody typed makes of the HTTP library is an answer too
             return Forwarded(error=f"{type(error).__name__}: {error}"[:300])
-        return Forwarded(status=answer.status_code, body=_readable(answer.content[:KEPT_BYTES]))
 
 
 def _basic(credential: str | None) -> str:
@@ -96,6 +104,16 @@ def _basic(credential: str | None) -> str:
     text = credential or ""
     pair = text if ":" in text else f"registration:{text}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+async def _beginning(answer: httpx2.Response) -> bytes:
+    """The first `KEPT_BYTES` of an answer of any length."""
+    content = b""
+    async for piece in answer.aiter_raw():
+        content += piece
+        if len(content) >= KEPT_BYTES:
+            break
+    return content[:KEPT_BYTES]
 
 
 def _readable(content: bytes) -> Any:
