@@ -87,6 +87,30 @@ async def test_garbage_after_the_preface_ends_the_connection(world: World) -> No
     assert client.goaways[0][0] != 0
 
 
+async def test_garbage_behind_a_request_ends_the_connection_too(world: World) -> None:
+    """The request in front of it is answered, and nobody waits for more bytes before closing."""
+    client = await world.connect()
+    client.h2.send_headers(1, [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")], True)
+    client.transport.write(client.h2.data_to_send() + b"\0\0\3\6\0\0\0\0\0bad")  # a PING of three bytes
+    client._quiet = True
+    await asyncio.wait_for(client.closed, 5)
+    assert world.simulator.requests()[0].status == 405
+
+
+async def test_client_that_says_goodbye_gets_its_answers_first(world: World) -> None:
+    """GOAWAY with an answer still held back by a window: it goes out when the window opens, then the end."""
+    client = await world.connect()
+    client.h2.update_settings({CODES.INITIAL_WINDOW_SIZE: 0})
+    client._flush()
+    answer = client.push(world.token, None)
+    client.transport.write(b"\0\0\x08\7\0\0\0\0\0" + bytes(8))
+    await world.push()  # on another connection; by now the simulator has read all that came on this one
+    client.h2.increment_flow_control_window(256, stream_id=1)
+    client._flush()
+    assert (await answer).reason == "MissingProviderToken"
+    await asyncio.wait_for(client.closed, 5)
+
+
 async def test_many_streams_at_once(world: World) -> None:
     """CONN-13: a thousand requests in flight are all answered."""
     client = await world.connect()

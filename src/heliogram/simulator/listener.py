@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from heliogram.wire import ClientGone, ErrorCode, ProtocolError, Received, ServerSession
+from heliogram.wire import ErrorCode, ProtocolError, Received, ServerSession
 
 from .answering import Answer, Apns, Headers
 from .session import Session
@@ -71,18 +71,15 @@ class Connection(asyncio.Protocol):
             self._flush()
             self._shut()
             return
-        gone = False
         for event in events:
             if type(event) is Received:
                 answer = self._answer(self._session, self._environment, event.headers, event.body, event.size)
                 self._wire.respond(event.stream_id, answer.status, answer.headers, answer.body)
-            elif type(event) is ClientGone:
-                gone = True
         if self._held_to_one and self._session.trusted is not None:
             self._held_to_one = False
             self._wire.set_stream_limit(self._full_limit)
         self._flush()
-        if gone and self._wire.open_streams == 0:
+        if self._wire.closed:  # an error behind the last request, or a client that has gone and has its answers
             self._shut()
 
     def pause_writing(self) -> None:
