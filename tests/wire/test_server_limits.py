@@ -228,4 +228,4 @@ def test_a_block_of_references_is_refused_unread() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
-    assert [value for _, value in hpack.Decoder().decode(s.split(session.take())[-1][3])] == ["431"]
+    assert [value for _, value in hpack.Decoder().decode(s.split(session.take())[-1][3], raw=True)] == [b"431"]
