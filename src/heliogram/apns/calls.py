@@ -36,6 +36,7 @@ _SUFFIX = ".push-type.liveactivity"
 class Options(TypedDict, total=False):
     """What `Client` takes besides, with the same meaning."""
 
+    proxy: str | None
     timeout: float
     max_connections: int
     connect_attempts: int
