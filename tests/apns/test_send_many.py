@@ -180,6 +180,21 @@ async def test_close_in_mid_burst(server: ApnsServer, make_client: MakeClient) -
     assert len({one.apns_id for one in outcomes}) == 300
 
 
+async def test_a_cancelled_source_is_not_taken_for_an_ended_one(server: ApnsServer, make_client: MakeClient) -> None:
+    """An async source that awaits something cancelled: the cancellation is raised after the last outcome."""
+
+    async def source() -> AsyncIterator[Item]:
+        for item in items(5):
+            yield item
+        raise asyncio.CancelledError
+
+    seen = 0
+    with pytest.raises(asyncio.CancelledError):
+        async for one in make_client().send_many(source()):
+            seen += one.ok
+    assert seen == 5
+
+
 async def test_concurrency_must_be_positive(make_client: MakeClient) -> None:
     """Zero concurrency is refused at once, by name."""
     with pytest.raises(ValueError, match="concurrency"):

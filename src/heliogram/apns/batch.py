@@ -130,7 +130,7 @@ class Source(Protocol):
     """Where the pushes of a batch come from."""
 
     exhausted: bool
-    error: Exception | None
+    error: BaseException | None
 
     def fill(self) -> bool:
         """Take what there is room for; True when there may be more at once."""
@@ -144,7 +144,7 @@ class PlainSource:
 
     def __init__(self, batch: Batch, items: Iterable[object]) -> None:
         self.exhausted = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._batch = batch
         self._items: Iterator[object] = iter(items)
 
@@ -178,7 +178,7 @@ class AsyncSource:
 
     def __init__(self, batch: Batch, items: AsyncIterable[object]) -> None:
         self.exhausted = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._batch = batch
         self._items = items
         self._full: asyncio.Future[None] | None = None
@@ -192,7 +192,7 @@ class AsyncSource:
                 while self._batch.room <= 0:
                     self._full = asyncio.get_running_loop().create_future()
                     await self._full
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # a source that was cancelled has not come to its end
             self.error = error
         finally:
             self.exhausted = True
