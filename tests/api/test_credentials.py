@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +122,19 @@ async def test_a_refusal_never_quotes_the_key(service: Service) -> None:
     answer = await service.post("/Credentials", new_credential(content=token_content(signingKey=broken)))
     assert answer.status_code == 400
     assert pem.splitlines()[1] not in answer.text
+
+
+async def test_a_signing_key_is_never_read_from_the_servers_disk(service: Service, tmp_path: Path) -> None:
+    """A path is no key, and the answer does not tell whether there is such a file: it would be a way to look around."""
+    file = tmp_path / "AuthKey.p8"
+    file.write_text(signing_key())
+    answers = [
+        await service.post("/Credentials", new_credential(content=token_content(signingKey=str(path))))
+        for path in (file, tmp_path / "missing", tmp_path)
+    ]
+    assert [answer.status_code for answer in answers] == [400] * 3
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json()["errors"][0]["context"] == "$.content.signingKey"
 
 
 async def test_fcm_is_refused_with_its_own_code(service: Service) -> None:

@@ -192,17 +192,17 @@ def _parse_key(content: Mapping[str, Any]) -> ParsedCredential:
     bundle_id = str(content.get("bundleId", ""))
     if not _BUNDLE_ID.fullmatch(bundle_id):
         problems.append(FieldProblem("$.content.bundleId", "expected the app's bundle id, such as com.example.app"))
-    pem = _text(content["signingKey"])
+    secret = _text(content["signingKey"]).encode()  # bytes: a text may be the path of a file, which is not the caller's
     try:
         # The ids have their own messages above, so the key is tried with ids that are surely well formed.
-        apns.SigningKey.from_p8(pem, key_id="A" * 10, team_id="A" * 10)
+        apns.SigningKey.from_p8(secret, key_id="A" * 10, team_id="A" * 10)
     except apns.ApnsError as error:
         problems.append(FieldProblem("$.content.signingKey", str(error), Code.INVALID_SIGNING_KEY))
     if problems:
         raise Invalid(problems)
     public: dict[str, Any] = {**fields, "bundleId": bundle_id}
     public |= {name: content[name] for name in ("keyScope", "topics", "relatedCredentialId") if content.get(name)}
-    return ParsedCredential(form=CredentialForm.TOKEN, public=public, secret=pem.encode())
+    return ParsedCredential(form=CredentialForm.TOKEN, public=public, secret=secret)
 
 
 def _parse_certificate(type: CredentialType, content: Mapping[str, Any]) -> ParsedCredential:  # noqa: A002
