@@ -37,6 +37,17 @@ async def test_every_prefix_serves_the_same_endpoints() -> None:
         assert (await client.get("/Things/1")).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/v1/Things", "/v1/Things/1", "/health"])
+async def test_a_parameter_of_an_endpoint_that_has_none_is_refused(path: str) -> None:
+    """A misspelt or hoped-for parameter is never ignored: `POST …?dryRun=true` must not do it for real."""
+    async with shop() as client:
+        answer = await client.request("POST" if path == "/v1/Things" else "GET", f"{path}?dryRun=true", json=GOOD)
+        assert (await client.get("/v1/Things/1")).status_code == 404
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["context"] == "query.dryRun"
+    assert answer.json()["code"] == 70005
+
+
 async def test_a_literal_segment_wins_over_a_parameter() -> None:
     """`/Things/Best` is not the thing whose id is 'Best', whichever was declared first."""
     async with shop() as client:

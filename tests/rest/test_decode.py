@@ -12,6 +12,7 @@ from support.things import NewThing, ThingQuery
 
 from heliogram.rest import FieldError, Problem, child, collect_errors, decode_body, decode_query, pointer
 from heliogram.rest.decode import MAX_SEARCHED
+from heliogram.rest.problem import MAX_FIELD_ERRORS
 
 
 def refused(raw: bytes) -> tuple[FieldError, ...]:
@@ -107,6 +108,27 @@ def test_a_list_too_long_is_named() -> None:
     raw = msgspec.json.encode({"name": "a", "parts": [{"partName": "b"}] * 101})
     (error,) = refused(raw)
     assert error == FieldError("$.parts", "Expected `array` of length <= 100.")
+
+
+@pytest.mark.parametrize(("valid", "path"), [(MAX_SEARCHED - 1, '$.labels["a b"]'), (MAX_SEARCHED, "$.labels[...]")])
+def test_an_object_is_searched_as_far_as_a_list(valid: int, path: str) -> None:
+    """The search for errors has a bound in objects too: past it msgspec's own first error stands."""
+    labels: dict[str, object] = {f"k{index}": 0 for index in range(valid)}
+    raw = msgspec.json.encode({"name": "a", "parts": [{"partName": "b"}], "labels": {**labels, "a b": "x"}})
+    assert paths(raw) == [path]
+
+
+def test_unknown_fields_are_looked_at_no_further_than_they_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million unknown fields cost no more than twenty."""
+    looked_at: list[str] = []
+
+    def told(name: str, *_: object) -> str:
+        looked_at.append(name)
+        return name
+
+    monkeypatch.setattr("heliogram.rest.decode._unknown", told)
+    assert len(paths(msgspec.json.encode({f"k{index}": 0 for index in range(1_000)}))) == MAX_FIELD_ERRORS
+    assert len(looked_at) == MAX_FIELD_ERRORS
 
 
 def test_an_answer_never_echoes_a_large_input() -> None:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
-from .decode import decode_body, decode_query
+from .decode import NoQuery, decode_body, decode_query
 from .docs import CONTENT_SECURITY_POLICY, docs_page
 from .endpoint import UNDECLARED, Call, Endpoint, Result
 from .openapi import openapi
@@ -81,9 +81,7 @@ class _App:
     async def call(self, endpoint: Endpoint, request: Request, prefix: str) -> Response:
         """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
         auth = None if endpoint.public else await self.check(request, endpoint.scope)
-        query = None
-        if endpoint.query is not None:
-            query = decode_query(endpoint.query, request.query_params.multi_items())
+        query = decode_query(endpoint.query or NoQuery, request.query_params.multi_items())
         body = None
         if endpoint.body is not None:
             raw = await read_body(request, limit=self.body_limit, seconds=self.body_seconds)
@@ -93,7 +91,7 @@ class _App:
             state=self.state,
             auth=auth,
             body=body,
-            query=query,
+            query=None if endpoint.query is None else query,
             path=request.path_params,
             prefix=prefix,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,7 +27,12 @@ from .problem import (
 
 T = TypeVar("T")
 MAX_SEARCHED = 20_000
-"""Entries of one list that are searched for errors; past them msgspec's own first error stands."""
+"""Entries of one list or object that are searched for errors; past them msgspec's own first error stands."""
+
+
+class NoQuery(msgspec.Struct):
+    """The query of an endpoint that declares none: every parameter is one too many."""
+
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -109,7 +115,7 @@ def _parts(annotation: Any, value: Any, path: str, found: list[FieldError]) -> I
         return list(_struct_parts(type_, value, path, found))
     if isinstance(value, dict) and origin is dict:
         _, inner = typing.get_args(type_)
-        return ((inner, each, child(path, str(key))) for key, each in value.items())
+        return ((inner, each, child(path, str(key))) for key, each in islice(value.items(), MAX_SEARCHED))
     if isinstance(value, list) and origin in (list, tuple):
         inner = typing.get_args(type_)[0]
         return ((inner, each, f"{path}[{index}]") for index, each in enumerate(value[:MAX_SEARCHED]))
@@ -122,6 +128,8 @@ def _struct_parts(
     fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
     if type_.__struct_config__.forbid_unknown_fields:
         for name in value:
+            if len(found) == MAX_FIELD_ERRORS:
+                return
             if name not in fields:
                 where = child(path, shorten(name))
                 found.append(FieldError(where, _unknown(name, "field", fields), UNKNOWN_FIELD))

@@ -148,11 +148,9 @@ def _responses(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, An
         success["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in each.response_headers.items()
         }
-    statuses = {*each.errors, 500}
-    if each.query is not None:
-        statuses.add(400)
+    statuses = {*each.errors, 400, 500}
     if each.body is not None:
-        statuses |= {400, 408, 413, 415}
+        statuses |= {408, 413, 415}
     if secured and not each.public:
         statuses |= {401, 403}
     problem = {MEDIA_TYPE: {"schema": schemas[ProblemBody]}}
