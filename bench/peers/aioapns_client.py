@@ -1,0 +1,65 @@
+"""aioapns against the sink: `python aioapns_client.py PORT CAFILE PUSHES`; prints CPU seconds and wall seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import ssl
+import sys
+import time
+from typing import Any
+
+from aioapns import APNs, NotificationRequest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+CONCURRENT = 900
+
+
+def client(port: int, cafile: str) -> APNs:
+    """An aioapns client that trusts the sink and calls it in place of Apple."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    context = ssl.create_default_context(cafile=cafile)
+    made = APNs(
+        key=pem,
+        key_id="ABC123DEFG",
+        team_id="DEF123GHIJ",
+        topic="com.example.app",
+        ssl_context=context,
+        max_connections=1,
+    )
+    pool: Any = made.pool
+    pool.protocol_class = type("Here", (pool.protocol_class,), {"APNS_SERVER": "127.0.0.1", "APNS_PORT": port})
+    return made
+
+
+def request(number: int) -> NotificationRequest:
+    """A token and a body of its own."""
+    text = f"Your order {number} has left our warehouse and will be with you tomorrow."
+    aps: dict[str, Any] = {"alert": {"title": "On its way", "body": text}, "badge": number % 100}
+    return NotificationRequest(device_token=f"{number:064x}", message={"aps": aps, "order": number})
+
+
+async def run(port: int, cafile: str, count: int) -> None:
+    apns = client(port, cafile)
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            answer = await apns.send_notification(request(number))
+            assert answer.is_successful, answer.description
+
+    first = await apns.send_notification(request(0))
+    assert first.is_successful, first.description
+    usage, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(CONCURRENT)))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = used.ru_utime + used.ru_stime - usage.ru_utime - usage.ru_stime
+    print(cpu, time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    asyncio.run(run(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
