@@ -1,4 +1,4 @@
-"""Heliogram against the sink: `heliogram_client.py PORT CAFILE PUSHES many|send|send-uvloop`; prints CPU and wall seconds."""
+"""Heliogram against the sink: `heliogram_client.py PORT CAFILE PUSHES many|send|send-uvloop`; prints CPU and wall s."""
 
 from __future__ import annotations
 
