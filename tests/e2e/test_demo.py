@@ -7,6 +7,7 @@ import socket
 import stat
 from pathlib import Path
 
+import pytest
 from support.programs import heliogram
 
 
@@ -35,6 +36,17 @@ def test_the_demo_ends_with_the_notification_and_a_second_run_reuses_what_it_mad
     assert json.loads((data / "demo.json").read_text()) == made
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in data.iterdir() if file.is_file()}
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("left", ["", '{"p8": "damaged", "keyId": "ABCDE12345", "teamId": "ABCDE12345"}'])
+def test_a_run_that_forgot_its_key_makes_another(tmp_path: Path, left: str) -> None:
+    """With `demo.json` damaged and the database still there, the new key is the one that sends."""
+    data = tmp_path / "data"
+    assert heliogram("demo", "--once", "--data", str(data), timeout=90).returncode == 0
+    (data / "demo.json").write_text(left)
+    again = heliogram("demo", "--once", "--data", str(data), timeout=90)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Hello, Ada" in again.stdout
 
 
 def test_a_step_that_fails_says_why_and_exits_1(tmp_path: Path) -> None:

@@ -40,9 +40,11 @@ class Memory(msgspec.Struct, omit_defaults=True, rename="camel"):
 def load(path: Path) -> tuple[Memory, bool]:
     """What was remembered, and whether anything was; a damaged file is started anew."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Memory), True
-    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        memory = msgspec.json.decode(path.read_bytes(), type=Memory)
+        _ = memory.public_key
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError, ValueError):
         return _fresh(), False
+    return memory, True
 
 
 def save(path: Path, memory: Memory) -> None:

@@ -137,7 +137,8 @@ class Story:
             service.get(known)
             return
         content = {"signingKey": mine.p8, "keyId": mine.key_id, "teamId": mine.team_id, "bundleId": BUNDLE_ID}
-        body = {"credentialType": "APN", "appName": APP, "content": content}
+        # The default, whatever an earlier run whose key is forgotten has left in the app.
+        body = {"credentialType": "APN", "appName": APP, "content": content, "isDefault": True}
         mine.credential_id = service.post("/v1/PushNotifications/Credentials", body)["resourceId"]
         self._remember()
 
