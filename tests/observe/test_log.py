@@ -67,3 +67,17 @@ def test_a_traceback_shows_no_local_variables(as_json: bool) -> None:
         structlog.get_logger().exception("it.failed")
     assert "failed with 7 characters" in out.getvalue()
     assert "hgs_abc" not in out.getvalue()
+
+
+def test_the_standard_logging_has_the_same_form() -> None:
+    """What the HTTP layer and libraries say is JSON too, a line each: nothing in a request can forge a line."""
+    out = io.StringIO()
+    logs.configure(stream=out)
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        logging.getLogger("heliogram.rest").exception("%s %s failed", "GET", "/a\nERROR forged")
+    (line,) = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (line["event"], line["level"]) == ("GET /a\nERROR forged failed", "error")
+    assert line["logger"] == "heliogram.rest"
+    assert "RuntimeError: broken" in line["exception"]
