@@ -85,6 +85,21 @@ async def test_trouble_at_apns_is_retried_with_the_same_id(delivery: Delivery, a
     assert notification.deliveries[-1].attempt == 2
 
 
+async def test_a_credential_that_does_not_open_is_tried_until_the_deadline(delivery: Delivery) -> None:
+    """With another master key nothing can be sent; the right one may come back, but no send waits for ever."""
+    credential = delivery.bench.credential("shop", CredentialType.APN)
+    await delivery.bench.store.create_credential(delivery.bench.account, credential, b"sealed with another key")
+    operation = await delivery.bench.accept(recipients_of(1))
+    await delivery.deliver()
+    assert (await delivery.operation(operation)).stats.queued == 1
+    delivery.bench.clock.advance(24 * 3600)
+    assert await delivery.deliver() == 1
+    done = await delivery.operation(operation)
+    assert (done.status, done.stats.failed) == (OperationStatus.COMPLETED, 1)
+    (notification,) = await delivery.notifications(operation)
+    assert notification.deliveries[-1].outcome is Outcome.NOT_SENT
+
+
 async def test_only_what_failed_is_tried_again(delivery: Delivery, apns: ApnsServer) -> None:
     """A retry of a chunk leaves alone whoever has an outcome."""
     await delivery.app()

@@ -12,7 +12,7 @@ from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..domain.render import Renderer
-from ..ports import Clock, DeviceFate, LeasedChunk, Providers, Push, PushResult, Store, WorkQueue
+from ..ports import Clock, DeviceFate, LeasedChunk, Providers, Push, PushResult, Retry, Store, WorkQueue
 from .plan import Credentials, Plan, Progress, Target
 from .policy import RetryPolicy, deadline_of
 from .recorder import Recorder
@@ -126,10 +126,14 @@ class ChunkDelivery:
     # --- sending
 
     async def _send(self, credential_id: bytes, targets: Sequence[Target]) -> None:
-        opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
+        try:
+            opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
+        except ValueError as error:  # sealed with a master key that is not there: it may come back before the deadline
+            log.error("credential.not_opened", credential=ids.encode(ids.CREDENTIAL, credential_id), error=str(error))
+            self._not_sent(targets, "the credential cannot be opened: see the server's log", Retry.SOON)
+            return
         if opened is None:
-            for target in targets:
-                self._take(PushResult(tag=target, outcome=Outcome.NOT_SENT, reason="NoCredential"))
+            self._not_sent(targets, "NoCredential", Retry.NEVER)
             return
         provider = self._tools.providers[ProviderName.APN]
         pushes = self._render(targets, provider.payload_limit("alert"))
@@ -142,6 +146,10 @@ class ChunkDelivery:
                     await self._recorder.flush()
                 if self._recorder.fenced:
                     return
+
+    def _not_sent(self, targets: Sequence[Target], reason: str, retry: Retry) -> None:
+        for target in targets:
+            self._take(PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=reason, retry=retry))
 
     def _render(self, targets: Sequence[Target], limit: int) -> list[Push]:
         renderer, spec, chunk = Renderer(self._spec), self._spec, self._chunk
