@@ -16,6 +16,7 @@ from heliogram.domain import ids
 from heliogram.domain.apps import CredentialType, Environment
 from heliogram.domain.notifications import Content, NotificationStatus, Outcome, Recipient, SendSpec
 from heliogram.domain.operations import OperationStatus, cut
+from heliogram.domain.render import Renderer, Variables
 from heliogram.ports import LeasedChunk
 from heliogram.wire import Received
 
@@ -83,6 +84,31 @@ async def test_trouble_at_apns_is_retried_with_the_same_id(delivery: Delivery, a
     assert header(first, b"apns-id") == header(second, b"apns-id")
     (notification,) = await delivery.notifications(operation)
     assert notification.deliveries[-1].attempt == 2
+
+
+async def test_a_recipient_is_rendered_once_for_all_its_devices(
+    delivery: Delivery, apns: ApnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty devices of a user cost one rendering: a long template must not hold up everything else."""
+    await delivery.app()
+    user = (await delivery.bench.device(token_of(1))).user_id
+    await delivery.bench.device(token_of(2), user=user)
+    rendered: list[object] = []
+    payload = Renderer.payload
+
+    def counted(renderer: Renderer, variables: Variables | None) -> bytes:
+        rendered.append(variables)
+        return payload(renderer, variables)
+
+    monkeypatch.setattr(Renderer, "payload", counted)
+    recipients = [Recipient(user=user, variables={"n": n}) for n in range(2)]
+    operation = replace(
+        delivery.bench.operation(recipients), spec=SendSpec(app_name="shop", content=Content(body="{{ n }}"))
+    )
+    await delivery.bench.store.accept(delivery.bench.account, operation, cut(operation.id, recipients))
+    await delivery.deliver()
+    assert rendered == [{"n": 0}, {"n": 1}]
+    assert sorted(json.loads(request.body)["aps"]["alert"]["body"] for request in apns.requests) == ["0", "0", "1", "1"]
 
 
 async def test_a_credential_that_does_not_open_is_tried_until_the_deadline(delivery: Delivery) -> None:
@@ -221,7 +247,7 @@ async def test_a_rendered_payload_over_the_limit_fails_its_recipient_alone(
     operation = replace(bench.operation(recipients), spec=spec)
     await bench.store.accept(bench.account, operation, cut(operation.id, recipients))
     await delivery.deliver()
-    assert [json.loads(request.body)["aps"]["alert"]["body"] for request in apns.requests] == ["short"]
+    assert sorted(json.loads(request.body)["aps"]["alert"]["body"] for request in apns.requests) == ["short"]
     failed = (await delivery.notifications(operation))[0].deliveries[0]
     assert failed.outcome is Outcome.NOT_SENT
     assert "PayloadTooLarge: 5" in failed.reason

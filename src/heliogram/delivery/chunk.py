@@ -157,8 +157,11 @@ class ChunkDelivery:
         expiration = None if spec.expires_at is None else spec.expires_at // 1000
         now = self._now()
         pushes = []
+        sequence, payload = -1, b""
         for target in targets:
-            payload = renderer.payload(chunk.recipients[target.sequence - chunk.first].variables)
+            if target.sequence != sequence:  # once for all devices of a recipient, which come one after another
+                sequence = target.sequence
+                payload = renderer.payload(chunk.recipients[sequence - chunk.first].variables)
             refusal = self._refusal(payload, limit, now)
             if refusal is not None:
                 self._recorder.take(
