@@ -168,7 +168,7 @@ _TABLE = (
         credential=_SILENT,
         connection=_REPLACE,
     ),
-    Reason("TooManyRequests", (429,), "too many pushes to this device", Retry.DELAYED),
+    Reason("TooManyRequests", (429,), "too many requests, or pushes to this device", Retry.DELAYED),
     Reason(
         "InternalServerError",
         (500,),
