@@ -166,7 +166,10 @@ def own_data_directory(data: Path) -> Iterator[None]:
     """Holds the data directory for this process alone: two services on one store would take each other's leases."""
     prepare_data_directory(data)
     lock = data / "serve.lock"
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"cannot open {lock}: {error.strerror}; give another directory with --data") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

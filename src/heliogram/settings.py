@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+MAX_DRAIN_SECONDS = 3600
+
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names it and says what to do."""
@@ -70,6 +72,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if path is not None and not path.is_file():
                 raise SettingsError(f"{option}: there is no file {path}")
+        if not 0 <= self.drain_seconds <= MAX_DRAIN_SECONDS:  # a NaN is in no range, and click lets it through
+            raise SettingsError(f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}")
         self._check_files()
         if not self.listen.is_loopback and self.tls_cert is None and not self.behind_proxy:
             raise SettingsError(

@@ -80,3 +80,11 @@ def test_something_that_is_no_key_id_is_a_usage_error(data: Path) -> None:
 def test_without_keys_list_teaches_the_next_step(data: Path) -> None:
     """An empty list says how to make one."""
     assert "heliogram api-keys create" in run(data, "list").output
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\nb", "\x1b[31m"])
+def test_a_name_is_printable_text(data: Path, name: str) -> None:
+    """Bytes that are no text, and what would play with the terminal of `list`, are refused."""
+    result = run(data, "create", "--name", name)
+    assert result.exit_code == 2
+    assert "--name: expected printable text" in result.output

@@ -87,3 +87,19 @@ def test_a_file_that_is_no_certificate_is_found_out_at_start(tmp_path: Path, opt
     assert result.exit_code == 2
     assert f"{options[0]}" in result.output
     assert "not a PEM certificate" in result.output
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-0.1", "3600.1"])
+def test_the_time_to_drain_is_a_number_from_0_to_3600(tmp_path: Path, seconds: str) -> None:
+    """Also NaN, which is in no range, is refused at the start: at the end it would break the drain."""
+    result = serve(tmp_path, "--listen", "127.0.0.1:0", "--drain-seconds", seconds)
+    assert result.exit_code == 2
+    assert "--drain-seconds" in result.output
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """What is wrong with the data directory is said without a traceback."""
+    (tmp_path / "data" / "serve.lock").mkdir(parents=True)
+    result = serve(tmp_path, "--listen", "127.0.0.1:0")
+    assert result.exit_code == 1
+    assert "serve.lock: Is a directory" in result.output

@@ -37,6 +37,9 @@ def create(data: Path, name: str, master_key: Path | None, as_json: bool) -> Non
     Use it as HTTP Basic:
       curl -u 'keyId:secret' http://127.0.0.1:8080/v1/PushNotifications/Apps
     """
+    if not name.isprintable():  # bytes that are no text come as surrogates, which no database takes
+        raise click.UsageError("--name: expected printable text in the terminal's encoding")
+
     from ..domain.ids import IdFactory
     from ..security import KeyHasher, load_master_key, new_api_key
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..settings import Address, ServeSettings, SettingsError
+from ..settings import MAX_DRAIN_SECONDS, Address, ServeSettings, SettingsError
 from .options import ADDRESS, FILE, data_option, print_json
 
 
@@ -38,7 +38,7 @@ from .options import ADDRESS, FILE, data_option, print_json
 )
 @click.option(
     "--drain-seconds",
-    type=click.FloatRange(0, 3600),
+    type=click.FloatRange(0, MAX_DRAIN_SECONDS),
     default=30,
     show_default=True,
     help="How long SIGTERM waits for pushes that are under way.",
