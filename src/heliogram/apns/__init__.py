@@ -21,6 +21,7 @@ from .errors import (
     InvalidSigningKey,
     PayloadTooLarge,
 )
+from .keykinds import KeyKind
 from .keys import SigningKey
 from .notification import Notification
 from .outcomes import Accepted, NotSent, Outcome, Rejected, Unknown
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidDeviceToken",
     "InvalidNotification",
     "InvalidSigningKey",
+    "KeyKind",
     "MessageStoragePolicy",
     "NotSent",
     "Notification",

@@ -25,6 +25,7 @@ from .environment import Environment
 from .errors import InvalidCertificate
 
 _TOPICS = ObjectIdentifier("1.2.840.113635.100.6.3.6")
+_VOIP = ObjectIdentifier("1.2.840.113635.100.6.3.4")
 _ENVIRONMENTS = {
     Environment.SANDBOX: ObjectIdentifier("1.2.840.113635.100.6.3.1"),
     Environment.PRODUCTION: ObjectIdentifier("1.2.840.113635.100.6.3.2"),
@@ -34,7 +35,7 @@ _ENVIRONMENTS = {
 class Certificate:
     """A push certificate with its private key. Immutable; `repr` shows topics and end of life alone."""
 
-    __slots__ = ("_chain", "_key", "environments", "not_after", "topics", "uid")
+    __slots__ = ("_chain", "_key", "environments", "not_after", "topics", "uid", "voip")
 
     def __init__(self, chain: list[x509.Certificate], private_key: PrivateKeyTypes) -> None:
         leaf = chain[0]
@@ -43,6 +44,7 @@ class Certificate:
         self._key = private_key
         self.uid = _uid(leaf)
         self.topics = _topics(leaf, self.uid)
+        self.voip = _extension(leaf, _VOIP) is not None
         self.environments = frozenset(one for one, oid in _ENVIRONMENTS.items() if _extension(leaf, oid) is not None)
         self.not_after = leaf.not_valid_after_utc
 

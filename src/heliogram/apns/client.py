@@ -14,18 +14,19 @@ from .batch import Batch, Items, outcomes
 from .certificates import Certificate
 from .checks import check_topic
 from .clock import Clock, SystemClock
-from .connect import Connect, tls_context
+from .connect import Connect
 from .connection import Connection
 from .devicetoken import normalize_device_token
+from .entitlements import Credential, check_client, check_push, missing_topic
 from .environment import Environment
-from .errors import InvalidCertificate, InvalidNotification
+from .errors import InvalidNotification
+from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
 from .notification import Notification, Prepared
 from .outcomes import Outcome
 from .pool import Pool
-from .providertoken import TokenSource
 from .pushtypes import topic_for
 from .route import choose_connect, choose_endpoint
 from .tuning import Tuning
@@ -39,7 +40,8 @@ class Client:
     """Sends pushes with one credential to one environment of APNs.
 
     Connections open with the first push and stay. Every push ends in exactly one `Outcome`; what is
-    raised is wrong configuration or wrong input. `close()`, or leaving `async with`, ends it.
+    raised is wrong configuration (`InvalidSigningKey` or `InvalidCertificate` for a credential that
+    cannot work here) or wrong input. `close()`, or leaving `async with`, ends it.
 
     `topic` is the app's bundle id; a certificate with a single topic needs none. `port` is 443 or
     2197, which Apple serves alike (CONN-5). `endpoint` ("host:port") with `cafile` points at another
@@ -87,33 +89,14 @@ class Client:
         self._ids = IdSource(self._random)
         self._templates: dict[tuple[str | None, str, int], Template] = {}
         self._closing: asyncio.Task[None] | None = None
-        dial = choose_connect(proxy, connect, self._random, self._clock, self._tuning)
-        self._pool = self._make_pool(credential, cafile, dial, max_connections, connect_attempts)
-
-    def _make_pool(
-        self,
-        credential: SigningKey | Certificate,
-        cafile: str | os.PathLike[str] | None,
-        connect: Connect,
-        max_connections: int,
-        connect_attempts: int,
-    ) -> Pool:
-        context = tls_context(None if cafile is None else os.fspath(cafile))
-        tokens = None
-        if isinstance(credential, Certificate):
-            if not credential.allows(self._environment):
-                allowed = " and ".join(sorted(credential.environments))
-                raise InvalidCertificate(f"certificate: is for {allowed}, not for {self._environment}")
-            credential.load_into(context)
-        else:
-            tokens = TokenSource(credential, self._clock)
-        return Pool(
+        check_client(credential, self._environment, topic, self._clock.time())
+        self._credential: Credential = credential
+        self._pool = Pool(
             self._endpoint,
-            context,
-            tokens,
+            Identity(credential, cafile, self._clock),
             clock=self._clock,
             rng=self._random,
-            connect=connect,
+            connect=choose_connect(proxy, connect, self._random, self._clock, self._tuning),
             tuning=self._tuning,
             max_connections=max_connections,
             connect_attempts=connect_attempts,
@@ -202,11 +185,13 @@ class Client:
     def _template(self, topic: str | None, prepared: Prepared) -> Template:
         base = topic or self._topic
         if base is None:
-            raise InvalidNotification("topic", "missing", "give the client or the notification the app's bundle id")
+            raise missing_topic(self._credential)
         check_topic(base)
+        full = topic_for(base, prepared.push_type)
+        check_push(self._credential, full, prepared.push_type)
         if len(self._templates) >= _TEMPLATES:
             self._templates.clear()
-        template = Template(topic_for(base, prepared.push_type), prepared.push_type, prepared.priority)
+        template = Template(full, prepared.push_type, prepared.priority)
         self._templates[topic, prepared.push_type, prepared.priority] = template
         return template
 

@@ -58,6 +58,8 @@ class Connection(asyncio.Protocol):
         self.is_proven = False
         self.probing = token is not None
         """One stream at a time, until an answer says that more are welcome."""
+        self.is_refused = False
+        """The peer ended it because of the credential: another one would fare no better (CERT-9, CERT-10)."""
         self.cause = "connection lost"
         self._owner = owner
         self._session = ClientSession(authority, max_body=self.max_body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from . import pem
+from . import keykinds, pem
+from .environment import Environment
 from .errors import InvalidSigningKey
+from .keykinds import KeyKind
 
 _IDENTIFIER = re.compile(r"[A-Z0-9]{10}").fullmatch
 _PRIVATE = ("PRIVATE KEY", "EC PRIVATE KEY")
@@ -22,25 +25,69 @@ _ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
 class SigningKey:
-    """Signs provider tokens (TOK-1 to TOK-5). Immutable; `repr` shows the ids alone."""
+    """Signs provider tokens (TOK-1 to TOK-5). Immutable; `repr` shows the ids alone.
 
-    __slots__ = ("_key", "_minted", "key_id", "team_id")
+    What the portal restricts a key to (TOK-11) cannot be read from it, so say it: `environment` of a
+    key that is for one of them, `topics` (1 to 400) of a topic-specific key, and its related key, if
+    it has one. A client then refuses what APNs would refuse. A listed bundle id covers the topics
+    that push types derive from it.
+    """
 
-    def __init__(self, private_key: ec.EllipticCurvePrivateKey, *, key_id: str, team_id: str) -> None:
+    __slots__ = ("_key", "_minted", "environment", "key_id", "related_key_id", "team_id", "topics")
+
+    def __init__(
+        self,
+        private_key: ec.EllipticCurvePrivateKey,
+        *,
+        key_id: str,
+        team_id: str,
+        environment: Environment | str | None = None,
+        topics: Collection[str] | None = None,
+        related_key_id: str | None = None,
+    ) -> None:
         if private_key.curve.name != "secp256r1":
             raise InvalidSigningKey("signing key: APNs takes P-256 keys alone; download a key of APNs' own")
         self._key = private_key
         self.key_id = _identifier("key_id", key_id, "the name of the .p8 file has it: AuthKey_<key id>.p8")
         self.team_id = _identifier("team_id", team_id, "the membership page of your developer account has it")
+        self.environment = keykinds.check_environment(environment)
+        self.topics = keykinds.check_topics(topics, self.environment)
+        self.related_key_id = (
+            None if related_key_id is None else _identifier("related_key_id", related_key_id, "the portal shows it")
+        )
+        keykinds.check_related(self.related_key_id, self.key_id, self.topics)
         self._minted: tuple[int, bytes] | None = None
 
     @classmethod
-    def from_p8(cls, source: str | bytes | os.PathLike[str], *, key_id: str, team_id: str) -> SigningKey:
+    def from_p8(
+        cls,
+        source: str | bytes | os.PathLike[str],
+        *,
+        key_id: str,
+        team_id: str,
+        environment: Environment | str | None = None,
+        topics: Collection[str] | None = None,
+        related_key_id: str | None = None,
+    ) -> SigningKey:
         """A key from the path of a `.p8` file, from its PEM text, or from base64 of that text.
 
         Missing line breaks are mended. Raises `InvalidSigningKey`.
         """
-        return cls(_load(_read(source)), key_id=key_id, team_id=team_id)
+        return cls(
+            _load(_read(source)),
+            key_id=key_id,
+            team_id=team_id,
+            environment=environment,
+            topics=topics,
+            related_key_id=related_key_id,
+        )
+
+    @property
+    def kind(self) -> KeyKind:
+        """What the key is restricted to."""
+        if self.topics is not None:
+            return KeyKind.TOPIC_SPECIFIC
+        return KeyKind.TEAM if self.environment is None else KeyKind.TEAM_SCOPED
 
     def provider_token(self, issued_at: int) -> bytes:
         """The provider token with this `iat`: the same bytes in every process (TOK-10)."""
@@ -57,7 +104,9 @@ class SigningKey:
         return signed + b"." + _base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
     def __repr__(self) -> str:
-        return f"<SigningKey key {self.key_id} of team {self.team_id}>"
+        where = "" if self.environment is None else f", {self.environment} only"
+        what = "" if self.topics is None else f", {len(self.topics)} topics"
+        return f"<SigningKey key {self.key_id} of team {self.team_id}{where}{what}>"
 
 
 def _base64url(data: bytes) -> bytes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from .clock import Clock, Timer
@@ -13,10 +11,12 @@ from .connect import Connect, within
 from .connection import Connection
 from .deadlines import Deadlines
 from .environment import Endpoint
-from .job import DONE, WRITTEN, Job, not_sent
+from .identity import Identity
+from .job import WRITTEN, Job, not_sent
 from .outcomes import Outcome
-from .providertoken import TokenSource
+from .tlsalerts import certificate_alert
 from .tuning import Tuning
+from .waiting import Waiting, end
 
 CLOSED = "the client was closed"
 
@@ -31,8 +31,7 @@ class Pool:
     def __init__(
         self,
         endpoint: Endpoint,
-        context: ssl.SSLContext,
-        tokens: TokenSource | None,
+        identity: Identity,
         *,
         clock: Clock,
         rng: random.Random,
@@ -43,8 +42,7 @@ class Pool:
         connection: type[Connection] = Connection,
     ) -> None:
         self._endpoint = endpoint
-        self._context = context
-        self._tokens = tokens
+        self._identity = identity
         self._clock = clock
         self._random = rng
         self._connect = connect
@@ -52,8 +50,7 @@ class Pool:
         self._most = max_connections
         self._attempts = connect_attempts
         self._connection = connection
-        self._waiting: deque[Job] = deque()
-        self._picky: deque[Job] = deque()  # wait for a connection opened after their rejection
+        self._queue = Waiting()
         self._live: list[Connection] = []
         self._leaving: set[Connection] = set()
         self._serial = 0
@@ -62,6 +59,9 @@ class Pool:
         self._pause: Timer | None = None
         self._patience: Timer | None = None
         self._scheduled = False
+        self._refusing: str | None = None  # why what is added ends at once
+        self._suspended: str | None = None  # why no connection may be opened
+        self._switched = False
         self._ending = False
         self._closed = False
         self._changed: asyncio.Future[None] | None = None
@@ -78,7 +78,7 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Pushes in the queue."""
-        return len(self._waiting) + len(self._picky)
+        return len(self._queue)
 
     @property
     def inflight(self) -> int:
@@ -94,18 +94,16 @@ class Pool:
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Queue pushes; they are written in this pass of the event loop if there is room."""
-        if self._ending:
+        if self._refusing is not None:
             for job in jobs:
-                not_sent(job, CLOSED)
+                not_sent(job, self._refusing)
             return
-        self._waiting.extend(jobs)
+        self._queue.ready.extend(jobs)
         self.progress()
 
     def withdraw(self, sink: Callable[[Outcome], object]) -> None:
         """Forget the queued pushes of this very sink: nobody waits for them. Those on the wire go on."""
-        for job in (*self._picky, *self._waiting):
-            if job.sink is sink:
-                job.state = DONE
+        self._queue.withdraw(sink)
 
     def _expire(self, job: Job) -> None:
         if job.state == WRITTEN and job.connection is not None:
@@ -113,11 +111,12 @@ class Pool:
             connection.expire(job, "no answer before the push's deadline")
         else:
             not_sent(job, f"not sent before the push's deadline{self._why()}")
-            _shed(self._waiting)
-            _shed(self._picky)
+            self._queue.shed()
         self.progress()
 
     def _why(self) -> str:
+        if self._suspended is not None:
+            return f": {self._suspended}"
         if not self._live:
             return f": no connection to {self._endpoint.authority}"
         return ": every stream was taken" if self._live[0].is_proven else ": the connection's first push is unanswered"
@@ -132,34 +131,28 @@ class Pool:
 
     def _turn(self) -> None:
         self._scheduled = False
-        _shed(self._waiting)
-        _shed(self._picky)
+        self._queue.shed()
         now = self._clock.monotonic()
         live = self._live
         if len(live) > 1:
             live = sorted(live, key=_load)
         for connection in live[:]:
-            if self._picky:
-                self._fill_picky(connection, now)
-            connection.fill(self._waiting, now)
+            if self._queue.picky:
+                self._queue.fill(connection, now)
+            else:
+                connection.fill(self._queue.ready, now)
         self._grow()
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
-    def _fill_picky(self, connection: Connection, now: float) -> None:
-        fit = deque(job for job in self._picky if job.above < connection.serial)
-        if fit:
-            rest = [job for job in self._picky if job.above >= connection.serial]
-            connection.fill(fit, now)
-            self._picky = deque((*fit, *rest))
-
     def _grow(self, *, impatient: bool = False) -> None:
-        if self._dialing is not None or self._pause is not None or self._closed:
+        if self._dialing is not None or self._pause is not None or self._closed or self._suspended is not None:
             return
-        _shed(self._waiting)
-        if self._picky and all(one.serial <= self._picky[0].above for one in self._live):
+        queue = self._queue
+        queue.shed()
+        if queue.picky and all(one.serial <= queue.picky[0].above for one in self._live):
             self._dial()
-        elif self._waiting and len(self._live) < self._most and not any(one.room for one in self._live):
+        elif queue.ready and len(self._live) < self._most and not any(one.room for one in self._live):
             if impatient or all(one.is_proven for one in self._live):
                 self._dial()
             elif self._patience is None:
@@ -172,28 +165,41 @@ class Pool:
     # ---- opening connections
 
     def _dial(self) -> None:
+        fault = self._identity.fault()
+        if fault is not None:
+            self._failed(fault, refused=True)
+            return
         self._dialing = asyncio.get_running_loop().create_task(self._open(), name="heliogram-apns-connect")
 
     async def _open(self) -> None:
-        self._serial += 1
-        token = None if self._tokens is None else self._tokens.connect()
-        authority = self._endpoint.authority.encode("ascii")
-        connection = self._connection(self, self._serial, authority, token, self._clock, self._tuning)
+        identity = self._identity
+        connection = self._new_connection(identity)
         try:
-            work = self._connect(lambda: connection, self._endpoint, self._context)
+            work = self._connect(lambda: connection, self._endpoint, identity.context)
             await within(self._clock, self._tuning.connect_timeout, work)
         except BaseException as error:  # whatever a `Connect` of the application's own may raise
-            self._dialing = None
             connection.abort("not connected")
-            if not self._closed:
-                self._failed(str(error) or type(error).__name__)
+            if self._serial == connection.serial:
+                self._dialing = None
+                if not self._closed:
+                    alert = certificate_alert(error)
+                    self._failed(alert or str(error) or type(error).__name__, refused=alert is not None)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._dialing = None
-            self._arrived(connection)
+            if self._serial == connection.serial:
+                self._dialing = None
+                self._arrived(connection)
+            else:
+                connection.abort("its credential was replaced")
         finally:
             self.progress()
+
+    def _new_connection(self, identity: Identity) -> Connection:
+        self._serial += 1
+        token = None if identity.tokens is None else identity.tokens.connect()
+        authority = self._endpoint.authority.encode("ascii")
+        return self._connection(self, self._serial, authority, token, self._clock, self._tuning)
 
     def _arrived(self, connection: Connection) -> None:
         if not connection.is_leaving and not connection.is_closed:
@@ -202,35 +208,37 @@ class Pool:
         # The peer said goodbye before this task got to run, or a `Connect` made no connection at all.
         if not connection.is_closed:
             self._leaving.add(connection)
-        self._failed(connection.cause)
+        self._failed(connection.cause, refused=connection.is_refused)
 
-    def _failed(self, cause: str) -> None:
+    def _failed(self, cause: str, *, refused: bool = False) -> None:
+        """An attempt came to nothing; `refused` when the credential is at fault: more attempts would be an attack."""
         self._failures += 1
-        if self._failures >= self._attempts and not self._live:
-            self._give_up(f"cannot use {self._endpoint.authority}: {cause} ({self._failures} attempts)")
-        delay = min(self._tuning.max_back_off, self._tuning.back_off * 2.0 ** min(self._failures - 1, 30))
+        if not self._live and (refused or self._failures >= self._attempts):
+            said = f"cannot use {self._endpoint.authority}: {cause}"
+            if refused:
+                self._refusing = self._refusing or said
+            self._queue.give_up(said if refused else f"{said} ({self._failures} attempts)")
+        steps = 30 if refused else min(self._failures - 1, 30)
+        delay = min(self._tuning.max_back_off, self._tuning.back_off * 2.0**steps)
         if self._pause is not None:
             self._pause.cancel()
         self._pause = self._clock.call_later(delay * (0.5 + self._random.random() / 2), self._resume)
 
     def _resume(self) -> None:
         self._pause = None
+        if not self._ending:
+            self._refusing = None
         self.progress()
-
-    def _give_up(self, cause: str) -> None:
-        jobs = [*self._picky, *self._waiting]
-        self._picky.clear()
-        self._waiting.clear()
-        for job in jobs:
-            if job.state != DONE:
-                not_sent(job, cause)
 
     # ---- what connections report (`Owner`)
 
     def hand_back(self, jobs: list[Job]) -> None:
         """See `Owner.hand_back`."""
-        for job in reversed(jobs):
-            (self._picky if job.sent_again else self._waiting).appendleft(job)
+        self._queue.hand_back(jobs)
+        if self._refusing is not None and not self._ending:
+            self._queue.give_up(self._refusing)
+        elif self._switched:
+            end(jobs, self._objection)
         self.progress()
 
     def proven(self, connection: Connection) -> None:
@@ -242,14 +250,48 @@ class Pool:
         if connection in self._live:
             self._live.remove(connection)
             self._leaving.add(connection)
-            if failure is not None and not self._closed:
-                self._failed(failure)
+            if failure is not None and not self._closed and self._suspended is None:
+                self._failed(failure, refused=connection.is_refused)
         self.progress()
 
     def lost(self, connection: Connection) -> None:
         """See `Owner.lost`."""
         self._leaving.discard(connection)
         self.progress()
+
+    # ---- credentials
+
+    def switch(self, identity: Identity) -> None:
+        """Open connections as somebody else from now on; what is open on the old ones may finish."""
+        self._identity = identity
+        self._suspended = None
+        self._failures = 0
+        if self._pause is not None:
+            self._pause.cancel()
+            self._resume()
+        self._drop_dial()
+        self._switched = True
+        self._queue.check(self._objection)
+        self.reconnect()
+        self.progress()
+
+    def suspend(self, cause: str) -> None:
+        """Close every connection at once; open pushes end as unknown, the others wait for `switch`."""
+        self._suspended = cause
+        self._drop_dial()
+        for connection in (*self._live, *self._leaving):
+            connection.abandon(cause)
+            connection.abort(cause)
+
+    def _drop_dial(self) -> None:
+        dialing, self._dialing = self._dialing, None
+        if dialing is not None:
+            dialing.cancel()
+            self._serial += 1  # by which it finds, should it arrive nevertheless, that nobody waits for it
+
+    def _objection(self, job: Job) -> str | None:
+        """Why the present credential cannot send what was queued under an earlier one."""
+        return self._identity.objection(job.template)
 
     # ---- the end
 
@@ -261,6 +303,9 @@ class Pool:
     async def close(self, drain: float) -> None:
         """Let what is queued and open finish for `drain` seconds; then everything gets its outcome."""
         self._ending = True
+        self._refusing = CLOSED
+        if self._suspended is not None:
+            self._queue.give_up(self._suspended)
         await self._until(lambda: not self.waiting and not self.inflight, drain)
         self._closed = True
         for timer in (self._pause, self._patience):
@@ -269,7 +314,7 @@ class Pool:
         if self._dialing is not None:
             self._dialing.cancel()
             await asyncio.wait((self._dialing,))
-        self._give_up(CLOSED)
+        self._queue.give_up(CLOSED)
         for connection in (*self._live, *self._leaving):
             if connection.inflight:
                 connection.abandon(CLOSED)
@@ -298,9 +343,3 @@ class Pool:
 
 def _load(connection: Connection) -> int:
     return connection.inflight
-
-
-def _shed(queue: deque[Job]) -> None:
-    """Drop what has had its outcome from the front."""
-    while queue and queue[0].state == DONE:
-        queue.popleft()
