@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.apns_server import ApnsServer
+from support.callers import BUNDLE, MakeBroadcasts, MakeChannels, answer, close_all
 from support.engine import MakeClient
 from support.manual_clock import ManualClock
 from support.tls import Authority
 
-from heliogram.apns import Client, SigningKey
+from heliogram.apns import BroadcastClient, ChannelClient, Client, SigningKey
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +58,36 @@ async def make_client(
             # Whatever a test left open ends by the drain's limit, which is the clock's business.
             await asyncio.sleep(0)
             clock.advance(1)
+
+
+@pytest.fixture
+async def make_channels(
+    anyio_backend: str, server: ApnsServer, authority: Authority, signing_key: SigningKey, clock: ManualClock
+) -> AsyncIterator[MakeChannels]:
+    clients: list[ChannelClient] = []
+
+    def make(**options: object) -> ChannelClient:
+        chosen: dict[str, Any] = {"bundle_id": BUNDLE, "endpoint": server.endpoint, "clock": clock, **options}
+        client = ChannelClient(signing_key, cafile=authority.cafile, **chosen)
+        clients.append(client)
+        return client
+
+    yield make
+    await close_all(clients, clock)
+
+
+@pytest.fixture
+async def make_broadcasts(
+    anyio_backend: str, server: ApnsServer, authority: Authority, signing_key: SigningKey, clock: ManualClock
+) -> AsyncIterator[MakeBroadcasts]:
+    clients: list[BroadcastClient] = []
+
+    def make(**options: object) -> BroadcastClient:
+        chosen: dict[str, Any] = {"bundle_id": BUNDLE, "endpoint": server.endpoint, "clock": clock, **options}
+        client = BroadcastClient(chosen.pop("credential", signing_key), cafile=authority.cafile, **chosen)
+        clients.append(client)
+        return client
+
+    server.on_request = answer(200)
+    yield make
+    await close_all(clients, clock)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
+import pytest
 from support.apns_server import Peer, header
 from support.manual_clock import ManualClock
 
-from heliogram.apns import BroadcastClient, ChannelClient
+from heliogram.apns import BroadcastClient, ChannelClient, ChannelError, MessageStoragePolicy, Notification
 from heliogram.wire import Received
 
 BUNDLE = "com.example.app"
@@ -50,6 +52,8 @@ REFUSALS = [
 ]
 
 Handler = Callable[[Peer, Received], None]
+MakeChannels = Callable[..., ChannelClient]
+MakeBroadcasts = Callable[..., BroadcastClient]
 
 
 def respond(peer: Peer, request: Received, status: int, body: bytes = b"", *more: tuple[bytes, bytes]) -> None:
@@ -81,3 +85,27 @@ async def close_all(clients: list[ChannelClient] | list[BroadcastClient], clock:
         while not closing.done():
             await asyncio.sleep(0)
             clock.advance(1)
+
+
+STORED = MessageStoragePolicy.MOST_RECENT_MESSAGE_STORED
+CREATED = answer(201, b"", (b"apns-channel-id", CHANNEL.encode()))
+DESCRIBED = b'{"message-storage-policy":1,"push-type":"LiveActivity"}'
+CALLS: dict[str, Callable[[ChannelClient], Coroutine[Any, Any, object]]] = {
+    "create": lambda channels: channels.create(STORED),
+    "read": lambda channels: channels.read(CHANNEL),
+    "delete": lambda channels: channels.delete(CHANNEL),
+    "list": lambda channels: channels.list(),
+}
+
+
+async def failure(call: Coroutine[Any, Any, object]) -> ChannelError:
+    """The error of a call that must fail."""
+    with pytest.raises(ChannelError) as caught:
+        await call
+    return caught.value
+
+
+def goal(**fields: Any) -> Notification:
+    """An update of a Live Activity."""
+    chosen = {"event": "update", "timestamp": 1_750_000_000, "content_state": {"home": 1}, "expiration": 0, **fields}
+    return Notification(**chosen)
