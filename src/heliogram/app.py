@@ -156,7 +156,12 @@ def prepare_data_directory(data: Path) -> None:
     """Makes the data directory with mode 0700. Raises `StartError`."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data.chmod(0o700)
+        if data.stat().st_mode & 0o077:
+            if not (data / DATABASE).exists() and any(data.iterdir()):
+                raise StartError(
+                    f"{data} holds other things and is open to other users: give a directory of its own with --data"
+                )
+            data.chmod(0o700)
     except OSError as error:
         raise StartError(f"cannot use the data directory {data}: {error.strerror}; give another with --data") from error
 
@@ -183,8 +188,11 @@ def own_data_directory(data: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def open_store(data: Path) -> AsyncIterator[tuple[SqliteStore, Clock]]:
-    """The embedded store of a data directory, closed at the end."""
+async def open_store(data: Path, *, make: bool = True) -> AsyncIterator[tuple[SqliteStore, Clock]]:
+    """The embedded store of a data directory, closed at the end. Raises `StartError` when there is none and none is to
+    be made."""
+    if not make and not (data / DATABASE).exists():
+        raise StartError(f"there is no database in {data}: give the directory that `heliogram serve` uses with --data")
     prepare_data_directory(data)
     clock = SystemClock()
     store = await SqliteStore.open(data / DATABASE, ids=IdFactory(lambda: int(clock.time() * 1000)), clock=clock)

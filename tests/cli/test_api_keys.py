@@ -77,14 +77,28 @@ def test_something_that_is_no_key_id_is_a_usage_error(data: Path) -> None:
     assert "starts with key_" in result.output
 
 
-def test_without_keys_list_teaches_the_next_step(data: Path) -> None:
-    """An empty list says how to make one."""
-    assert "heliogram api-keys create" in run(data, "list").output
+def test_without_a_database_nothing_is_made_by_looking(data: Path) -> None:
+    """A directory mistyped is said, not filled."""
+    for words in (["list"], ["revoke", "key_01m80wra0pessaesn9sab20000"]):
+        result = run(data, *words)
+        assert result.exit_code == 1
+        assert f"there is no database in {data}" in result.output
+    assert not data.exists()
 
 
-@pytest.mark.parametrize("name", ["\udcff", "a\nb", "\x1b[31m"])
-def test_a_name_is_printable_text(data: Path, name: str) -> None:
-    """Bytes that are no text, and what would play with the terminal of `list`, are refused."""
-    result = run(data, "create", "--name", name)
-    assert result.exit_code == 2
-    assert "--name: expected printable text" in result.output
+def test_a_directory_of_other_things_is_left_alone(data: Path) -> None:
+    """Its mode is not changed behind its owner's back, and nothing is put into it."""
+    data.mkdir(mode=0o755)
+    data.chmod(0o755)
+    (data / "letters.txt").write_text("mine")
+    result = run(data, "create")
+    assert result.exit_code == 1
+    assert "holds other things" in result.output
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
+    assert [file.name for file in data.iterdir()] == ["letters.txt"]
+
+
+def test_with_all_keys_revoked_they_stay_listed(data: Path) -> None:
+    """One can see what was."""
+    run(data, "revoke", create(data)["keyId"])
+    assert "revoked" in run(data, "list").output

@@ -100,6 +100,7 @@ def test_the_time_to_drain_is_a_number_from_0_to_3600(tmp_path: Path, seconds: s
 def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """What is wrong with the data directory is said without a traceback."""
     (tmp_path / "data" / "serve.lock").mkdir(parents=True)
+    (tmp_path / "data").chmod(0o700)
     result = serve(tmp_path, "--listen", "127.0.0.1:0")
     assert result.exit_code == 1
     assert "serve.lock: Is a directory" in result.output

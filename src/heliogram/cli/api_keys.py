@@ -51,7 +51,7 @@ def create(data: Path, name: str, master_key: Path | None, as_json: bool) -> Non
         await store.create_api_key(account, made.key)
         return made.key_id, made.secret
 
-    key_id, secret = _on_store(data, work)
+    key_id, secret = _on_store(data, work, make=True)
     if as_json:
         print_json({"keyId": key_id, "secret": secret})
         return
@@ -73,8 +73,6 @@ def list_(data: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    if not rows:
-        click.echo("No keys yet: heliogram api-keys create")
     for row in rows:
         state = f"revoked {row['revokedAt']}" if row["revokedAt"] else "active"
         click.echo(f"{row['keyId']}  {state:<28}  made {row['createdAt']}  {row['name']}")
@@ -121,14 +119,14 @@ def _date(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _on_store(data: Path, work: Callable[[Any, Any], Awaitable[T]]) -> T:
+def _on_store(data: Path, work: Callable[[Any, Any], Awaitable[T]], *, make: bool = False) -> T:
     """Opens the store of a data directory, does the work, closes it; what is wrong is said without a traceback."""
     from ..app import StartError, open_store
     from ..security import MasterKeyError
     from ..store.errors import StoreError
 
     async def run() -> T:
-        async with open_store(data) as (store, clock):
+        async with open_store(data, make=make) as (store, clock):
             return await work(store, clock)
 
     try:
