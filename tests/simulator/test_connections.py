@@ -187,7 +187,9 @@ async def test_port_taken(world: World) -> None:
     assert other.ports == {}
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1", ":1", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"])
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1", ":1", "a..b:1", f"{64 * 'a'}:1", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"]
+)
 async def test_bad_address(address: str) -> None:
     """An address that is none names its option."""
     with pytest.raises(Invalid, match=r"--manage-sandbox must be HOST:PORT"):

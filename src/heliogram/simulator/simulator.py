@@ -307,9 +307,17 @@ def parse_address(text: str, name: str) -> tuple[str, int]:
     """``HOST:PORT`` or ``[IPv6]:PORT``; port 0 is a free one. Raises Invalid naming ``name``."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not _can_be_asked_for(host) or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise Invalid(f"{name} must be HOST:PORT with a port of 0 to 65535, not {text!r}", field=name)
     return host, int(port)
+
+
+def _can_be_asked_for(host: str) -> bool:
+    """Whether a resolver can be asked for the name at all: no label is empty or above 63 bytes."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def unusable(name: str, host: str, port: int, error: OSError) -> PortTaken:
