@@ -27,19 +27,19 @@ class Authority:
     """Signs server and client certificates; its files are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Heliogram tests")])
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        root = self._builder(self._name, self._key.public_key()).add_extension(constraints, critical=True)
-        self.certificate = root.add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
+        root = self._builder(self._name, self.key.public_key()).add_extension(constraints, critical=True)
+        self.certificate = root.add_extension(usage, critical=True).sign(self.key, hashes.SHA256())
         self.cafile = str(folder / "ca.pem")
         Path(self.cafile).write_bytes(self.certificate.public_bytes(Encoding.PEM))
         self._server_file = folder / "server.pem"
         self._server_file.write_bytes(b"".join(self._server()))
 
     def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -68,7 +68,7 @@ class Authority:
         builder = self._builder(name, key.public_key())
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical=critical)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(Encoding.PEM), key_pem(key)
 
     def load_server(self, context: ssl.SSLContext) -> None:

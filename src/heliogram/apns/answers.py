@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from .reasons import REASONS, OnCredential
+
 _decode = msgspec.json.Decoder().decode
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -41,6 +43,12 @@ def reason_and_timestamp(body: bytes) -> tuple[str, int | None]:
         timestamp = int(timestamp)
     well_formed = isinstance(timestamp, int) and not isinstance(timestamp, bool)
     return reason if isinstance(reason, str) else "", timestamp if well_formed else None
+
+
+def condemns_credential(debug: bytes) -> bool:
+    """Whether a GOAWAY gives a reason for which the same credential would be refused again (CERT-9)."""
+    row = REASONS.get(reason_and_timestamp(debug)[0])
+    return row is not None and row.credential is OnCredential.STOP
 
 
 def goaway_text(code: int, debug: bytes) -> str:

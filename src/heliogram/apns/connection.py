@@ -18,13 +18,14 @@ from heliogram.wire import (
     Unprocessed,
 )
 
-from .answers import goaway_text, header, reason_and_timestamp, seconds
+from .answers import condemns_credential, goaway_text, header, reason_and_timestamp, seconds
 from .clock import Clock
-from .job import DONE, WAITING, WRITTEN, Job, Template, finish, not_sent, unknown
+from .job import DONE, WRITTEN, Job, Template, finish, not_sent, put_back, unknown
 from .outcomes import Accepted, Rejected
 from .owner import Owner
 from .providertoken import ConnectionToken
 from .reasons import OnConnection, OnCredential, Reason
+from .tlsalerts import certificate_alert
 from .tuning import Tuning
 from .watch import Watch
 
@@ -71,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._topics: set[str] = set()
         self._last_template: Template | None = None
         self._paused = False
+        self._heard = False
         self._leaving = False
         self._closing = False
         self._watch: Watch | None = None
@@ -163,10 +165,7 @@ class Connection(asyncio.Protocol):
             opened = 1
             self._owner.progress()
         for request in reversed(batch[opened:]):
-            job: Job = request.tag
-            job.state = WAITING
-            job.connection = None
-            waiting.appendleft(job)
+            waiting.appendleft(put_back(request.tag))
 
     def flush(self) -> None:
         """Write what the session has queued, if anything."""
@@ -228,6 +227,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came: outcomes, room, or the end."""
         now = self._clock.monotonic()
+        self._heard = True
         if self._watch is not None:
             self._watch.heard = now
         try:
@@ -258,11 +258,20 @@ class Connection(asyncio.Protocol):
         if self._watch is not None:
             self._watch.close()
         cause = self.cause if self._leaving or exc is None else f"{self.cause}: {exc}"
+        alert = None if self._heard else certificate_alert(exc)
         self._transport = None
-        self.abandon(cause)
+        returned: list[Job] = []
+        if alert is not None:
+            # With TLS 1.3 our side of the handshake is over before the server has looked at our certificate.
+            self.is_refused, cause = True, alert
+            returned = [put_back(job) for job in self._session.abandon()]
+        else:
+            self.abandon(cause)
         if not self._leaving:
             self._leaving = True
             self._owner.leaving(self, None if self.is_proven else cause)
+        if returned:
+            self._owner.hand_back(returned)
         self._owner.lost(self)
 
     # ---- what the peer says
@@ -276,15 +285,13 @@ class Connection(asyncio.Protocol):
                 else:
                     self._rejected(event, now, returned)
             elif type(event) is Unprocessed:
-                job: Job = event.tag
-                job.state = WAITING
-                job.connection = None
-                returned.append(job)
+                returned.append(put_back(event.tag))
                 if event.cause == "REFUSED_STREAM":
                     self.probing = True  # what else is opened now would be refused as well
             elif type(event) is Reset:
                 unknown(event.tag, f"the stream was reset with code {event.code}", now)
             elif type(event) is GoAway:
+                self.is_refused = self.is_refused or condemns_credential(event.debug)
                 self.leave(goaway_text(event.code, event.debug), failure=True)
         if returned:
             self._owner.hand_back(returned)
@@ -328,9 +335,7 @@ class Connection(asyncio.Protocol):
         if not job.sent_again and self._deserves_another(job, reason):
             job.sent_again = True
             job.above = self.serial
-            job.state = WAITING
-            job.connection = None
-            returned.append(job)
+            returned.append(put_back(job))
             return
         wire_ms = int((now - job.written) * 1000)
         retry_after = seconds(header(event.headers, b"retry-after"))

@@ -72,6 +72,13 @@ def finish(job: Job, outcome: Outcome) -> None:
         return  # whoever waited has cancelled the future
 
 
+def put_back(job: Job) -> Job:
+    """Make a written push one that waits again: it was provably not processed."""
+    job.state = WAITING
+    job.connection = None
+    return job
+
+
 def not_sent(job: Job, cause: str) -> None:
     """End a push that APNs provably did not process."""
     finish(job, NotSent(job.device_token, job.apns_id, cause, job.tag))
