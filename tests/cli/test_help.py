@@ -43,3 +43,10 @@ def test_each_command_has_help_for_every_option(command: str) -> None:
 def test_the_version_is_told() -> None:
     """`heliogram --version` names the program and its version."""
     assert run("--version").strip() == f"heliogram, version {__version__}"
+
+
+def test_the_simulator_tells_the_order_of_its_checks() -> None:
+    """Apple does not publish the order; whoever wonders why a push was refused finds it in --help."""
+    text = run("simulator", "--help")
+    places = [text.index(reason) for reason in ("405 MethodNotAllowed", "403 MissingProviderToken", "400 BadMessageId")]
+    assert places == sorted(places)

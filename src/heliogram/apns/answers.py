@@ -10,6 +10,8 @@ import msgspec
 from .reasons import REASONS, OnCredential
 
 _decode = msgspec.json.Decoder().decode
+_NO_MOMENT = 1 << 48
+"""Milliseconds beyond the year 10,000: whoever answers that means no time, and what stores it may not take it."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -41,7 +43,7 @@ def reason_and_timestamp(body: bytes) -> tuple[str, int | None]:
     reason, timestamp = document.get("reason"), document.get("timestamp")
     if isinstance(timestamp, float) and timestamp.is_integer():
         timestamp = int(timestamp)
-    well_formed = isinstance(timestamp, int) and not isinstance(timestamp, bool)
+    well_formed = isinstance(timestamp, int) and not isinstance(timestamp, bool) and 0 <= timestamp < _NO_MOMENT
     return reason if isinstance(reason, str) else "", timestamp if well_formed else None
 
 

@@ -23,7 +23,18 @@ def _listener(name: str, default: str, what: str) -> Decorator:
     return click.option(f"--{name}", type=ADDRESS, default=default, show_default=True, help=what)
 
 
-@click.command()
+class _Command(click.Command):
+    """Shows the order of checks under the options; the simulator is loaded only when somebody asks."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from ..simulator.rules import RULES
+        from ..simulator.tables import STATUS
+
+        with formatter.section("Order of checks"):
+            formatter.write_dl([(f"{STATUS[rule.reason]} {rule.reason}", rule.basis) for rule in RULES])
+
+
+@click.command(cls=_Command)
 @_listener("production", "127.0.0.1:2197", "Pushes to production tokens.")
 @_listener("sandbox", "127.0.0.1:2198", "Pushes to sandbox tokens.")
 @_listener("manage-production", "127.0.0.1:2196", "Channel management, production.")
