@@ -28,6 +28,7 @@ from .notification import Notification, Prepared
 from .outcomes import Outcome
 from .pool import Pool
 from .pushtypes import topic_for
+from .rotation import Rotation
 from .route import choose_connect, choose_endpoint
 from .tuning import Tuning
 
@@ -91,9 +92,12 @@ class Client:
         self._closing: asyncio.Task[None] | None = None
         check_client(credential, self._environment, topic, self._clock.time())
         self._credential: Credential = credential
+        self._given = (topic, cafile)
+        identity = Identity(credential, cafile, self._clock)
+        self._rotation = Rotation(identity, self._clock, self._adopt)
         self._pool = Pool(
             self._endpoint,
-            Identity(credential, cafile, self._clock),
+            identity,
             clock=self._clock,
             rng=self._random,
             connect=choose_connect(proxy, connect, self._random, self._clock, self._tuning),
@@ -195,6 +199,39 @@ class Client:
         self._templates[topic, prepared.push_type, prepared.priority] = template
         return template
 
+    # ---- credentials
+
+    def rotate(self, credential: Credential) -> float:
+        """Change the credential in peace: old connections finish what is open, new ones open with the new one.
+
+        Returns the seconds until then: 0, or, with another key of the same team, what is left of the
+        20 minutes after the team's last change of provider token (TOK-9, TOK-10); until then the old
+        one goes on. A later call replaces what is planned; after `revoke` nothing waits. A queued
+        push that the new credential cannot send ends as `NotSent`. Raises as the constructor does,
+        and then nothing changes.
+        """
+        if self._closing is not None:
+            raise RuntimeError("this client is closed; make another one")
+        topic, cafile = self._given
+        check_client(credential, self._environment, topic, self._clock.time())
+        identity = Identity(credential, cafile, self._clock)
+        return self._rotation.plan(identity, at_once=self._pool.is_suspended)
+
+    def revoke(self) -> None:
+        """Close every connection at once, because the credential is in wrong hands or was revoked (TOK-20).
+
+        Nothing more leaves; what was written ends as `Unknown`. What waits, and what is sent from now
+        on, waits for `rotate`, or ends as `NotSent` at its deadline. A planned rotation happens now.
+        """
+        self._pool.suspend("the credential was revoked")
+        self._rotation.finish()
+
+    def _adopt(self, identity: Identity) -> None:
+        self._credential = identity.credential
+        self._topic = _default_topic(identity.credential, self._given[0])
+        self._templates.clear()
+        self._pool.switch(identity)
+
     # ---- the end
 
     def reconnect(self) -> None:
@@ -207,6 +244,7 @@ class Client:
         Sending to a closed client ends in `NotSent`. Closing again waits for the first close.
         """
         if self._closing is None:
+            self._rotation.cancel()
             self._closing = asyncio.get_running_loop().create_task(self._pool.close(self._tuning.drain))
         await asyncio.shield(self._closing)
 

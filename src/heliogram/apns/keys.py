@@ -89,6 +89,13 @@ class SigningKey:
             return KeyKind.TOPIC_SPECIFIC
         return KeyKind.TEAM if self.environment is None else KeyKind.TEAM_SCOPED
 
+    def same_tokens(self, other: SigningKey) -> bool:
+        """Whether both sign the same provider tokens."""
+        return (self.team_id, self.key_id) == (
+            other.team_id,
+            other.key_id,
+        ) and self._key.public_key() == other._key.public_key()
+
     def provider_token(self, issued_at: int) -> bytes:
         """The provider token with this `iat`: the same bytes in every process (TOK-10)."""
         minted = self._minted

@@ -90,6 +90,11 @@ class Pool:
         """The connections that take pushes, oldest first."""
         return tuple(self._live)
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether no connection may be opened before the next `switch`."""
+        return self._suspended is not None
+
     # ---- the queue
 
     def add(self, jobs: Iterable[Job]) -> None:

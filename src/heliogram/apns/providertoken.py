@@ -30,6 +30,9 @@ class TokenSource:
 
     def __init__(self, key: SigningKey, clock: Clock) -> None:
         self.key = key
+        self.changed: float | None = None
+        """When a connection last took a token that none had before, in monotonic seconds; None: there was none."""
+        self._newest: int | None = None
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -37,14 +40,21 @@ class TokenSource:
 
     def connect(self) -> ConnectionToken:
         """The token of a connection that is being opened."""
-        return ConnectionToken(self.key, self._clock)
+        return ConnectionToken(self, self._clock)
+
+    def token(self, issued_at: int) -> bytes:
+        """The provider token with this `iat`, which a connection is going to present."""
+        if issued_at != self._newest:
+            self._newest = issued_at
+            self.changed = self._clock.monotonic()
+        return self.key.provider_token(issued_at)
 
 
 class ConnectionToken:
     """The provider token of one connection: changes at the next slot, but never within the floor."""
 
-    def __init__(self, key: SigningKey, clock: Clock) -> None:
-        self._key = key
+    def __init__(self, source: TokenSource, clock: Clock) -> None:
+        self._source = source
         self._clock = clock
         self._adopt(slot_start(clock.time()))
 
@@ -74,5 +84,5 @@ class ConnectionToken:
 
     def _adopt(self, issued_at: int) -> None:
         self.issued_at = issued_at
-        self.value = self._key.provider_token(issued_at)
+        self.value = self._source.token(issued_at)
         self._changed = self._clock.monotonic()

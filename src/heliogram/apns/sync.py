@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from .batch import Item
 from .client import Client as AsyncClient
+from .entitlements import Credential
 from .notification import Notification
 from .outcomes import Outcome
 
@@ -74,6 +75,22 @@ class Client:
     def reconnect(self) -> None:
         """Replaces all connections in peace (TOK-14)."""
         self._call(self._client.reconnect)
+
+    def rotate(self, credential: Credential) -> float:
+        """Changes the credential in peace; the seconds until then. See `heliogram.apns.Client.rotate`."""
+
+        async def work() -> float:
+            return self._client.rotate(credential)
+
+        return self._ask(work()).result()
+
+    def revoke(self) -> None:
+        """Closes every connection at once. See `heliogram.apns.Client.revoke`."""
+
+        async def work() -> None:
+            self._client.revoke()
+
+        self._ask(work()).result()
 
     def close(self) -> None:
         """Lets what is on its way finish, and ends the thread. May be called more than once, from any thread."""
