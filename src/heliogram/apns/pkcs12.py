@@ -28,8 +28,7 @@ def load(source: Source, password: str | bytes | None) -> tuple[list[x509.Certif
     if len(data) > MAX_SIZE:
         raise InvalidCertificate(f"certificate: {len(data)} bytes, the limit is {MAX_SIZE}; is this a .p12 file?")
     secret = password.encode("utf-8") if isinstance(password, str) else password
-    # Files "without a password" were sealed with an empty one, or not at all.
-    key, leaf, others = _open(data, secret, (secret,) if secret else (None, b""))
+    key, leaf, others = _open(data, secret or None)
     certificates = [one for one in (leaf, *others) if one is not None]
     if not certificates:
         raise InvalidCertificate(f"certificate: the PKCS#12 file holds no certificate; {_AGAIN}")
@@ -66,20 +65,18 @@ def _read(source: Source) -> bytes:
 _Content = tuple[PrivateKeyTypes | None, x509.Certificate | None, list[x509.Certificate]]
 
 
-def _open(data: bytes, secret: bytes | None, candidates: tuple[bytes | None, ...]) -> _Content:
-    for candidate in candidates:
-        try:
-            return load_key_and_certificates(data, candidate)
-        except UnsupportedAlgorithm as error:
-            raise InvalidCertificate(f"certificate: cannot be decrypted here ({error}); {_AGAIN}") from None
-        except (ValueError, TypeError) as error:
-            if "password" not in str(error).lower():
-                raise InvalidCertificate(
-                    f"certificate: not a PKCS#12 file, or not a whole one; {_AGAIN} (PEM goes to from_pem)"
-                ) from None
-    if secret:
-        raise InvalidCertificate("password: wrong for this PKCS#12 file; give the one chosen at the export")
-    raise InvalidCertificate("password: missing for this PKCS#12 file; give the one chosen at the export")
+def _open(data: bytes, secret: bytes | None) -> _Content:
+    try:
+        return load_key_and_certificates(data, secret)  # None also opens what was sealed with an empty password
+    except UnsupportedAlgorithm as error:
+        raise InvalidCertificate(f"certificate: cannot be decrypted here ({error}); {_AGAIN}") from None
+    except (ValueError, TypeError) as error:
+        if "password" not in str(error).lower():
+            raise InvalidCertificate(
+                f"certificate: not a PKCS#12 file, or not a whole one; {_AGAIN} (PEM goes to from_pem)"
+            ) from None
+    what = "missing" if secret is None else "wrong"
+    raise InvalidCertificate(f"password: {what} for this PKCS#12 file; give the one chosen at the export")
 
 
 def _spki(holder: x509.Certificate | PrivateKeyTypes) -> bytes:
