@@ -25,6 +25,8 @@ class Connect(Protocol):
 def tls_context(cafile: str | None) -> ssl.SSLContext:
     """A client context with ALPN `h2`: the system's roots, or the ones in `cafile` instead (CONN-8 to CONN-11)."""
     context = ssl.create_default_context(cafile=cafile)
+    # Python leaves the least version to how OpenSSL was built and configured; APNs wants 1.2 (CONN-8).
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     return context
 
