@@ -164,9 +164,7 @@ class ChunkDelivery:
                 payload = renderer.payload(chunk.recipients[sequence - chunk.first].variables)
             refusal = self._refusal(payload, limit, now)
             if refusal is not None:
-                self._recorder.take(
-                    self._record(target, PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=refusal))
-                )
+                self._not_sent([target], refusal, Retry.NEVER)
                 continue
             notification = ids.notification_id(chunk.operation_id, target.sequence)
             apns_id = ids.uuid_text(ids.notification_id(chunk.operation_id, target.sequence, target.slot))
