@@ -16,7 +16,7 @@ _CURES = {
     " anew; register it with its `environment`.",
     "DeviceTokenNotForTopic": "The token is of another app than the credential's bundle id. It gets nothing until the"
     " app registers it anew under the right app.",
-    "Unregistered": "The app was removed from the device. The token was taken out; it returns when the app registers.",
+    "Unregistered": "The token is no longer active for the app and was taken out; it returns when the app registers.",
     "ExpiredToken": "The token has expired and was taken out; it comes back when the app registers.",
     "TopicDisallowed": "The credential may not send for this bundle id: check the key's topics and the bundle id.",
     "InvalidProviderToken": "Check the key id, the team id and whether the key was revoked; upload the key anew.",

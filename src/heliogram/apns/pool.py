@@ -25,7 +25,7 @@ class Pool:
     """Opens connections lazily, one at a time, up to `max_connections`; spreads the queue over them.
 
     Provably unprocessed pushes go back to the front of the queue without counting as a retry
-    (decisions: until their own deadline). A connection that leaves does not count against the limit.
+    and are sent again until their own deadline. A connection that leaves does not count against the limit.
     """
 
     def __init__(
