@@ -79,7 +79,7 @@ OUTCOMES = st.lists(st.tuples(st.sampled_from(Outcome), st.booleans()), max_size
 @given(outcomes=OUTCOMES)
 def test_the_counters_add_up(outcomes: list[tuple[Outcome, bool]]) -> None:
     """total = recipients = scheduled + queued + sent + failed + canceled + unaddressable, at every moment."""
-    counts = counts_of({n: [record(outcome, final=final)] for n, (outcome, final) in enumerate(outcomes)})
+    counts = counts_of(status_of(latest([record(outcome, final=final)])) for outcome, final in outcomes)
     for scheduled in (False, True):
         stats = Stats.of(len(outcomes) + 3, counts, scheduled=scheduled)
         parts = stats.scheduled + stats.queued + stats.sent + stats.failed + stats.canceled + stats.unaddressable

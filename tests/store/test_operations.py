@@ -9,7 +9,15 @@ from support.stores import Bench, recipients_of, token_of
 from heliogram.domain.apps import ProviderName
 from heliogram.domain.errors import Invalid
 from heliogram.domain.ids import notification_id
-from heliogram.domain.notifications import DeliveryRecord, Notification, NotificationStatus, Outcome, Recipient
+from heliogram.domain.notifications import (
+    DeliveryRecord,
+    Notification,
+    NotificationStatus,
+    Outcome,
+    Recipient,
+    latest,
+    status_of,
+)
 from heliogram.domain.operations import Counts, Lane, NewChunk, Operation, OperationStatus, counts_of, cut
 from heliogram.ports import Listed, NotificationFilter, Window
 from heliogram.store.errors import Conflict
@@ -35,7 +43,8 @@ async def work_off(bench: Bench, outcomes: tuple[Outcome, ...] = (Outcome.ACCEPT
                 for n in range(chunk.first, chunk.first + len(chunk.recipients))
             }
             flat = [record for each in records.values() for record in each]
-            assert await bench.store.append_records(chunk, flat, counts_of(records))
+            counts = counts_of(status_of(latest(each)) for each in records.values())
+            assert await bench.store.append_records(chunk, flat, counts)
             if finish:
                 assert await bench.store.finish(chunk, bench.clock.ms)
 

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from ..domain.notifications import DeliveryRecord, NotificationStatus, status_of
-from ..domain.operations import Counts
+from ..domain.operations import Counts, counts_of
 from ..ports import Clock, LeasedChunk, Timer, WorkStore
 from .plan import Progress
 
@@ -89,16 +89,12 @@ class Recorder:
 
     def _count(self, sequences: set[int] | dict[int, list[DeliveryRecord]]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""
-        sent = failed = nowhere = canceled = 0
+        ended = []
         for sequence in sequences:
             if sequence in self._counted:
                 continue
-            status, unaddressable = status_of(self._progress.by_sequence[sequence])
-            if status is NotificationStatus.QUEUED:
-                continue
-            self._counted.add(sequence)
-            sent += status is NotificationStatus.SENT
-            canceled += status is NotificationStatus.CANCELED
-            nowhere += unaddressable
-            failed += status is NotificationStatus.FAILED and not unaddressable
-        self._counts += Counts(sent, failed, nowhere, canceled)
+            verdict = status_of(self._progress.by_sequence[sequence])
+            if verdict[0] is not NotificationStatus.QUEUED:
+                self._counted.add(sequence)
+                ended.append(verdict)
+        self._counts += counts_of(ended)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
 from . import ids
-from .notifications import DeliveryRecord, NotificationStatus, Recipient, SendSpec, latest, status_of
+from .notifications import NotificationStatus, Recipient, SendSpec
 
 CHUNK_SIZE = 500
 SMALL_SEND = 100
@@ -125,11 +126,10 @@ def cut(operation_id: bytes, recipients: list[Recipient], size: int = CHUNK_SIZE
     ]
 
 
-def counts_of(records_by_sequence: dict[int, list[DeliveryRecord]]) -> Counts:
-    """How the recipients with these records ended; those not ended count nowhere."""
+def counts_of(verdicts: Iterable[tuple[NotificationStatus, bool]]) -> Counts:
+    """How recipients ended, each told by `status_of`; those not ended count nowhere."""
     sent = failed = unaddressable = canceled = 0
-    for records in records_by_sequence.values():
-        status, nowhere = status_of(latest(records))
+    for status, nowhere in verdicts:
         if status is NotificationStatus.SENT:
             sent += 1
         elif status is NotificationStatus.CANCELED:
