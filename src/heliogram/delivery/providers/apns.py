@@ -82,12 +82,6 @@ class ApnsProvider:
         for result in refused:
             yield result
 
-    async def forget(self, credential_id: bytes) -> None:
-        """Drains and closes the connections of a credential, so that the next push opens new ones."""
-        client = self._clients.pop(credential_id, None)
-        if client is not None:
-            await client.close()
-
     async def close(self) -> None:
         """Drains and closes every connection."""
         clients = [*self._clients.values(), *self._leaving]
