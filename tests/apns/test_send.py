@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -121,6 +123,26 @@ async def test_invalid_input_raises_at_once(server: ApnsServer, make_client: Mak
         client.send("xyz", HELLO)
     with pytest.raises(InvalidNotification, match="apns_id"):
         client.send(TOKEN, HELLO, apns_id="42")
+    assert server.peers == []
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (None, "a NoneType"),
+        ("Hi", "a str"),
+        ({"aps": {}}, "a dict"),
+        (b"{}", "a bytes"),
+        (Notification, "the class itself"),
+    ],
+)
+async def test_what_is_no_notification(server: ApnsServer, make_client: MakeClient, given: Any, what: str) -> None:
+    """The argument at fault is named, and what to give instead; in a batch the push ends as `NotSent`."""
+    client = make_client()
+    message = f"notification: {what}; give a Notification(alert=…), or Notification(payload=…)"
+    with pytest.raises(InvalidNotification, match=f"^{re.escape(message)}$"):
+        client.send(TOKEN, given)
+    assert [one async for one in client.send_many([(TOKEN, given)])] == [NotSent(TOKEN, "", message)]
     assert server.peers == []
 
 

@@ -15,7 +15,7 @@ from .checks import epoch
 from .environment import Environment
 from .errors import InvalidNotification, PayloadTooLarge
 from .keys import SigningKey
-from .notification import Notification, encode_raw
+from .notification import Notification, check_notification, encode_raw
 from .outcomes import Outcome
 from .pushtypes import Priority, PushType
 from .typed import encode_typed
@@ -108,6 +108,7 @@ class BroadcastClient(Caller):
 
 def prepare_broadcast(notification: Notification) -> PreparedBroadcast:
     """Check and encode a broadcast, once per notification. Raises `InvalidNotification` or `PayloadTooLarge`."""
+    check_notification(notification)
     ready: PreparedBroadcast | None = notification.__dict__.get("_broadcast")
     if ready is None:
         ready = notification.__dict__["_broadcast"] = _prepare(notification)

@@ -24,7 +24,7 @@ from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
-from .notification import Notification, Prepared
+from .notification import Notification, Prepared, check_notification
 from .outcomes import Outcome
 from .pool import Pool
 from .pushtypes import topic_for
@@ -169,7 +169,11 @@ class Client:
         deadline: float,
         sink: Callable[[Outcome], object],
     ) -> Job:
-        prepared = notification.prepare()
+        try:
+            prepared = notification.prepare()
+        except (AttributeError, TypeError):
+            check_notification(notification)
+            raise
         token = normalize_device_token(device_token)
         if apns_id is None:
             wire_id = self._ids.next()

@@ -80,6 +80,13 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         return ready
 
 
+def check_notification(given: object) -> None:
+    """Explain what is no notification at all. Raises `InvalidNotification`."""
+    if not isinstance(given, Notification):
+        what = "the class itself" if given is Notification else f"a {type(given).__name__}"
+        raise InvalidNotification("notification", what, "give a Notification(alert=…), or Notification(payload=…)")
+
+
 def _prepare(it: Notification) -> Prepared:
     push_type = _push_type(it)
     rule = RULES[push_type]
