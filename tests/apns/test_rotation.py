@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import ssl
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.apns_server import ApnsServer, accept_all, header, hold
+from support.credentials import key_id, make_key
 from support.engine import HELLO, TOKEN, MakeClient, all_accepted, tokens
 from support.manual_clock import ManualClock
 from support.tls import Authority
@@ -29,7 +28,6 @@ from heliogram.apns import (
 )
 from heliogram.apns.connect import Factory
 from heliogram.apns.environment import Endpoint
-from heliogram.wire import Received
 
 pytestmark = pytest.mark.anyio
 
@@ -37,23 +35,8 @@ PATIENCE = 20 * 60
 QUIET = Tuning(ping_after=1e9, max_age=1e9)
 
 
-def make_key(key_id: str = "NEW123DEFG", team_id: str = "DEF123GHIJ", **options: object) -> SigningKey:
-    private = ec.generate_private_key(ec.SECP256R1())
-    return SigningKey(private, key_id=key_id, team_id=team_id, **options)  # type: ignore[arg-type]
-
-
 def make_certificate(authority: Authority, uid: str) -> Certificate:
     return Certificate.from_pem(*authority.issue([(NameOID.USER_ID, uid)], []))
-
-
-def key_id(request: Received) -> str:
-    """The key that signed a request's provider token; "none" without a token."""
-    authorization = dict(request.headers).get(b"authorization")
-    if authorization is None:
-        return "none"
-    head = authorization.removeprefix(b"bearer ").split(b".")[0]
-    kid: str = json.loads(base64.urlsafe_b64decode(head + b"=="))["kid"]
-    return kid
 
 
 def keys_used(server: ApnsServer) -> list[str]:

@@ -12,15 +12,14 @@ from typing import Any, Self, TypedDict
 
 from heliogram.wire import Headers, Request
 
-from .certificates import Certificate
 from .client import Client
 from .clock import Clock
 from .connect import Connect
 from .connection import Connection
+from .entitlements import Credential
 from .environment import Environment
 from .errors import InvalidChannelRequest
 from .job import Job, Template
-from .keys import SigningKey
 from .outcomes import Outcome
 from .tuning import Tuning
 
@@ -111,7 +110,7 @@ class Caller:
 
     def __init__(
         self,
-        credential: SigningKey | Certificate,
+        credential: Credential,
         bundle_id: str,
         environment: Environment | str,
         endpoint: str,
@@ -125,6 +124,14 @@ class Caller:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.bundle_id}, {self._client.pool!r}>"
+
+    def rotate(self, credential: Credential) -> float:
+        """Change the credential in peace; the seconds until then. See `Client.rotate`."""
+        return self._client.rotate(credential)
+
+    def revoke(self) -> None:
+        """Close every connection at once; what was written may have happened. See `Client.revoke`."""
+        self._client.revoke()
 
     def reconnect(self) -> None:
         """Replace all connections in peace: after a rotated key (TOK-20)."""
