@@ -173,13 +173,15 @@ async def test_never_three_tokens_within_twenty_minutes(
 async def test_from_key_to_certificate_and_back(
     server: ApnsServer, make_client: MakeClient, authority: Authority, signing_key: SigningKey
 ) -> None:
-    """A certificate needs no wait; its connections present it, and no token."""
+    """A certificate needs no wait; its connections present it, and no token. Back to the same key needs none either."""
     client = make_client()
     await client.send(TOKEN, HELLO)
     assert client.rotate(make_certificate(authority, "com.example.app")) == 0
     await client.send(TOKEN, HELLO)
-    assert client.rotate(signing_key) > 0
-    assert keys_used(server) == ["ABC123DEFG", "none"]
+    assert client.rotate(make_key()) > 0
+    assert client.rotate(signing_key) == 0, "its token has been presented already"
+    await client.send(TOKEN, HELLO)
+    assert keys_used(server) == ["ABC123DEFG", "none", "ABC123DEFG"]
     shown = [peer.transport.get_extra_info("peercert") for peer in server.peers]
     assert not shown[0]
     assert shown[1]["subject"] == ((("userId", "com.example.app"),),)

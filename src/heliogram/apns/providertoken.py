@@ -7,8 +7,11 @@ other. A slot is entered two minutes late, so that a clock two minutes fast is s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .clock import Clock
 from .keys import SigningKey
+from .ledger import ledger_of
 
 SLOT = 1800
 """Seconds in a slot."""
@@ -32,8 +35,11 @@ class TokenSource:
         self.key = key
         self.changed: float | None = None
         """When a connection last took a token that none had before, in monotonic seconds; None: there was none."""
+        self.on_change: Callable[[int], None] | None = None
+        """Called with the `iat` of each token that no connection had before."""
         self._newest: int | None = None
         self._clock = clock
+        self._ledger = ledger_of(clock)
 
     def __repr__(self) -> str:
         return f"<TokenSource {self.key!r}>"
@@ -47,7 +53,24 @@ class TokenSource:
         if issued_at != self._newest:
             self._newest = issued_at
             self.changed = self._clock.monotonic()
-        return self.key.provider_token(issued_at)
+        token = self.key.provider_token(issued_at)
+        self._ledger.present(self.key.team_id, token, self._clock.monotonic())
+        return token
+
+    def announce(self) -> None:
+        """Count the present slot's token as presented: connections are about to."""
+        token = self.key.provider_token(slot_start(self._clock.time()))
+        self._ledger.present(self.key.team_id, token, self._clock.monotonic())
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the present slot's token would be one that no connection of this process has presented."""
+        return not self._ledger.knows(self.key.provider_token(slot_start(self._clock.time())))
+
+    @property
+    def team_changed(self) -> float | None:
+        """When any connection of this process last changed the team's token, in monotonic seconds."""
+        return self._ledger.changed(self.key.team_id)
 
 
 class ConnectionToken:

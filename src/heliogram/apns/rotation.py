@@ -9,22 +9,27 @@ from .identity import Identity
 
 PATIENCE = 20 * 60
 """Seconds after a team's last change of provider token in which a planned rotation waits (TOK-9, TOK-10)."""
+LONGEST = 60 * 60
+"""Seconds after which a planned rotation happens, however often other clients of the team change meanwhile."""
+
+_INSTANT = 0.001
+"""Seconds that are no wait: a timer may fire that much early."""
 
 
 class Rotation:
     """The changes of credential of one client.
 
     APNs may count different provider tokens by team, not only by connection (TOK-10). So a rotation
-    to another key of a team waits until the team's last change is 20 minutes old. What has never
-    been presented does not count, nor does a certificate.
+    to another key of a team waits until the team's last change, by whichever client of this process,
+    is 20 minutes old. A token that some client presents already is no change, nor is a certificate.
     """
 
     def __init__(self, current: Identity, clock: Clock, adopt: Callable[[Identity], None]) -> None:
         self._current = current
         self._clock = clock
         self._adopt = adopt
-        self._changes: dict[str, float] = {}  # when each team's token changed last, monotonic
         self._planned: Identity | None = None
+        self._latest = 0.0
         self._timer: Timer | None = None
 
     def __repr__(self) -> str:
@@ -33,13 +38,14 @@ class Rotation:
     def plan(self, identity: Identity, *, at_once: bool = False) -> float:
         """Change to `identity` as soon as may be, in place of what was planned; the seconds until then.
 
-        `at_once` when there is nothing that could go on meanwhile.
+        They become more when the team's token changes meanwhile. `at_once` when there is nothing that could go on.
         """
         self.cancel()
         wait = 0.0 if at_once else self._wait(identity)
+        self._latest = self._clock.monotonic() + LONGEST
         if wait > 0:
             self._planned = identity
-            self._timer = self._clock.call_later(wait, self.finish)
+            self._timer = self._clock.call_later(wait, self._due)
         else:
             self._become(identity)
         return wait
@@ -58,23 +64,31 @@ class Rotation:
             self._timer.cancel()
             self._timer = None
 
+    def _due(self) -> None:
+        """The wait is over, unless the team's token has changed meanwhile."""
+        identity = self._planned
+        if identity is None:
+            return
+        wait = min(self._wait(identity), self._latest - self._clock.monotonic())
+        if wait > _INSTANT:
+            self._timer = self._clock.call_later(wait, self._due)
+        else:
+            self.finish()
+
     def _become(self, identity: Identity) -> None:
-        self._note()
+        if identity.tokens is not None:
+            identity.tokens.announce()  # so that a rotation of another client that is due now sees this one
         self._current = identity
         self._adopt(identity)
 
-    def _note(self) -> None:
-        """Remember when the present credential's team last changed its token."""
-        tokens = self._current.tokens
-        if tokens is not None and tokens.changed is not None:
-            self._changes[tokens.key.team_id] = tokens.changed
-        past = self._clock.monotonic() - PATIENCE
-        self._changes = {team: changed for team, changed in self._changes.items() if changed > past}
-
     def _wait(self, identity: Identity) -> float:
-        self._note()
         new, old = identity.tokens, self._current.tokens
-        if new is None or (old is not None and new.key.same_tokens(old.key)):
+        if new is None or not new.is_news:
             return 0.0
-        changed = self._changes.get(new.key.team_id)
+        if old is not None and old.key.team_id == new.key.team_id:
+            if new.key.same_tokens(old.key):
+                return 0.0
+            if old.changed is None and old.is_news:
+                return 0.0  # going on with it would be as much of a change
+        changed = new.team_changed
         return 0.0 if changed is None else max(0.0, changed + PATIENCE - self._clock.monotonic())
