@@ -15,8 +15,11 @@ from .options import ADDRESS, DIRECTORY, print_json
 
 if TYPE_CHECKING:
     from ..simulator.serve import Running
+    from ..simulator.tables import TokenFloorScope
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+FLOORS = ("connection", "key", "team", "off")
 
 
 def _listener(name: str, default: str, what: str) -> Decorator:
@@ -47,8 +50,16 @@ class _Command(click.Command):
     show_default="./data/simulator",
     help="Keeps the simulator's CA; clients trust DIR/ca.pem.",
 )
+@click.option(
+    "--token-floor",
+    type=click.Choice(FLOORS),
+    default="connection",
+    show_default=True,
+    help="Who shares the 20 minutes between two provider tokens (TooManyProviderTokenUpdates): each connection alone, "
+    "all connections of an address with the same team and key, all connections of a team, or nobody.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
-def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
+def simulator(data: Path, token_floor: TokenFloorScope, as_json: bool, **listeners: Address) -> None:
     """Run an APNs of your own: no device, no developer account, any language.
 
     It checks every push as Apple's service does, verifies provider tokens for real, and shows what arrives on virtual
@@ -62,6 +73,7 @@ def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
     """
     from ..simulator import serve  # late: --help should not wait for it
     from ..simulator.errors import SimulatorError
+    from ..simulator.tables import Settings
 
     def ready(running: Running) -> None:
         if as_json:
@@ -77,7 +89,7 @@ def simulator(data: Path, as_json: bool, **listeners: Address) -> None:
         finally:
             os.umask(before)
         addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
-        options = serve.Options(data=data, **addresses)
+        options = serve.Options(data=data, settings=Settings(token_floor=token_floor), **addresses)
         asyncio.run(serve.run(options, ready=ready))
     except OSError as error:
         raise click.ClickException(f"--data {data}: {error.strerror}") from None

@@ -13,7 +13,7 @@ import msgspec
 
 from .errors import SimulatorError
 from .rules import RULES
-from .tables import STATUS, Settings
+from .tables import STATUS, TOKEN_FLOOR_SCOPES, Settings
 
 _ADDRESSES = {
     "production": ("127.0.0.1:2197", "pushes, production environment"),
@@ -38,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     for name, (default, what) in _ADDRESSES.items():
         made.add_argument(f"--{name}", default=default, metavar="HOST:PORT", help=f"{what} (default {default})")
     made.add_argument("--data", type=Path, metavar="DIR", help="keeps the CA between runs (default: made anew)")
+    made.add_argument(
+        "--token-floor",
+        choices=TOKEN_FLOOR_SCOPES,
+        default=Settings().token_floor,
+        help="who shares the 20 min between provider tokens: each connection alone (default), all connections of an "
+        "address with the same team and key, all connections of a team, or off",
+    )
     made.add_argument(
         "--set",
         action="append",
@@ -72,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"simulator: {error.name} is missing; install heliogram[server]\n")
         return 2
     try:
-        chosen = settings(given.pop("settings"))
+        floor = given.pop("token_floor")
+        chosen = settings((f"token_floor={floor}", *given.pop("settings")))
         asyncio.run(serve.run(serve.Options(**given, settings=chosen)))
     except (SimulatorError, ValueError) as error:
         sys.stderr.write(f"simulator: {error}\n")

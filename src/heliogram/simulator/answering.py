@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .floors import Floors
 from .journal import Entry, Journal
 from .keys import KeyRing
 from .lockscreen import Arrival
@@ -45,6 +46,7 @@ class Apns:
         self.keys = KeyRing(self.random.choice)
         self.registry = Registry(clock=clock, rng=self.random, held=self.settings.held)
         self.journal = Journal(self.settings.journal)
+        self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
         # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
         self._ids = random.Random(self.random.getrandbits(64))
         self._bodies = {reason: b'{"reason":"%b"}' % reason.encode() for reason in STATUS}
@@ -54,10 +56,10 @@ class Apns:
     def __repr__(self) -> str:
         return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
 
-    def open_session(self) -> Session:
-        """Authentication state for a new connection."""
+    def open_session(self, source: str = "") -> Session:
+        """Authentication state for a new connection; ``source`` is the client's address."""
         self.journal.connections += 1
-        return Session(self.journal.connections, self.keys, self.settings.token_changes)
+        return Session(self.journal.connections, self.keys, self.floors.open(source))
 
     def answer(self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int) -> Answer:
         """Answer a request on a push listener; an accepted push is on its device when this returns."""

@@ -57,6 +57,14 @@ def verify(token: bytes, keys: KeyRing) -> Verified | None:
     return Verified(key, issued_at)
 
 
+def claimed(token: bytes) -> tuple[str, str]:
+    """The team and the key a token names, right or wrong; nothing is verified. Empty where it names none."""
+    parts = token.split(b".", 2) if len(token) <= MAX_TOKEN_BYTES else []
+    header, claims = (_object(parts[0]), _object(parts[1])) if len(parts) > 1 else (None, None)
+    team_id, key_id = (claims or {}).get("iss"), (header or {}).get("kid")
+    return team_id if isinstance(team_id, str) else "", key_id if isinstance(key_id, str) else ""
+
+
 def _signed(key: Key, signature: bytes, message: bytes) -> bool:
     # JWS wants R and S side by side, 32 bytes each; a DER signature is 70 to 72 bytes and fails here (TOK-4).
     if len(signature) != _SIGNATURE_BYTES:

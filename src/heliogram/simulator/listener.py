@@ -24,6 +24,9 @@ Answerer = Callable[[Session, Environment, Headers, bytes, int], Answer]
 class Connection(asyncio.Protocol):
     """A client's connection to one listener. Its authentication state lives and dies with it (TOK-12)."""
 
+    _session: Session
+    """There from when TLS is up."""
+
     def __init__(self, apns: Apns, listener: Listener, answer: Answerer) -> None:
         settings = apns.settings
         self._apns = apns
@@ -42,16 +45,17 @@ class Connection(asyncio.Protocol):
             connection_window=settings.connection_window,
             update_after=settings.update_after,
         )
-        self._session = apns.open_session()
         self._opening: bytes | None = b""
         self._transport: asyncio.Transport | None = None
         self.lost = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        return f"<Connection {self._session.number} {self._listener.name} open_streams={self._wire.open_streams}>"
+        number = "unopened" if self._transport is None else self._session.number
+        return f"<Connection {number} {self._listener.name} open_streams={self._wire.open_streams}>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._session = self._apns.open_session(_source(transport))
         if not self._listener.admit(self):
             self._transport.abort()
 
@@ -121,3 +125,9 @@ class Connection(asyncio.Protocol):
     def _shut(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _source(transport: asyncio.BaseTransport) -> str:
+    """The client's address without its port; empty when it has gone already."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
+from .floors import Floor
 from .jwt import Verified, verify
 from .keys import Key, KeyRing
-from .tables import SUFFIXES, TOKEN_FLOOR
+from .tables import SUFFIXES
 
 _REMEMBERED = 64
-
-
-class TokenFloor:
-    """The 20-minute rule (TOK-9) as traced (TOK-10): distinct token strings are counted, valid or not (SUR-7).
-
-    Once it fires, everything on the connection is refused until the oldest of the tokens counted is 20 min old.
-    """
-
-    __slots__ = ("_allowed", "_first_shown", "_until")
-
-    def __init__(self, allowed: int) -> None:
-        self._allowed = allowed
-        self._first_shown: dict[bytes, float] = {}
-        self._until = 0.0
-
-    def __repr__(self) -> str:
-        return f"<TokenFloor shown={len(self._first_shown)} allowed={self._allowed}>"
-
-    def admits(self, token: bytes, now: float) -> bool:
-        """Whether this token may be shown now, seconds since the epoch."""
-        if now < self._until:
-            return False
-        if token in self._first_shown:
-            return True
-        recent = [shown for shown in self._first_shown.values() if now - shown < TOKEN_FLOOR]
-        if len(recent) >= self._allowed:
-            self._until = min(recent) + TOKEN_FLOOR
-            return False
-        if len(self._first_shown) >= _REMEMBERED:
-            self._first_shown.pop(next(iter(self._first_shown)))
-        self._first_shown[token] = now
-        return True
 
 
 class Session:
@@ -46,9 +15,9 @@ class Session:
 
     __slots__ = ("_generation", "_keys", "_passed", "_seen", "floor", "number", "team_id", "topics", "trusted")
 
-    def __init__(self, number: int, keys: KeyRing, token_changes: int) -> None:
+    def __init__(self, number: int, keys: KeyRing, floor: Floor) -> None:
         self.number = number
-        self.floor = TokenFloor(token_changes)
+        self.floor = floor
         self.team_id: str | None = None
         self.trusted: Key | None = None
         self.topics: dict[str, frozenset[bytes] | None] = {}

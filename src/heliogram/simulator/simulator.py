@@ -296,6 +296,7 @@ class Simulator:
         self.apns.keys.clear()
         self.apns.registry.clear()
         self.apns.journal.clear()
+        self.apns.floors.clear()
 
 
 def option(name: str) -> str:

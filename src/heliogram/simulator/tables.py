@@ -98,11 +98,17 @@ TOKEN_LIFE = 3600
 TOKEN_FLOOR = 1200
 """Seconds within which a connection may not change its provider token again (TOK-9)."""
 
+TokenFloorScope = Literal["connection", "key", "team", "off"]
+TOKEN_FLOOR_SCOPES: tuple[TokenFloorScope, ...] = ("connection", "key", "team", "off")
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where Apple's documents and the traces disagree, or say nothing: the choice, with the default first.
 
-    ``token_changes``: distinct provider tokens one connection may show within 20 min; 2 as traced (TOK-10), 1 to the
+    ``token_floor``: who shares one memory of provider tokens for the 20 min of TOK-9: ``connection``, each connection
+    alone, as documented; ``key``, all connections from one address, for each team and key id, as one report suggests
+    (TOK-10); ``team``, all connections of a team, from everywhere, the harshest reading; ``off``, nobody.
+    ``token_changes``: distinct provider tokens such a memory takes within 20 min; 2 as traced (TOK-10), 1 to the
     letter of TOK-9. ``future_skew``: seconds an ``iat`` may lie in the future. ``documented_spelling``: answer
     ``BadEnvironmentKeyIdInToken`` as documented in place of the wire's ``BadEnvironmentKeyInToken`` (TOK-17).
     ``one_stream_first``: advertise one stream until the first authenticated request (CONN-15 "strict").
@@ -116,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listener; the next one is closed at once.
     """
 
+    token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
     token_changes: int = 2
     future_skew: int = 300
     documented_spelling: bool = False
@@ -149,6 +156,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
+        if self.token_floor not in TOKEN_FLOOR_SCOPES:
+            raise ValueError(f"token_floor must be one of {', '.join(TOKEN_FLOOR_SCOPES)}, not {self.token_floor!r}")
         for name in ("token_rate", "update_after"):
             value = getattr(self, name)
             if value is not None and value < 1:
