@@ -124,16 +124,28 @@ class SimClient(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, address: tuple[str, int], ca_pem: bytes, *, alpn: Sequence[str] = ("h2",), preface: bool = True
+        cls,
+        address: tuple[str, int],
+        ca_pem: bytes,
+        *,
+        alpn: Sequence[str] = ("h2",),
+        preface: bool = True,
+        source: str | None = None,
     ) -> SimClient:
-        """TLS verified against ``ca_pem``; with ``preface`` False nothing is sent and answers collect in ``raw``."""
+        """TLS verified against ``ca_pem``; with ``preface`` False nothing is sent and answers collect in ``raw``.
+
+        ``source`` is the address it comes from.
+        """
         context = ssl.create_default_context(cadata=ca_pem.decode("ascii"))
         if alpn:
             context.set_alpn_protocols(list(alpn))
         client = cls()
         client._quiet = not preface
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: client, *address, ssl=context, server_hostname="api.push.apple.com")
+        local = None if source is None else (source, 0)
+        await loop.create_connection(
+            lambda: client, *address, ssl=context, server_hostname="api.push.apple.com", local_addr=local
+        )
         if preface:
             client.h2.initiate_connection()
             client._flush()
@@ -250,10 +262,15 @@ class World:
         return token
 
     async def connect(
-        self, listener: str = "production", *, alpn: Sequence[str] = ("h2",), preface: bool = True
+        self,
+        listener: str = "production",
+        *,
+        alpn: Sequence[str] = ("h2",),
+        preface: bool = True,
+        source: str | None = None,
     ) -> SimClient:
         address = self.simulator.ports[listener]
-        client = await SimClient.connect(address, self.simulator.ca_pem, alpn=alpn, preface=preface)
+        client = await SimClient.connect(address, self.simulator.ca_pem, alpn=alpn, preface=preface, source=source)
         self._clients.append(client)
         return client
 
