@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -27,27 +28,24 @@ class Shape(Struct, frozen=True, gc=False):
     path_at: int
 
 
-class Finding(Struct, frozen=True, gc=False):
-    """Why a section is malformed, or None; its size (RFC 9113 §6.5.2); the content-length it announces, or -1."""
-
-    fault: str | None
-    size: int
-    length: int
+Finding: TypeAlias = tuple[str | None, int, int]
+"""Why a section is malformed, or None; its size (RFC 9113 §6.5.2); the content-length it announces, or -1."""
 
 
 class Checker:
     """Judges header sections. Verdicts on sequences of names are remembered: a peer sends the same few again."""
 
-    __slots__ = ("_allowed", "_required", "_seen")
+    __slots__ = ("_allowed", "_blanks", "_required", "_seen")
 
     def __init__(self, *, request: bool) -> None:
+        self._blanks = request
         self._required = _REQUEST if request else {b":status"}
         self._allowed = self._required | {b":authority"} if request else self._required
         self._seen: dict[tuple[bytes, ...], Shape] = {}
 
     def check(self, pairs: Pairs) -> Finding:
         if not pairs:
-            return Finding("the header section is empty", 0, -1)
+            return "the header section is empty", 0, -1
         names, values = zip(*pairs, strict=False)
         shape = self._seen.get(names)
         if shape is None:
@@ -56,10 +54,9 @@ class Checker:
             shape = self._seen[names] = self._judge(names)
         text = b"".join(values)
         fault, length = shape.fault, -1
-        if 10 in text or 13 in text or 0 in text:
-            fault = "a field value holds CR, LF or NUL"
-        elif tuple(map(_strip, values)) != values:
-            fault = "a field value starts or ends with a blank"
+        # Most answers hold no blank at all. Requests do, behind "bearer": for them the question would be in vain.
+        if (self._blanks or 0 in text or text.split() != [text]) and (wrong := _wrong_bytes(text, values)):
+            fault = wrong
         elif not values[shape.path_at]:
             fault = ":path is empty"
         elif shape.te_at >= 0 and values[shape.te_at] != b"trailers":
@@ -70,7 +67,7 @@ class Checker:
                 length = int(announced)
             else:
                 fault = "content-length is no number"
-        return Finding(fault, shape.size + len(text), length)
+        return fault, shape.size + len(text), length
 
     def _judge(self, names: tuple[bytes, ...]) -> Shape:
         at = {name: index for index, name in enumerate(names)}
@@ -94,3 +91,11 @@ class Checker:
         if names.count(b"content-length") > 1:
             return "content-length comes twice"
         return None
+
+
+def _wrong_bytes(text: bytes, values: tuple[bytes, ...]) -> str | None:
+    if 10 in text or 13 in text or 0 in text:
+        return "a field value holds CR, LF or NUL"
+    if tuple(map(_strip, values)) != values:
+        return "a field value starts or ends with a blank"
+    return None

@@ -7,7 +7,7 @@ from typing import Any
 from heliogram.wire import frames
 from heliogram.wire.client_frames import ClientFrames
 from heliogram.wire.errors import ErrorCode, ProtocolError
-from heliogram.wire.events import Answered, Event
+from heliogram.wire.events import Event
 
 
 class ClientSession(ClientFrames):
@@ -32,8 +32,6 @@ class ClientSession(ClientFrames):
         if not frames.DEFAULT_WINDOW <= receive_window <= frames.MAX_WINDOW:
             raise ValueError(f"receive_window is {receive_window}; it must be 65535 to 2147483647")
         super().__init__(authority, scheme, initial_stream_limit, receive_window, max_header_list_size, max_body)
-        self._buffer = b""
-        self._error: ProtocolError | None = None
         self._out += [
             frames.PREFACE,
             frames.settings_frame((frames.ENABLE_PUSH, 0), (frames.MAX_HEADER_LIST_SIZE, max_header_list_size)),
@@ -46,16 +44,6 @@ class ClientSession(ClientFrames):
         limit = "no limit" if self._limit == frames.UNLIMITED else f"limit {self._limit}"
         opened = (self._next - 1) // 2
         return f"<ClientSession {state}, {len(self._open)} in flight, {limit}, {opened} opened, window {self._window}>"
-
-    @property
-    def error(self) -> ProtocolError | None:
-        """The error that ended the session, also while `feed()` still has to raise it."""
-        return self._error
-
-    def take(self) -> bytes:
-        """Bytes to write now, b"" when there are none."""
-        self._owed = 0
-        return super().take()
 
     def close(self) -> None:
         """Queues GOAWAY(NO_ERROR): no more submits, open streams may still finish."""
@@ -73,37 +61,16 @@ class ClientSession(ClientFrames):
         self._draining = True
         return tags
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Events out of received bytes.
-
-        `ProtocolError` when the peer broke the protocol; GOAWAY is then queued for `take()` and each later call
-        raises the same error. When events came in front of the error in the same bytes they are returned first:
-        `error` is set and the next call raises.
-        """
-        if self._error:
-            raise self._error
-        if self._buffer:
-            data = self._buffer + data
-        events: list[Event] = []
-        try:
-            self._buffer = data[self._frames(data, events) :]
-        except ProtocolError as error:
-            self._fail(error)
-            if not events:
-                raise
-        return events
-
     def _fail(self, error: ProtocolError) -> None:
-        self._error = error
+        super()._fail(error)
         self._draining = True
-        self._buffer = b""
         self._blocked.clear()
         self._out.append(frames.goaway_frame(0, error.code, str(error).encode()))
 
     def _frames(self, data: bytes, events: list[Event]) -> int:
         """Handles all complete frames; returns where the first incomplete one starts."""
         at, end = 0, len(data)
-        opened, unpack, plain, report = self._open, frames.unpack_frame, self._plain, events.append
+        unpack, answers = frames.unpack_frame, self._answers
         while end - at >= 9:
             high, low, kind, flags, sid = unpack(data, at)
             size = high << 16 | low
@@ -113,23 +80,20 @@ class ClientSession(ClientFrames):
             stop = start + size
             if stop > end:
                 break
-            at = stop
-            if size == self._plain_size and kind == 1 and flags == 5 and data.startswith(plain, start):
-                # ":status: 200" and an uncoded literal `apns-id` that enters no table: nothing to decode.
-                request = opened.get(sid)
-                if (
-                    request is not None
-                    and request.fields
-                    and request.fields[0] == (b"apns-id", data[start + len(plain) : stop])
-                    and self._is_plain(sid)
-                ):
-                    del opened[sid]
-                    report(Answered(request.tag, 200, None, b""))
+            if kind == 1:
+                # HEADERS that are a whole block, without padding or priority, of a stream we opened.
+                if flags | 1 == 5 and self._block is None and sid in self._open and self._settled:
+                    if size == self._plain_size and (after := self._on_plain(data, at, events)) > at:
+                        at = after
+                    else:
+                        at = stop
+                        self._on_block(sid, flags, data[start:stop], events)
                     continue
+            elif kind == 0 and flags == 1 and self._block is None:
+                answer = answers.get(sid)
+                if answer is not None and self._on_body(sid, answer, data[start:stop], events):
+                    at = stop
+                    continue
+            at = stop
             self._handle(kind, flags, sid & frames.MAX_STREAM_ID, data[start:stop], events)
-            plain = self._plain
         return at
-
-    def _is_plain(self, sid: int) -> bool:
-        """Nothing came on this stream before, its body is out, and no header block is unfinished: no book to clear."""
-        return not (sid in self._answers or sid in self._blocked or sid in self._credit or self._block)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from struct import Struct as Layout
+
+from msgspec import Struct
+
 from heliogram.wire import frames
 from heliogram.wire.checks import FIELD, Checker
 from heliogram.wire.client_sender import ClientSender
@@ -17,28 +21,26 @@ from heliogram.wire.events import (
     SettingsChanged,
     Unprocessed,
 )
-from heliogram.wire.hpack_decoder import Decoder, Pair
+from heliogram.wire.hpack_decoder import Pair
 
-_UNTAKEN = 1000  # replies the peer may make us queue between two `take()` calls
-_CONTINUATIONS = 32  # frames a header block may be cut into
 _EMPTY = 100  # empty DATA frames, beyond one for each answer
 _INFORMATIONAL = 16  # 1xx header sections in front of one answer
+_OK = (b":status", b"200")
+_PLAIN = len(b":status200apns-id") + 2 * FIELD  # what a plain answer's list counts beside the id
+_BODILESS = frozenset((204, 304))
 
 
-class _Answer:
+class _Answer(Struct, gc=False):
     """An answer that is not complete yet."""
 
-    __slots__ = ("body", "credit", "expected", "headers", "informational", "kept", "size", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: Headers = ()
-        self.body: list[bytes] = []
-        self.kept = 0
-        self.size = 0
-        self.expected = -1
-        self.credit = frames.DEFAULT_WINDOW
-        self.informational = 0
+    status: int = 0
+    headers: Headers = ()
+    expected: int = -1  # content-length, or -1
+    size: int = 0
+    kept: int = 0
+    credit: int = frames.DEFAULT_WINDOW
+    informational: int = 0
+    body: list[bytes] | None = None
 
 
 class ClientFrames(ClientSender):
@@ -47,19 +49,19 @@ class ClientFrames(ClientSender):
     def __init__(
         self, authority: bytes, scheme: bytes, stream_limit: int, window: int, max_list: int, max_body: int
     ) -> None:
-        super().__init__(authority, scheme, stream_limit)
-        self._decoder = Decoder()
+        super().__init__(authority, scheme, stream_limit, max_list)
         self._checker = Checker(request=False)
-        self._max_list = max_list
         self._max_body = max_body
         self._receive = self._receive_full = window
-        self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags and parts of an unfinished block
+        self._receive_low = window // 2
         self._answers: dict[int, _Answer] = {}
-        self._owed = self._empty = 0
-        # What stood in front of the id in the last plain answer, the answer's length, and the table it was made under.
+        # The last plain answer: what stood in front of its id, its length, the table it was made under, and how such
+        # a frame is laid out. Nothing is remembered while the length is -1.
         self._plain = b""
         self._plain_size = -1
         self._plain_generation = -1
+        self._plain_front = b""
+        self._plain_layout = Layout("")
 
     def _handle(self, kind: int, flags: int, sid: int, payload: bytes, events: list[Event]) -> None:
         if self._block is not None and (kind != frames.CONTINUATION or sid != self._block[0]):
@@ -70,6 +72,8 @@ class ClientFrames(ClientSender):
         if kind == frames.DATA:
             self._on_data(flags, sid, payload, events)
         elif kind in (frames.HEADERS, frames.CONTINUATION):
+            if kind == frames.HEADERS:
+                self._check_known(sid, "6.2")
             self._on_headers(kind, flags, sid, payload, events)
         elif kind == frames.RST_STREAM:
             self._on_reset(sid, int.from_bytes(payload, "big"), events)
@@ -84,69 +88,92 @@ class ClientFrames(ClientSender):
         elif kind == frames.PUSH_PROMISE:
             raise frames.protocol_error("8.4", "PUSH_PROMISE came though ENABLE_PUSH is 0")
 
-    def _owe(self, reply: bytes) -> None:
-        """Queues a reply the peer provoked, within a bound."""
-        self._owed += 1
-        if self._owed > _UNTAKEN:
-            raise frames.calm_error("10.5", f"more than {_UNTAKEN} replies were asked for at once")
-        self._out.append(reply)
-
-    def _check_known(self, sid: int, section: str) -> None:
-        """A stream we never opened is idle, and one with an even number can never be (RFC 9113 §5.1)."""
-        if sid >= self._next or not sid & 1:
-            raise frames.protocol_error(section, f"a frame came for stream {sid}, which is idle")
-
     # ---- answers
 
-    def _on_headers(self, kind: int, flags: int, sid: int, payload: bytes, events: list[Event]) -> None:
-        """HEADERS and CONTINUATION: collects a block within bounds, then decodes it (RFC 9113 §4.3, §6.10)."""
-        if kind == frames.CONTINUATION:
-            if self._block is None:
-                raise frames.protocol_error("6.10", "CONTINUATION without an unfinished header block")
-            _, first_flags, parts = self._block
-            parts.append(payload)
-        else:
-            self._check_known(sid, "6.2")
-            first_flags, parts = flags, [frames.unpad(kind, flags, payload)]
-        if len(parts) > _CONTINUATIONS or sum(map(len, parts)) > max(frames.DEFAULT_FRAME, 2 * self._max_list):
-            raise frames.calm_error("10.5.1", "a header block is too long or cut into too many frames")
-        if not flags & frames.END_HEADERS:
-            self._block = (sid, first_flags, parts)
-            return
-        self._block = None
-        block = b"".join(parts)
-        generation = self._decoder.generation
-        pairs = self._decoder.decode(block)  # always: the table must stay in step, whatever becomes of the stream
-        if self._decoder.generation != self._plain_generation:
+    def _on_block(self, sid: int, flags: int, block: bytes, events: list[Event]) -> None:
+        """A complete header block: the start of an answer, the whole of it, or its trailers."""
+        decoder = self._decoder
+        generation = decoder.generation
+        pairs = decoder.decode(block)  # always: the table must stay in step, whatever becomes of the stream
+        if decoder.generation != self._plain_generation:
             self._plain_size = -1
         request = self._open.get(sid)
         if request is None:
             return
+        if (
+            flags & 1
+            and len(pairs) == 2
+            and pairs[1] == (request.fields[0] if request.fields else None)
+            and pairs[0] == _OK
+            and pairs[1][0] == b"apns-id"
+            and len(pairs[1][1]) <= self._max_list - _PLAIN
+            and not (sid in self._answers or sid in self._blocked or sid in self._credit)
+        ):
+            # The pair is our own, so there is nothing to check in it; and there is no book to clear.
+            del self._open[sid]
+            if self._empty:
+                self._empty -= 1
+            events.append(Answered(request.tag, 200, None, b""))
+            if flags == 5 and decoder.generation == generation and block.endswith(pairs[1][1]):
+                self._learn_plain(block, pairs[1][1])
+            return
         if sid in self._answers and self._answers[sid].status:
-            self._on_trailers(sid, first_flags, events)
-            return
-        if self._decoder.generation == generation and kind == frames.HEADERS and flags == 5:
-            self._learn_plain(block, pairs, generation)
-        self._on_answer(sid, request, first_flags, pairs, events)
+            self._on_trailers(sid, flags, events)
+        else:
+            self._on_answer(sid, request, flags, pairs, events)
 
-    def _learn_plain(self, block: bytes, pairs: list[Pair], generation: int) -> None:
-        """Remembers how this peer writes ":status: 200" with an `apns-id`, if it does so without coding the id."""
-        if len(pairs) != 2 or pairs[0] != (b":status", b"200") or pairs[1][0] != b"apns-id":
+    def _learn_plain(self, block: bytes, own: bytes) -> None:
+        """Remembers how this peer writes ":status: 200" with an `apns-id`, if it does so without coding the id.
+
+        Such a block leaves the table as it is. It is one if another id in the same place is read as that other id.
+        """
+        size = len(own)
+        cut = len(block) - size
+        if not 0 < size < 0x7F or block[cut - 1 :] != bytes((size,)) + own:
             return
-        value = pairs[1][1]
-        cut = len(block) - len(value)
-        if len(value) < 0x7F and block[:1] == b"\x88" and block[cut - 1 :] == bytes((len(value),)) + value:
-            self._plain, self._plain_size, self._plain_generation = block[:cut], len(block), generation
+        lead, other = block[:cut], b"\x82" * size  # bytes that would change no table, wherever they stood
+        try:
+            pairs = self._decoder.decode(lead + other)
+        except ProtocolError:
+            return
+        if pairs != [_OK, (b"apns-id", other)]:
+            return
+        self._plain, self._plain_size, self._plain_generation = lead, len(block), self._decoder.generation
+        self._plain_front = frames.pack_frame(0, len(block), frames.HEADERS, 5, 0)[:5]
+        self._plain_layout = Layout(f">5sI{cut}s{size}s")
+
+    def _on_plain(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Handles the plain answers from `at` on, as many as there are in a row; returns where they end.
+
+        All they can differ in is the stream and the id, so there is nothing to decode; an answer that does not
+        repeat the id of its request, or whose stream is in some book, ends the row.
+        """
+        layout, front, lead = self._plain_layout, self._plain_front, self._plain
+        opened, answers, blocked, credit = self._open, self._answers, self._blocked, self._credit
+        report, width = events.append, layout.size
+        whole = (len(data) - at) // width * width
+        for start, sid, before, own in layout.iter_unpack(memoryview(data)[at : at + whole]):
+            if before != lead or start != front:
+                break
+            request = opened.get(sid)
+            if request is None or not request.fields or request.fields[0] != (b"apns-id", own):
+                break
+            if sid in blocked or sid in credit or sid in answers:
+                break
+            del opened[sid]
+            report(Answered(request.tag, 200, None, b""))
+            at += width
+        return at
 
     def _on_answer(self, sid: int, request: Request, flags: int, pairs: list[Pair], events: list[Event]) -> None:
         if len(pairs) * FIELD > self._max_list:  # a kilobyte of references may stand for megabytes: do not look
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)
             return
-        found = self._checker.check(pairs)
-        if found.size > self._max_list:
+        fault, size, length = self._checker.check(pairs)
+        if size > self._max_list:
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)
             return
-        status = None if found.fault else _status(pairs)
+        status = None if fault else _status(pairs[0][1])
         if status is None:
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
@@ -158,12 +185,28 @@ class ClientFrames(ClientSender):
                 self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         answer.status, answer.headers = status, tuple(pairs[1:])
-        answer.expected = -1 if status in (204, 304) else found.length
+        answer.expected = -1 if status in _BODILESS else length
         if not flags & frames.END_STREAM:
             self._answers[sid] = answer
             return
-        plain = status == 200 and len(pairs) == 2 and request.fields[:1] == (pairs[1],) and pairs[1][0] == b"apns-id"
+        found = answer.headers
+        plain = status == 200 and len(found) == 1 and found[0][0] == b"apns-id" and found == request.fields[:1]
         self._finish(sid, answer, events, plain=plain)
+
+    def _on_body(self, sid: int, answer: _Answer, body: bytes, events: list[Event]) -> bool:
+        """The whole body in one frame without padding; False, and nothing done, where there is more to look at."""
+        size = len(body)
+        if not answer.status or answer.body is not None or size > self._max_body:
+            return False
+        if answer.expected not in (-1, size) or sid in self._blocked or sid in self._credit:
+            return False
+        self._count_received(size)
+        del self._answers[sid]
+        if self._empty:
+            self._empty -= 1
+        request = self._open.pop(sid)
+        events.append(Answered(request.tag, answer.status, answer.headers, body))
+        return True
 
     def _on_trailers(self, sid: int, flags: int, events: list[Event]) -> None:
         """Trailers are decoded and dropped; they must end the stream (RFC 9113 §8.1)."""
@@ -183,6 +226,8 @@ class ClientFrames(ClientSender):
             return
         answer.credit -= len(payload)
         answer.size += len(body)
+        if answer.body is None:
+            answer.body = []
         if answer.kept < self._max_body:
             piece = body[: self._max_body - answer.kept]
             answer.kept += len(piece)
@@ -204,23 +249,25 @@ class ClientFrames(ClientSender):
         so no peer can overdraw this window or a stream's.
         """
         self._receive -= size
-        if self._receive <= self._receive_full // 2:
+        if self._receive <= self._receive_low:
             self._out.append(frames.window_frame(0, self._receive_full - self._receive))
             self._receive = self._receive_full
 
     def _finish(self, sid: int, answer: _Answer, events: list[Event], *, plain: bool = False) -> None:
-        if answer.expected >= 0 and answer.expected != answer.size:
+        if answer.expected not in (-1, answer.size):
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         if sid in self._blocked:  # the peer answered without wanting the rest of the body
             self._owe(frames.reset_frame(sid, ErrorCode.CANCEL))
         self._answers.pop(sid, None)
-        self._empty = max(0, self._empty - 1)
+        if self._empty:
+            self._empty -= 1
         request = self._forget(sid)
         if request is not None:
             headers = None if plain else answer.headers
-            events.append(Answered(request.tag, answer.status, headers, b"".join(answer.body)))
-        self._pump()
+            events.append(Answered(request.tag, answer.status, headers, b"".join(answer.body or ())))
+        if self._blocked:
+            self._pump()
 
     def _give_up(self, sid: int, code: ErrorCode, events: list[Event]) -> None:
         """A stream error (RFC 9113 §5.4.2): RST_STREAM to the peer, `Reset` to the caller."""
@@ -273,10 +320,7 @@ class ClientFrames(ClientSender):
             if key == frames.MAX_CONCURRENT_STREAMS:
                 limit = min(value, frames.UNLIMITED)
             elif key == frames.INITIAL_WINDOW_SIZE:
-                self._stream_window = value
-                if any(value + credit > frames.MAX_WINDOW for credit in self._credit.values()):
-                    detail = "INITIAL_WINDOW_SIZE takes a stream's window above 2^31-1"
-                    raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.2", detail)
+                self._resize_windows(value)
             elif key == frames.MAX_FRAME_SIZE:
                 self._max_frame = value
             elif key == frames.HEADER_TABLE_SIZE:
@@ -294,23 +338,14 @@ class ClientFrames(ClientSender):
         self._pump()
 
     def _on_window(self, sid: int, increment: int) -> None:
-        """WINDOW_UPDATE; a stream's windows above 2^31-1 end the connection too, as RFC 9113 §5.4.1 allows."""
-        if not sid:
-            self._window += increment
-            reached = self._window
-        else:
+        if sid:
             self._check_known(sid, "6.9")
             if sid not in self._open:
                 return
-            self._credit[sid] = self._credit.get(sid, 0) + increment
-            reached = self._stream_window + self._credit[sid]
-        if reached > frames.MAX_WINDOW:
-            detail = f"WINDOW_UPDATE takes a window to {reached}, above 2^31-1"
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.1", detail)
+        self._grow(sid, increment)
         self._pump()
 
 
-def _status(pairs: list[Pair]) -> int | None:
+def _status(value: bytes) -> int | None:
     """The status code, None unless it has three digits (RFC 9113 §8.3.2)."""
-    value = pairs[0][1]
     return int(value) if len(value) == 3 and value.isdigit() and value >= b"100" else None

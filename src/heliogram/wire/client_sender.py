@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 from typing import Any
 
 from heliogram.wire import frames
 from heliogram.wire.errors import ErrorCode
-from heliogram.wire.events import GoAway, Head, Headers, Request
+from heliogram.wire.events import NO_MOLD, Event, GoAway, Head, Headers, Request
+from heliogram.wire.hpack_decoder import Decoder
 from heliogram.wire.hpack_encoder import LENGTHS, Encoder, literal, raw_string
+from heliogram.wire.session import Session
 
 _FIELD = 32  # what a field counts beyond its name and value (RFC 9113 §6.5.2)
 _PATH = len(b":path") + _FIELD
+_MOLD_SIZES = 256  # lengths of bodies a mold has a function for
 _CONNECTION_NAMES = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
-class ClientSender:
-    """State and methods for what leaves; `ClientSession` adds what arrives."""
+class ClientSender(Session[Event]):
+    """State and methods for what leaves; `ClientFrames` adds what arrives."""
 
-    def __init__(self, authority: bytes, scheme: bytes, stream_limit: int) -> None:
+    def __init__(self, authority: bytes, scheme: bytes, stream_limit: int, max_list: int) -> None:
+        super().__init__(Decoder(), max_list)
         self._authority = authority
         self._scheme = scheme
-        self._out: list[bytes] = []
         self._encoder = Encoder()
         self._prefixes: dict[bytes, bytes] = {}  # names already encoded, true under the stamp below
         self._stamp: object = self._encoder.stamp
@@ -30,14 +34,8 @@ class ClientSender:
         self._next = 1
         self._limit = stream_limit
         self._list_limit = frames.UNLIMITED
-        self._max_frame = frames.DEFAULT_FRAME
-        self._window = frames.DEFAULT_WINDOW
-        self._stream_window = frames.DEFAULT_WINDOW
-        # Bytes a stream may send above (or, when it has sent some, below) the peer's initial window.
-        self._credit: dict[int, int] = {}
         self._blocked: dict[int, bytes] = {}  # bodies not sent to their end, oldest first
         self._draining = False
-        self._settled = False
         self._goaway: GoAway | None = None
 
     # ---- questions
@@ -84,13 +82,11 @@ class ClientSender:
         """The first GOAWAY that carried debug data, else the first (CONN-21)."""
         return self._goaway
 
-    # ---- sending
+    @property
+    def _highest(self) -> int:
+        return self._next - 2
 
-    def take(self) -> bytes:
-        """Bytes to write now, b"" when there are none."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
+    # ---- sending
 
     def head(
         self,
@@ -147,32 +143,44 @@ class ClientSender:
             return at
         stamp = self._refresh()
         add, opened, prefixes, lengths = self._out.append, self._open, self._prefixes, LENGTHS
-        pack = frames.pack_frame
         window, sid = self._window, self._next
         # Both bounds are at least as strict as the exact ones: 16,384 bytes fit every frame, and 1,023 the table.
         largest = min(self._max_frame, self._stream_window, 65535)
         extra = self._longest_name + _FIELD
+        last: Head | None = None
+        path_size, own_name, own_size, front, lead, middle, packs = NO_MOLD
         try:
             for request in batch[at:stop]:
-                head, path, body = request.head, request.path, request.body
-                if head.stamp is not stamp:
-                    break
+                head, path, fields, body = request.head, request.path, request.fields, request.body
+                if head is not last:
+                    if head.stamp is not stamp:
+                        break
+                    last = head
+                    path_size, own_name, own_size, front, lead, middle, packs = head.mold
                 size = len(body)
+                if size > window or size > largest:
+                    break
+                if size in packs and len(path) == path_size and len(fields) == 1:
+                    name, value = fields[0]
+                    if len(value) == own_size and name == own_name:
+                        add(packs[size](front, sid, lead, path, middle, value, size, b"\0\1", sid, body))
+                        window -= size
+                        opened[sid] = request
+                        sid += 2
+                        at += 1
+                        continue
                 block = head.before + lengths[len(path)] + path + head.after
-                fields = request.fields
                 for name, value in fields:
                     block += prefixes[name] + lengths[len(value)] + value
-                width = len(block)
-                if width + extra * len(fields) > head.room or size > window or size > largest:
+                if len(block) + extra * len(fields) > head.room:
                     break
-                if size:
-                    add(pack(0, width, 1, 4, sid) + block + pack(0, size, 0, 1, sid) + body)
-                    window -= size
-                else:
-                    add(pack(0, width, 1, 5, sid) + block)
+                add(_request_frames(sid, block, body))
+                window -= size
                 opened[sid] = request
                 sid += 2
                 at += 1
+                if size and len(fields) == 1 and _learn_mold(head, path, prefixes, fields[0], size):
+                    last = None
         except (KeyError, IndexError):
             pass  # a name or a length that is not ready made
         self._window, self._next = window, sid
@@ -223,7 +231,7 @@ class ClientSender:
 
     def _render(self, head: Head) -> None:
         """Encodes both halves of a head; `head.stamp` is set by the caller if no entry went in on the way."""
-        encoder, head.stamp = self._encoder, None
+        encoder, head.stamp, head.mold = self._encoder, None, NO_MOLD
         head.before = (
             encoder.indexed(b":method", head.method)
             + encoder.indexed(b":scheme", self._scheme)
@@ -283,6 +291,35 @@ class ClientSender:
         if len(data) != 8:
             raise ValueError(f"data has {len(data)} bytes; a PING carries exactly 8")
         self._out.append(frames.frame(frames.PING, 0, 0, data))
+
+
+def _request_frames(sid: int, block: bytes, body: bytes) -> bytes:
+    """Both frames of a request none of whose parts needs more than one."""
+    size = len(body)
+    if not size:
+        return frames.pack_frame(0, len(block), frames.HEADERS, 5, sid) + block
+    return (
+        frames.pack_frame(0, len(block), frames.HEADERS, 4, sid)
+        + block
+        + frames.pack_frame(0, size, frames.DATA, 1, sid)
+        + body
+    )
+
+
+def _learn_mold(head: Head, path: bytes, prefixes: dict[bytes, bytes], field: tuple[bytes, bytes], size: int) -> bool:
+    """Remembers how a request that was sent looked; the head's first mold stays. Whether the mold is new or larger."""
+    name, value = field
+    if head.mold is NO_MOLD:
+        lead = head.before + LENGTHS[len(path)]
+        middle = head.after + prefixes[name] + LENGTHS[len(value)]
+        width = len(lead) + len(path) + len(middle) + len(value)
+        front = frames.pack_frame(0, width, frames.HEADERS, frames.END_HEADERS, 0)[:5]
+        head.mold = (len(path), name, len(value), front, lead, middle, {})
+    path_size, own_name, own_size, _, lead, middle, packs = head.mold
+    if (path_size, own_name, own_size) != (len(path), name, len(value)) or len(packs) >= _MOLD_SIZES:
+        return False
+    packs[size] = Struct(f">5sI{len(lead)}s{path_size}s{len(middle)}s{own_size}sxH2sI{size}s").pack
+    return True
 
 
 def check_name(name: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -9,10 +10,17 @@ from msgspec import Struct
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
+Mold: TypeAlias = tuple[int, bytes, int, bytes, bytes, bytes, dict[int, Callable[..., bytes]]]
+"""How the frames of requests with one head look, if only path, the value of one field, and body differ: the path's
+length, the field's name and its value's length; the start of the HEADERS frame, what precedes the path, what stands
+between path and value; for each length of a body the function that packs both frames."""
+NO_MOLD: Mold = (-1, b"", -1, b"", b"", b"", {})
+
+
 class Head:
     """Header pairs that many requests share; made by `ClientSession.head()` and good for that session alone."""
 
-    __slots__ = ("after", "before", "method", "owner", "pairs", "room", "sensitive", "size", "stamp")
+    __slots__ = ("after", "before", "method", "mold", "owner", "pairs", "room", "sensitive", "size", "stamp")
 
     def __init__(self, owner: object, method: bytes, pairs: Headers, sensitive: Headers) -> None:
         self.owner = owner
@@ -25,6 +33,7 @@ class Head:
         self.after = b""
         self.room = 0
         self.stamp: object = None
+        self.mold = NO_MOLD
 
     def __repr__(self) -> str:
         return f"<Head {self.method.decode('ascii', 'replace')} {len(self.pairs)}+{len(self.sensitive)} pairs>"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from heliogram.wire import huffman
 from heliogram.wire.errors import ErrorCode, ProtocolError
+from heliogram.wire.huffman import decode as decode_huffman
 from heliogram.wire.tables import STATIC_TABLE
 
 DEFAULT_TABLE = 4096
 _FIRST_DYNAMIC = len(STATIC_TABLE) + 1
 _LARGEST = (1 << 31) - 1
 _REMEMBERED = 256  # Huffman strings kept, at most; the memo starts anew beyond it
-_WORTH_REMEMBERING = 64  # coded bytes: a provider token is long and repeats, an id is short and does not
+# Coded bytes: names and small values are shorter and repeat, a provider token is longer and repeats, an id or a
+# device token is in between and does not.
+_ONCE, _AGAIN = 23, 64
+_CODED_ONCE, _CODED_AGAIN = 0x80 | _ONCE, 0x80 | _AGAIN
 
 _AUTHORIZATION = 23 - 15  # what follows the prefix of a literal with this static name
 
@@ -131,12 +134,18 @@ class Decoder:
         else:
             name, at = self._string(block, at)
         length = block[at]
-        if length < 0x7F:  # the common case of `_string`, spared a call
+        if length < 0x7F:  # the common cases of `_string`, spared a call
             start = at + 1
             at = start + length
             value = block[start:at]
             if len(value) != length:
                 raise IndexError
+        elif _CODED_ONCE <= length < _CODED_AGAIN:
+            start = at + 1
+            at = start + length - 0x80
+            if at > len(block):
+                raise IndexError
+            value = decode_huffman(block[start:at])
         else:
             value, at = self._string(block, at)
         pair = (name, value)
@@ -158,13 +167,13 @@ class Decoder:
         text = block[start:end]
         if first < 0x80:
             return text, end
-        if length < _WORTH_REMEMBERING:
-            return huffman.decode(text), end
+        if _ONCE <= length < _AGAIN:
+            return decode_huffman(text), end
         seen = self._seen.get(text)
         if seen is None:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
-            seen = self._seen[text] = huffman.decode(text)
+            seen = self._seen[text] = decode_huffman(text)
         return seen, end
 
     @staticmethod
@@ -192,24 +201,29 @@ class Decoder:
             size, at = self._integer(block, at, 0x1F)
             if size > self._allowed:
                 raise _broken("6.3", f"a table size of {size} is above the allowed {self._allowed}")
-            self._max = size
             self._must_shrink = False
-            self._evict(0)
+            if size != self._max:
+                self._max = size
+                self._evict(0)
+                self.generation += 1
         if self._must_shrink:
             raise _broken("4.2", f"the table must shrink to {self._allowed} and no size update came")
         return at
 
     def _insert(self, pair: Pair) -> None:
         size = len(pair[0]) + len(pair[1]) + 32
-        self._evict(size)
+        if self._size + size > self._max:
+            self._evict(size)
+        self.generation += 1
         if size <= self._max:
             self._dynamic.insert(_FIRST_DYNAMIC, pair)
             self._size += size
 
     def _evict(self, wanted: int) -> None:
         """Makes room for `wanted` bytes by dropping the oldest entries (§4.3, §4.4)."""
-        table = self._dynamic
-        while self._size + wanted > self._max and len(table) > _FIRST_DYNAMIC:
+        table, most = self._dynamic, self._max - wanted
+        size = self._size
+        while size > most and len(table) > _FIRST_DYNAMIC:
             name, value = table.pop()
-            self._size -= len(name) + len(value) + 32
-        self.generation += 1
+            size -= len(name) + len(value) + 32
+        self._size = size

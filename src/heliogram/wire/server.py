@@ -43,9 +43,7 @@ class ServerSession(ServerFrames):
             stream_limit, initial_window, max_header_list, header_table, max_body, connection_window, update_after
         )
         self._frame_limit = max_frame
-        self._buffer = b""
         self._greeted = False
-        self._error: ProtocolError | None = None
         self._announced.append(stream_limit)
         self._out.append(
             frames.settings_frame(
@@ -63,43 +61,12 @@ class ServerSession(ServerFrames):
         state = "closed" if self.closed else "draining" if self._goaway_at is not None or self._gone else "open"
         return f"<ServerSession {state}, {self.open_streams} open of {self._limit}, last stream {self._last}>"
 
-    @property
-    def error(self) -> ProtocolError | None:
-        """The error that ended the session, also while `feed()` still has to raise it."""
-        return self._error
+    def _fail(self, error: ProtocolError) -> None:
+        super()._fail(error)
+        self._out.append(frames.goaway_frame(self._last, error.code, error.detail.encode()))
 
-    def take(self) -> bytes:
-        """Bytes to write now, b"" when there are none."""
-        self._owed = 0
-        return super().take()
-
-    def feed(self, data: bytes) -> list[ServerEvent]:
-        """Events out of received bytes.
-
-        `ProtocolError` when the client broke the protocol; GOAWAY is then queued for `take()` and each later call
-        raises the same error. When events came in front of the error in the same bytes they are returned first:
-        `error` is set and the next call raises.
-        """
-        if self._error:
-            raise self._error
-        if self._buffer:
-            data = self._buffer + data
-        events: list[ServerEvent] = []
-        try:
-            if not self._greeted:
-                data = self._greet(data)
-            self._buffer = data[self._frames(data, events) :] if self._greeted else data
-        except ProtocolError as error:
-            self._error = error
-            self._failed = True
-            self._buffer = b""
-            self._out.append(frames.goaway_frame(self._last, error.code, error.detail.encode()))
-            if not events:
-                raise
-        return events
-
-    def _greet(self, data: bytes) -> bytes:
-        """Checks the preface as far as it is here and cuts it off (RFC 9113 §3.4)."""
+    def _greet(self, data: bytes) -> int:
+        """Checks the preface as far as it is here; returns where it ends, or 0 (RFC 9113 §3.4)."""
         start = data[: len(frames.PREFACE)]
         if not frames.PREFACE.startswith(start):
             # The wording a provider sees when it speaks HTTP/1 to APNs (CONN-12).
@@ -107,11 +74,15 @@ class ServerSession(ServerFrames):
             asked = line[1].decode("ascii", "replace") if line else ""
             raise frames.protocol_error("3.4", f"Unexpected HTTP/1.x request: {asked}" if line else "bad preface")
         self._greeted = len(start) == len(frames.PREFACE)
-        return data[len(start) :] if self._greeted else data
+        return len(start) if self._greeted else 0
 
     def _frames(self, data: bytes, events: list[ServerEvent]) -> int:
-        """Handles all complete frames; returns where the first incomplete one starts."""
+        """Handles the preface and all complete frames; returns where the first incomplete one starts."""
         at, end = 0, len(data)
+        if not self._greeted:
+            at = self._greet(data)
+            if not self._greeted:
+                return 0
         unpack, uploads = frames.unpack_frame, self._uploads
         while end - at >= 9:
             high, low, kind, flags, sid = unpack(data, at)

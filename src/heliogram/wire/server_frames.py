@@ -6,11 +6,9 @@ from heliogram.wire import frames
 from heliogram.wire.checks import FIELD, Checker
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import ClientGone, Pinged, Pong, Received, ServerEvent, StreamReset
-from heliogram.wire.hpack_decoder import Decoder, Pair
+from heliogram.wire.hpack_decoder import Pair
 from heliogram.wire.server_sender import ServerSender, Upload
 
-_UNTAKEN = 1000  # replies the client may make us queue between two `take()` calls
-_CONTINUATIONS = 32  # frames a header block may be cut into
 _EMPTY = 100  # empty DATA frames, beyond one for each answer
 _RESETS = 200  # streams the client may reset, beyond one for each answer
 
@@ -28,11 +26,9 @@ class ServerFrames(ServerSender):
         window: int,
         update_after: int | None,
     ) -> None:
-        super().__init__(stream_limit)
-        self._decoder = Decoder(header_table)
+        super().__init__(stream_limit, max_list, header_table)
         self._header_table: int | None = header_table  # until the client acknowledged it
         self._checker = Checker(request=True)
-        self._max_list = max_list
         self._max_body = max_body
         self._receive = self._receive_full = window
         self._upload_window = initial_window
@@ -40,9 +36,7 @@ class ServerFrames(ServerSender):
         self._upload_credit = max(initial_window, frames.DEFAULT_WINDOW)
         self._update_after = update_after
         self._receive_low = self._low(window)
-        self._settled = False
-        self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags and parts of an unfinished block
-        self._owed = self._empty = self._resets = 0
+        self._resets = 0
 
     def _low(self, window: int) -> int:
         """What may be left of a window before it is filled up again."""
@@ -75,36 +69,7 @@ class ServerFrames(ServerSender):
         elif kind == frames.PUSH_PROMISE:
             raise frames.protocol_error("8.4", "a client must not send PUSH_PROMISE")
 
-    def _owe(self, reply: bytes) -> None:
-        """Queues a reply the client provoked, within a bound."""
-        self._owed += 1
-        if self._owed > _UNTAKEN:
-            raise frames.calm_error("10.5", f"more than {_UNTAKEN} replies were asked for at once")
-        self._out.append(reply)
-
-    def _check_known(self, sid: int, section: str) -> None:
-        """A stream that was never opened is idle, and one with an even number can never be (RFC 9113 §5.1)."""
-        if sid > self._last or not sid & 1:
-            raise frames.protocol_error(section, f"a frame came for stream {sid}, which is idle")
-
     # ---- requests
-
-    def _on_headers(self, kind: int, flags: int, sid: int, payload: bytes, events: list[ServerEvent]) -> None:
-        """HEADERS and CONTINUATION: collects a block within bounds (RFC 9113 §4.3, §6.10)."""
-        if kind == frames.CONTINUATION:
-            if self._block is None:
-                raise frames.protocol_error("6.10", "CONTINUATION without an unfinished header block")
-            _, first_flags, parts = self._block
-            parts.append(payload)
-        else:
-            first_flags, parts = flags, [frames.unpad(kind, flags, payload)]
-        if len(parts) > _CONTINUATIONS or sum(map(len, parts)) > max(frames.DEFAULT_FRAME, 2 * self._max_list):
-            raise frames.calm_error("10.5.1", "a header block is too long or cut into too many frames")
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._on_block(sid, first_flags, b"".join(parts), events)
-        else:
-            self._block = (sid, first_flags, parts)
 
     def _on_block(self, sid: int, flags: int, block: bytes, events: list[ServerEvent]) -> None:
         """A complete header block: opens a stream, or ends one with trailers."""
@@ -126,14 +91,14 @@ class ServerFrames(ServerSender):
         if len(pairs) * FIELD > self._max_list:  # a kilobyte of references may stand for megabytes: do not look
             self._refuse_fields(sid, flags)
             return
-        found = self._checker.check(pairs)
-        if found.size > self._max_list:
+        fault, size, length = self._checker.check(pairs)
+        if size > self._max_list:
             self._refuse_fields(sid, flags)
-        elif found.fault:
+        elif fault:
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         elif not flags & frames.END_STREAM:
-            self._uploads[sid] = Upload(tuple(pairs), found.length, self._upload_credit)
-        elif found.length > 0:
+            self._uploads[sid] = Upload(tuple(pairs), length, self._upload_credit)
+        elif length > 0:
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         else:
             self._unanswered.add(sid)
@@ -235,10 +200,7 @@ class ServerFrames(ServerSender):
             return
         for key, value in frames.parse_settings(payload):
             if key == frames.INITIAL_WINDOW_SIZE:
-                self._stream_window = value
-                if any(value + credit > frames.MAX_WINDOW for credit in self._credit.values()):
-                    detail = "INITIAL_WINDOW_SIZE takes a stream's window above 2^31-1"
-                    raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.2", detail)
+                self._resize_windows(value)
             elif key == frames.MAX_FRAME_SIZE:
                 self._max_frame = value
             elif key == frames.HEADER_TABLE_SIZE:
@@ -259,20 +221,11 @@ class ServerFrames(ServerSender):
             self._header_table = None
 
     def _on_window(self, sid: int, increment: int) -> None:
-        """WINDOW_UPDATE; a stream's window above 2^31-1 ends the connection too, as RFC 9113 §5.4.1 allows."""
         if not sid:
-            self._window += increment
-            reached = self._window
-        else:
-            self._check_known(sid, "6.9")
-            if not self._is_open(sid):
-                return
-            self._credit[sid] = self._credit.get(sid, 0) + increment
-            reached = self._stream_window + self._credit[sid]
-        if reached > frames.MAX_WINDOW:
-            detail = f"WINDOW_UPDATE takes a window to {reached}, above 2^31-1"
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "RFC 9113 §6.9.1", detail)
-        if sid:
-            self._revive(sid)
-        else:
+            self._grow(0, increment)
             self._pump()
+            return
+        self._check_known(sid, "6.9")
+        if self._is_open(sid):
+            self._grow(sid, increment)
+            self._revive(sid)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from heliogram.wire import frames
-from heliogram.wire.events import Headers
+from heliogram.wire.events import Headers, ServerEvent
+from heliogram.wire.hpack_decoder import Decoder
 from heliogram.wire.hpack_encoder import DEFAULT_TABLE, LENGTHS, integer, literal, raw_string
+from heliogram.wire.session import Session
 
 _UNACKNOWLEDGED = 1000  # streams a client may open before it has seen our first SETTINGS
 _REMEMBERED = 1000  # streams we ended and still expect late frames on
@@ -30,11 +32,11 @@ class Upload(Struct, gc=False):
     body: list[bytes] | None = None
 
 
-class ServerSender:
-    """State and methods for what leaves; `ServerSession` adds what arrives."""
+class ServerSender(Session[ServerEvent]):
+    """State and methods for what leaves; `ServerFrames` adds what arrives."""
 
-    def __init__(self, stream_limit: int) -> None:
-        self._out: list[bytes] = []
+    def __init__(self, stream_limit: int, max_list: int, header_table: int) -> None:
+        super().__init__(Decoder(header_table), max_list)
         self._uploads: dict[int, Upload] = {}
         self._unanswered: set[int] = set()
         # Answers whose body waits for the connection's window, oldest first, and those that wait for their own: apart,
@@ -42,20 +44,15 @@ class ServerSender:
         self._sending: dict[int, bytes] = {}
         self._stalled: dict[int, bytes] = {}
         self._ended: dict[int, None] = {}  # streams we ended by RST_STREAM, the latest only
-        self._credit: dict[int, int] = {}
         self._last = 0
         self._limit = stream_limit
         self._acknowledged = max(stream_limit, _UNACKNOWLEDGED)
         self._announced: deque[int] = deque()  # one entry for each SETTINGS not yet acknowledged
-        self._max_frame = frames.DEFAULT_FRAME
-        self._window = frames.DEFAULT_WINDOW
-        self._stream_window = frames.DEFAULT_WINDOW
         self._update = b""  # a table size update that the next header block must start with
         self._names: dict[bytes, bytes] = {}
         self._answered = 0
         self._goaway_at: int | None = None
         self._gone = False
-        self._failed = False
 
     # ---- questions
 
@@ -66,6 +63,10 @@ class ServerSender:
 
     def _is_open(self, sid: int) -> bool:
         return sid in self._unanswered or sid in self._uploads or sid in self._sending or sid in self._stalled
+
+    @property
+    def _highest(self) -> int:
+        return self._last
 
     @property
     def last_stream_id(self) -> int:
@@ -80,7 +81,7 @@ class ServerSender:
     @property
     def closed(self) -> bool:
         """Nothing more will happen: a connection error, or GOAWAY from either side and no stream left."""
-        return self._failed or ((self._gone or self._goaway_at is not None) and not self.open_streams)
+        return self._error is not None or ((self._gone or self._goaway_at is not None) and not self.open_streams)
 
     @property
     def _effective_limit(self) -> int:
@@ -92,12 +93,6 @@ class ServerSender:
         return limit
 
     # ---- sending
-
-    def take(self) -> bytes:
-        """Bytes to write now, b"" when there are none."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
 
     def respond(self, stream_id: int, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> None:
         """Answers a received request; dropped in silence when the stream is gone.
