@@ -27,6 +27,7 @@ _EMPTY = 100  # empty DATA frames, beyond one for each answer
 _INFORMATIONAL = 16  # 1xx header sections in front of one answer
 _OK = (b":status", b"200")
 _PLAIN = len(b":status200apns-id") + 2 * FIELD  # what a plain answer's list counts beside the id
+_STATUS = {b"%d" % status: status for status in range(100, 1000)}  # three digits (RFC 9113 §8.3.2)
 _BODILESS = frozenset((204, 304))
 
 
@@ -173,19 +174,18 @@ class ClientFrames(ClientSender):
         if size > self._max_list:
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)
             return
-        status = None if fault else _status(pairs[0][1])
+        status = None if fault else _STATUS.get(pairs[0][1])
         if status is None:
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
-        answer = self._answers.get(sid) or _Answer()
         if status < 200:
+            answer = self._answers.get(sid) or _Answer()
             answer.informational += 1
             self._answers[sid] = answer
             if flags & frames.END_STREAM or answer.informational > _INFORMATIONAL:
                 self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
-        answer.status, answer.headers = status, tuple(pairs[1:])
-        answer.expected = -1 if status in _BODILESS else length
+        answer = _Answer(status, tuple(pairs[1:]), -1 if status in _BODILESS else length)
         if not flags & frames.END_STREAM:
             self._answers[sid] = answer
             return
@@ -344,8 +344,3 @@ class ClientFrames(ClientSender):
                 return
         self._grow(sid, increment)
         self._pump()
-
-
-def _status(value: bytes) -> int | None:
-    """The status code, None unless it has three digits (RFC 9113 §8.3.2)."""
-    return int(value) if len(value) == 3 and value.isdigit() and value >= b"100" else None
