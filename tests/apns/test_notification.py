@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heliogram.apns import (
     Alert,
@@ -20,7 +23,7 @@ from heliogram.apns import (
     payload_limit,
     topic_for,
 )
-from heliogram.apns.payload import Aps
+from heliogram.apns.notification import Prepared, prepare_carefully
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 ACTIVITY: dict[str, Any] = {"push_type": "liveactivity", "timestamp": 1, "content_state": {"score": 2}}
@@ -261,6 +264,34 @@ def test_payload_without_aps() -> None:
     assert body(Notification(push_type="mdm", custom={"mdm": "magic"})) == {"mdm": "magic"}
 
 
-def test_the_fields_of_aps_stand_first_and_in_order_in_a_notification() -> None:
-    """Both are read by position, so a field added to one alone would be taken for its neighbour."""
-    assert Notification.__struct_fields__[: len(Aps.__struct_fields__)] == Aps.__struct_fields__
+_PLAIN_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "alert": st.none() | st.text(max_size=5) | st.builds(Alert, title=st.text(max_size=3), loc_key=st.text()),
+        "badge": st.none() | st.booleans() | st.integers(-2, 1 << 70) | st.just("1"),
+        "sound": st.none() | st.text(max_size=3) | st.builds(Sound, critical=st.booleans()) | st.just(7),
+        "thread_id": st.none() | st.text(max_size=3),
+        "category": st.none() | st.text(max_size=3),
+        "mutable_content": st.booleans(),
+        "content_available": st.booleans(),
+        "custom": st.none() | st.sampled_from([{}, {"a": 1}, {"aps": 1}, {"a": "b" * 4096}, {"a": object()}]),
+        "relevance_score": st.none() | st.just(0.5),
+        "priority": st.none() | st.sampled_from(list(Priority)),
+        "expiration": st.none() | st.just(0),
+        "topic": st.none() | st.just("com.example.app"),
+    },
+)
+
+
+@given(fields=_PLAIN_FIELDS)
+def test_the_quick_way_and_the_careful_way_agree(fields: dict[str, Any]) -> None:
+    """A notification with nothing unusual takes a short cut; it ends where the full check ends, or in its error."""
+
+    def end(prepare: Callable[[Notification], Prepared]) -> object:
+        try:
+            ready = prepare(Notification(**fields))
+        except Exception as error:
+            return type(error), str(error)
+        return json.loads(ready.body), ready.push_type, ready.priority, ready.topic, ready.fields
+
+    assert end(Notification.prepare) == end(prepare_carefully)

@@ -136,7 +136,7 @@ def job(deadline: float) -> Job:
     def ignore(outcome: Outcome) -> None:
         pass
 
-    return Job("ab", "id", Template("t", "alert", 10), (), b"", deadline, ignore)
+    return Job("ab", "id", Template("t", "alert", 10), b"/", (), b"", deadline, ignore)
 
 
 def test_deadlines_fire_in_time_whatever_their_order() -> None:

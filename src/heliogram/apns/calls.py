@@ -6,16 +6,14 @@ import asyncio
 import os
 import random
 import re
-from collections import deque
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
-from heliogram.wire import Headers, Request
+from heliogram.wire import Headers
 
 from .client import Client
 from .clock import Clock
 from .connect import Connect
-from .connection import Connection
 from .entitlements import Credential
 from .environment import Environment
 from .errors import InvalidChannelRequest
@@ -57,25 +55,14 @@ class CallTemplate(Template):
 
 
 class Call(Job, gc=False, eq=False):
-    """A job with a path of its own. Its `device_token` is the channel id, its `apns_id` the request id."""
+    """A job that is no push. Its `device_token` is the channel id, its `apns_id` the request id."""
 
-    path: bytes = b""
     answer: tuple[int, Headers | None, bytes] | None = None
     """Status, headers and body, kept by connections that look at them."""
 
 
-class CallConnection(Connection):
-    """Carries calls in place of pushes."""
-
-    def _submit(self, batch: list[Request], waiting: deque[Job]) -> None:
-        calls = [Request(one.head, one.tag.path, one.fields, one.body, one.tag) for one in batch]
-        super()._submit(calls, waiting)
-
-
 class CallClient(Client):
     """A client whose jobs are calls."""
-
-    _connection = CallConnection
 
     def call(
         self,
@@ -94,7 +81,7 @@ class CallClient(Client):
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         fields = ((b"apns-request-id", own.encode("ascii")), *fields)
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
-        call = Call(channel_id, own, template, fields, body, deadline, future.set_result, tag, path=path)
+        call = Call(channel_id, own, template, path, fields, body, deadline, future.set_result, tag)
         if timeout is None:
             self.pool.deadlines.extend((call,))
         else:

@@ -13,8 +13,9 @@ from heliogram.wire import Answered
 
 from .answers import header
 from .calls import CHANNEL_ID_LIMIT as _ID_LIMIT
-from .calls import Call, CallClient, CallConnection, Caller, CallTemplate, Options, check_channel_id
+from .calls import Call, CallClient, Caller, CallTemplate, Options, check_channel_id
 from .certificates import Certificate
+from .connection import Connection
 from .environment import Environment
 from .errors import ApnsError, InvalidChannelRequest
 from .job import Job
@@ -112,7 +113,7 @@ class _Listed(msgspec.Struct):
     channels: list[str]
 
 
-class ChannelConnection(CallConnection):
+class ChannelConnection(Connection):
     """Keeps whole answers, and takes every 2xx for a success."""
 
     max_body = BODY_LIMIT + 1

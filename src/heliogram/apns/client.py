@@ -16,7 +16,7 @@ from .checks import check_topic
 from .clock import Clock, SystemClock
 from .connect import Connect
 from .connection import Connection
-from .devicetoken import normalize_device_token
+from .devicetoken import normalize_device_token, plain_device_token
 from .entitlements import Credential, check_client, check_push, missing_topic
 from .environment import Environment
 from .errors import InvalidNotification
@@ -24,7 +24,7 @@ from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
-from .notification import Notification, Prepared, check_notification
+from .notification import Notification, Prepared, Route, check_notification
 from .outcomes import Outcome
 from .pool import Pool
 from .pushtypes import topic_for
@@ -88,7 +88,7 @@ class Client:
         self._clock = clock or SystemClock()
         self._random = rng or random.Random()
         self._ids = IdSource(self._random)
-        self._templates: dict[tuple[str | None, str, int], Template] = {}
+        self._templates: dict[Route | tuple[str, Route], Template] = {}
         self._closing: asyncio.Task[None] | None = None
         check_client(credential, self._environment, topic, self._clock.time())
         self._credential: Credential = credential
@@ -174,7 +174,10 @@ class Client:
         except (AttributeError, TypeError):
             check_notification(notification)
             raise
-        token = normalize_device_token(device_token)
+        text = plain_device_token(device_token)
+        if text is None:
+            device_token = normalize_device_token(device_token)
+            text = device_token.encode("ascii")
         if apns_id is None:
             wire_id = self._ids.next()
             apns_id = wire_id.decode("ascii")
@@ -183,15 +186,17 @@ class Client:
             raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
         else:
             wire_id = apns_id.encode("ascii")
-        topic = topic or prepared.topic
-        template = self._templates.get((topic, prepared.push_type, prepared.priority))
+        key = (topic, prepared.route) if topic else prepared.route
+        template = self._templates.get(key)
         if template is None:
-            template = self._template(topic, prepared)
-        fields = ((b"apns-id", wire_id), *prepared.fields)
-        return Job(token, apns_id, template, fields, prepared.body, deadline, sink, tag)
+            template = self._template(key, topic, prepared)
+        own = prepared.fields
+        fields = ((b"apns-id", wire_id), *own) if own else ((b"apns-id", wire_id),)
+        path = b"/3/device/" + text
+        return Job(device_token, apns_id, template, path, fields, prepared.body, deadline, sink, tag)
 
-    def _template(self, topic: str | None, prepared: Prepared) -> Template:
-        base = topic or self._topic
+    def _template(self, key: Route | tuple[str, Route], topic: str | None, prepared: Prepared) -> Template:
+        base = topic or prepared.topic or self._topic
         if base is None:
             raise missing_topic(self._credential)
         check_topic(base)
@@ -200,7 +205,7 @@ class Client:
         if len(self._templates) >= _TEMPLATES:
             self._templates.clear()
         template = Template(full, prepared.push_type, prepared.priority)
-        self._templates[topic, prepared.push_type, prepared.priority] = template
+        self._templates[key] = template
         return template
 
     # ---- credentials

@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
             job.state = WRITTEN
             job.written = now
             job.connection = self
-            batch.append(Request(head, b"/3/device/" + job.device_token.encode("ascii"), job.fields, job.body, job))
+            batch.append(Request(head, job.path, job.fields, job.body, job))
             room -= 1
             window -= len(job.body)
             if window < 0:

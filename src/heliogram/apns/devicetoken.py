@@ -9,8 +9,20 @@ from .errors import InvalidDeviceToken
 MIN_DIGITS = 16
 MAX_DIGITS = 400
 
-_lower_hex = re.compile(r"[0-9a-f]+").fullmatch
+_HEX = b"0123456789abcdef"
 _DECORATION = str.maketrans("", "", "<> ")
+
+
+def plain_device_token(token: str) -> bytes | None:
+    """The token as ASCII, when it is in the normal form already; else None, also for what is no text."""
+    try:
+        text = token.encode("ascii")
+    except (AttributeError, ValueError):
+        return None
+    size = len(text)
+    if size & 1 or not MIN_DIGITS <= size <= MAX_DIGITS or text.translate(None, _HEX):
+        return None
+    return text
 
 
 def normalize_device_token(token: str) -> str:
@@ -19,19 +31,11 @@ def normalize_device_token(token: str) -> str:
     Never assumes 64 digits: any even number of hex digits from 16 to 400 is a token (REQ-7).
     Raises `InvalidDeviceToken`.
     """
-    try:
-        if _is_plain(token):
-            return token
+    if isinstance(token, str):
         cleaned = token.translate(_DECORATION).lower()
-        if _is_plain(cleaned):
+        if plain_device_token(cleaned) is not None:
             return cleaned
-    except (TypeError, AttributeError):
-        pass  # not text at all; the complaint says so
     raise InvalidDeviceToken(_complaint(token))
-
-
-def _is_plain(token: str) -> bool:
-    return MIN_DIGITS <= len(token) <= MAX_DIGITS and not len(token) & 1 and _lower_hex(token) is not None
 
 
 def _complaint(token: object) -> str:

@@ -44,6 +44,7 @@ class Job(msgspec.Struct, gc=False, eq=False):
     device_token: str
     apns_id: str
     template: Template
+    path: bytes
     fields: tuple[tuple[bytes, bytes], ...]
     body: bytes
     deadline: float

@@ -5,29 +5,56 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from .checks import Instant, check_collapse_id, check_topic, epoch
 from .errors import InvalidNotification, PayloadTooLarge
-from .payload import Alert, InterruptionLevel, Sound, encode
+from .payload import Alert, CommonAps, InterruptionLevel, Sound, encode
 from .pushtypes import RULES, Priority, PushType, TypeRule
 from .typed import encode_typed, has_aps, set_fields
+
+_ROUTES = 10_000
+_COMMON = 7
+_encode = msgspec.json.Encoder().encode
+_PLAIN_LIMIT = RULES[PushType.ALERT].limit
+
+
+class Route(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What becomes the headers that many notifications share. The same values are the same object, mostly."""
+
+    push_type: PushType
+    priority: Priority
+    topic: str | None
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A notification checked and encoded once: everything that does not depend on the recipient."""
 
     body: bytes
-    push_type: PushType
-    priority: Priority
-    topic: str | None
-    fields: tuple[tuple[bytes, bytes], ...]
+    route: Route
+    fields: tuple[tuple[bytes, bytes], ...] = ()
     """`apns-expiration` and `apns-collapse-id`, when given."""
+
+    @property
+    def push_type(self) -> PushType:
+        """The value of `apns-push-type`."""
+        return self.route.push_type
+
+    @property
+    def priority(self) -> Priority:
+        """The value of `apns-priority`."""
+        return self.route.priority
+
+    @property
+    def topic(self) -> str | None:
+        """The notification's own topic, or None for the client's."""
+        return self.route.topic
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True, repr_omit_defaults=True):
     """A notification from typed fields, or from a raw `payload`, with its APNs headers.
 
-    The fields down to `custom` make the payload, as apns-rules 4.4 names them (`thread_id` is
+    The fields down to `url_args` make the payload, as apns-rules 4.4 names them (`thread_id` is
     `thread-id`). `payload` replaces all of them: bytes are sent untouched, a dict as its JSON.
     Instants are epoch seconds or aware datetimes. The payload is encoded once, at the first use;
     do not change dicts given here afterwards. Nothing is checked before that: `prepare` raises
@@ -39,8 +66,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
     sound: str | Sound | None = None
     thread_id: str | None = None
     category: str | None = None
-    content_available: bool = False
     mutable_content: bool = False
+    custom: dict[str, Any] | None = None
+    """Your own keys, beside `aps`."""
+    # Those above are what most notifications have and nothing else: `_plain_body` looks at the rest as one.
+
+    content_available: bool = False
     interruption_level: InterruptionLevel | str | None = None
     relevance_score: float | None = None
     target_content_id: str | None = None
@@ -56,8 +87,6 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
     input_push_token: bool = False
     content_changed: bool = False
     url_args: list[str] | None = None
-    custom: dict[str, Any] | None = None
-    """Your own keys, beside `aps`."""
 
     payload: bytes | dict[str, Any] | None = None
 
@@ -76,8 +105,39 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         """Check and encode, once. Raises `InvalidNotification` or `PayloadTooLarge`."""
         ready: Prepared | None = self.__dict__.get("_prepared")
         if ready is None:
-            ready = self.__dict__["_prepared"] = _prepare(self)
+            body = _plain_body(self)
+            ready = prepare_carefully(self) if body is None else Prepared(body, _PLAIN)
+            self.__dict__["_prepared"] = ready
         return ready
+
+
+_REST: tuple[object, ...] = astuple(Notification())[_COMMON:]
+_PLAIN = Route(PushType.ALERT, Priority.HIGH, None)
+_routes: dict[tuple[PushType, Priority, str | None], Route] = {(_PLAIN.push_type, _PLAIN.priority, None): _PLAIN}
+
+
+def _plain_body(it: Notification) -> bytes | None:
+    """The JSON of an alert with nothing unusual about it; None when `prepare_carefully` has to look closely.
+
+    This runs once per distinct notification, and says no rather than why not.
+    """
+    values = astuple(it)
+    if values[_COMMON:] != _REST:
+        return None
+    alert, badge, sound, thread_id, category, mutable, custom = values[:_COMMON]
+    if (badge is not None and (type(badge) is not int or badge < 0)) or (sound is not None and type(sound) is not str):
+        return None
+    aps = CommonAps(alert, badge, sound, thread_id, category, 1 if mutable else None)
+    try:
+        if custom is None:
+            body = _encode({"aps": aps})
+        elif "aps" in custom:
+            return None
+        else:
+            body = _encode({"aps": aps, **custom})
+    except Exception:
+        return None
+    return body if len(body) <= _PLAIN_LIMIT else None
 
 
 def check_notification(given: object) -> None:
@@ -87,7 +147,8 @@ def check_notification(given: object) -> None:
         raise InvalidNotification("notification", what, "give a Notification(alert=…), or Notification(payload=…)")
 
 
-def _prepare(it: Notification) -> Prepared:
+def prepare_carefully(it: Notification) -> Prepared:
+    """Check everything and encode. Raises `InvalidNotification` or `PayloadTooLarge`."""
     push_type = _push_type(it)
     rule = RULES[push_type]
     body = encode_typed(it, push_type) if it.payload is None else encode_raw(it)
@@ -97,7 +158,16 @@ def _prepare(it: Notification) -> Prepared:
     if topic is not None:
         check_topic(topic)
     priority = rule.priorities[0] if given is None else _priority(given, push_type, rule)
-    return Prepared(body, push_type, priority, topic, _own_fields(it, push_type))
+    return Prepared(body, _route(push_type, priority, topic), _own_fields(it, push_type))
+
+
+def _route(push_type: PushType, priority: Priority, topic: str | None) -> Route:
+    route = _routes.get((push_type, priority, topic))
+    if route is None:
+        if len(_routes) >= _ROUTES:
+            _routes.clear()
+        route = _routes[push_type, priority, topic] = Route(push_type, priority, topic)
+    return route
 
 
 def _own_fields(it: Notification, push_type: PushType) -> tuple[tuple[bytes, bytes], ...]:

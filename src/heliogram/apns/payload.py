@@ -46,16 +46,21 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True):
     volume: float | None = None
 
 
-class Aps(msgspec.Struct, gc=False, omit_defaults=True, rename="kebab"):
-    """The `aps` dictionary as it goes to JSON: what is None is left out."""
+class CommonAps(msgspec.Struct, gc=False, omit_defaults=True, rename="kebab"):
+    """What most `aps` dictionaries are made of. The fewer fields, the sooner they are written."""
 
     alert: str | Alert | None = None
     badge: int | None = None
     sound: str | dict[str, Any] | None = None
     thread_id: str | None = None
     category: str | None = None
-    content_available: int | None = None
     mutable_content: int | None = None
+
+
+class Aps(CommonAps, gc=False, omit_defaults=True, rename="kebab"):
+    """The whole `aps` dictionary as it goes to JSON: what is None is left out."""
+
+    content_available: int | None = None
     interruption_level: str | None = None
     relevance_score: float | None = None
     target_content_id: str | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from msgspec.structs import astuple
-
 from .checks import Instant, epoch
 from .errors import InvalidNotification
 from .payload import Aps, InterruptionLevel, encode, sound_value
@@ -28,10 +26,6 @@ _NO_APS = tuple(
     False if name in ("content_available", "mutable_content", "input_push_token", "content_changed") else None
     for name in Aps.__struct_fields__
 )
-_ALL = len(_NO_APS)
-_COMMON = 7
-"""Where the rare ones begin, in `Aps` and at the same place in `Notification`."""
-_NO_RARE = _NO_APS[_COMMON:]
 _activity_values = attrgetter(*_ACTIVITY_FIELDS)
 _NO_ACTIVITY = (None,) * len(_ACTIVITY_FIELDS)
 
@@ -74,12 +68,10 @@ def _aps(it: Notification, push_type: PushType) -> Aps:
         sound if sound is None else sound_value(sound),
         it.thread_id,
         it.category,
-        1 if it.content_available else None,
         1 if it.mutable_content else None,
+        1 if it.content_available else None,
     )
-    # One look at all the rare fields together: this runs once per distinct notification.
-    if astuple(it)[_COMMON:_ALL] != _NO_RARE:
-        _add_rare(it, push_type, aps)
+    _add_rare(it, push_type, aps)
     return aps
 
 
