@@ -6,6 +6,7 @@ processed) or `Unknown` (perhaps processed). Exceptions are wrong configuration 
 
 from .batch import Push
 from .broadcast import BroadcastClient
+from .causes import CauseKind
 from .certificates import Certificate
 from .channels import Channel, ChannelClient, ChannelError, MessageStoragePolicy
 from .client import Client
@@ -14,6 +15,7 @@ from .devicetoken import normalize_device_token
 from .environment import Endpoint, Environment
 from .errors import (
     ApnsError,
+    InvalidCafile,
     InvalidCertificate,
     InvalidChannelRequest,
     InvalidDeviceToken,
@@ -23,6 +25,17 @@ from .errors import (
 )
 from .keykinds import KeyKind
 from .keys import SigningKey
+from .listener import (
+    ConnectionClosed,
+    ConnectionFailed,
+    ConnectionOpened,
+    GoawayReceived,
+    Listener,
+    PushEnded,
+    Stats,
+    StreamLimitChanged,
+    TokenChanged,
+)
 from .notification import Notification
 from .outcomes import Accepted, NotSent, Outcome, Rejected, Unknown
 from .payload import Alert, InterruptionLevel, Sound
@@ -37,21 +50,28 @@ __all__ = [
     "Alert",
     "ApnsError",
     "BroadcastClient",
+    "CauseKind",
     "Certificate",
     "Channel",
     "ChannelClient",
     "ChannelError",
     "Client",
     "Clock",
+    "ConnectionClosed",
+    "ConnectionFailed",
+    "ConnectionOpened",
     "Endpoint",
     "Environment",
+    "GoawayReceived",
     "InterruptionLevel",
+    "InvalidCafile",
     "InvalidCertificate",
     "InvalidChannelRequest",
     "InvalidDeviceToken",
     "InvalidNotification",
     "InvalidSigningKey",
     "KeyKind",
+    "Listener",
     "MessageStoragePolicy",
     "NotSent",
     "Notification",
@@ -62,13 +82,17 @@ __all__ = [
     "PayloadTooLarge",
     "Priority",
     "Push",
+    "PushEnded",
     "PushType",
     "Reason",
     "Rejected",
     "Retry",
     "SigningKey",
     "Sound",
+    "Stats",
+    "StreamLimitChanged",
     "SystemClock",
+    "TokenChanged",
     "TokenSource",
     "Tuning",
     "Unknown",

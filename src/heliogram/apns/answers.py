@@ -57,6 +57,11 @@ def goaway_text(code: int, debug: bytes) -> str:
     """What a GOAWAY says, for people: its JSON reason, or its plain text, or its code."""
     reason = reason_and_timestamp(debug)[0]
     if reason:
-        return f"GOAWAY with reason {reason}"
-    plain = "".join(one if one.isprintable() else "?" for one in debug[:200].decode("utf-8", "replace"))
+        return f"GOAWAY with reason {printable(reason)}"
+    plain = printable(debug[:200].decode("utf-8", "replace"))
     return f"GOAWAY with code {code}: {plain}" if plain else f"GOAWAY with code {code}"
+
+
+def printable(text: str) -> str:
+    """At most 200 characters of what a peer said, on one line."""
+    return "".join(one if one.isprintable() else "?" for one in text[:200])

@@ -85,19 +85,23 @@ class Batch:
                 apns_id, tag, topic = item.apns_id, item.tag, item.topic
             else:
                 cause = f"item: a {type(item).__name__}; give (device token, notification) or a Push"
-                self.outcomes.append(NotSent("", "", cause))
+                self._refuse(NotSent("", "", cause))
                 continue
             try:
                 jobs.append(make(token, notification, apns_id, tag, topic, deadline, sink))
             except ApnsError as error:
-                self.outcomes.append(NotSent(_text(token), _text(apns_id), str(error), tag))
+                self._refuse(NotSent(_text(token), _text(apns_id), str(error), tag))
             except (TypeError, ValueError, AttributeError) as error:
                 cause = f"item: {error}; check the types of its parts"
-                self.outcomes.append(NotSent(_text(token), _text(apns_id), cause, tag))
+                self._refuse(NotSent(_text(token), _text(apns_id), cause, tag))
         if jobs:
             self.open += len(jobs)
             self._pool.deadlines.extend(jobs)
             self._pool.add(jobs)
+
+    def _refuse(self, outcome: NotSent) -> None:
+        self._pool.reporter.never_a_push(outcome)
+        self.outcomes.append(outcome)
 
     def settle(self, outcome: Outcome) -> None:
         """Take an outcome and wake the consumer."""

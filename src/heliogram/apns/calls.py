@@ -18,6 +18,7 @@ from .entitlements import Credential
 from .environment import Environment
 from .errors import InvalidChannelRequest
 from .job import Job, Template
+from .listener import Listener, Stats
 from .outcomes import Outcome
 from .tuning import Tuning
 
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     clock: Clock | None
     rng: random.Random | None
     connect: Connect | None
+    listener: Listener | None
 
 
 class CallTemplate(Template):
@@ -50,6 +52,7 @@ class CallTemplate(Template):
 
     def __init__(self, bundle_id: str, method: bytes, pairs: Headers = ()) -> None:
         self.topic = bundle_id
+        self.push_type = dict(pairs).get(b"apns-push-type", b"").decode("ascii")
         self.method = method
         self.pairs = pairs
 
@@ -119,6 +122,10 @@ class Caller:
     def revoke(self) -> None:
         """Close every connection at once; what was written may have happened. See `Client.revoke`."""
         self._client.revoke()
+
+    def stats(self) -> Stats:
+        """How many connections there are, and what is on its way. May be asked in any thread."""
+        return self._client.stats()
 
     def reconnect(self) -> None:
         """Replace all connections in peace: after a rotated key (TOK-20)."""

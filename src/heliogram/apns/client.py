@@ -24,6 +24,7 @@ from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
+from .listener import Listener, Stats, check_listener
 from .notification import Notification, Prepared, Route, check_notification
 from .outcomes import Outcome
 from .pool import Pool
@@ -48,8 +49,10 @@ class Client:
     2197, which Apple serves alike (CONN-5). `endpoint` ("host:port") with `cafile` points at another
     server than Apple's. `proxy` is the URL of an HTTP or SOCKS5 proxy, like `http://user:password@host:port`
     or `socks5://host:port`; `connect` replaces how connections come about. `timeout` is what a push may
-    take in all, in seconds. `max_connections` and `connect_attempts` bound what is opened and how
-    many failures in a row end the pushes that wait.
+    take in all, in seconds. `max_connections` bounds what is opened. `connect_attempts` failures in a
+    row end the pushes that wait as `NotSent`; a failure is also a connection that opens and then ends, or
+    answers nothing but 500 `InternalServerError`, before it has answered one push as a healthy server does.
+    `listener` hears what happens; `stats()` says how it is.
     """
 
     _connection: ClassVar[type[Connection]] = Connection
@@ -71,6 +74,7 @@ class Client:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         connect: Connect | None = None,
+        listener: Listener | None = None,
     ) -> None:
         for name, value in (
             ("timeout", timeout),
@@ -105,6 +109,7 @@ class Client:
             max_connections=max_connections,
             connect_attempts=connect_attempts,
             connection=self._connection,
+            listener=check_listener(listener),
         )
 
     def __repr__(self) -> str:
@@ -114,6 +119,10 @@ class Client:
     def pool(self) -> Pool:
         """The connections, for those who watch them."""
         return self._pool
+
+    def stats(self) -> Stats:
+        """How many connections there are, and how many pushes are on their way. May be asked in any thread."""
+        return self._pool.stats()
 
     # ---- sending
 

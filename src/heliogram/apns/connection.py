@@ -4,99 +4,57 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import ClassVar, cast
 
 from heliogram.wire import (
     Answered,
-    ClientSession,
     Event,
     GoAway,
-    Head,
     ProtocolError,
     Request,
     Reset,
+    SettingsChanged,
     Unprocessed,
 )
 
 from .answers import condemns_credential, goaway_text, header, reason_and_timestamp, seconds
+from .causes import STALE, Cause, CauseKind
 from .clock import Clock
-from .job import DONE, WRITTEN, Job, Template, finish, not_sent, put_back, unknown
+from .heads import Heads
+from .identity import Identity
+from .job import DONE, WRITTEN, Job, Template, put_back
+from .link import Link
 from .outcomes import Accepted, Rejected
 from .owner import Owner
-from .providertoken import ConnectionToken
 from .reasons import OnConnection, OnCredential, Reason
-from .tlsalerts import certificate_alert
 from .tuning import Tuning
-from .watch import Watch
 
-_WRITE_BUFFER = 1 << 20
-_HEADS = 1000
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
 
 
-class Connection(asyncio.Protocol):
+class Connection(Link):
     """Carries pushes from the pool's queue and gives each its outcome.
 
     Until an answer shows that the provider token was accepted, one stream at a time (CONN-14); the
     same after a refused stream (CONN-17); then as many as the peer's live limit allows.
     """
 
-    max_body: ClassVar[int] = 65536
-    """Bytes of an answer's body that are kept."""
-
     def __init__(
-        self,
-        owner: Owner,
-        serial: int,
-        authority: bytes,
-        token: ConnectionToken | None,
-        clock: Clock,
-        tuning: Tuning,
+        self, owner: Owner, serial: int, authority: bytes, identity: Identity, clock: Clock, tuning: Tuning
     ) -> None:
-        self.serial = serial
-        """Counts the connections of a pool: a later one has a higher serial."""
-        self.is_proven = False
-        self.probing = token is not None
+        super().__init__(owner, serial, authority, identity.name, clock, tuning)
+        self.probing = identity.tokens is not None
         """One stream at a time, until an answer says that more are welcome."""
-        self.is_refused = False
-        """The peer ended it because of the credential: another one would fare no better (CERT-9, CERT-10)."""
-        self.cause = "connection lost"
-        self._owner = owner
-        self._session = ClientSession(authority, max_body=self.max_body)
-        self._token = token
-        self._clock = clock
-        self._tuning = tuning
-        self._transport: asyncio.Transport | None = None
-        self._heads: dict[Template, Head] = {}
+        self._presents_token = identity.tokens is not None
+        self._heads = Heads(self._session, None if identity.tokens is None else identity.tokens.connect())
+        self._ends = owner.ends
+        self._heed = owner.ends.heed
         self._topics: set[str] = set()
         self._last_template: Template | None = None
-        self._paused = False
-        self._heard = False
-        self._leaving = False
-        self._closing = False
-        self._watch: Watch | None = None
-
-    def __repr__(self) -> str:
-        state = "closed" if self.is_closed else "leaving" if self._leaving else "probing" if self.probing else "open"
-        return f"<Connection {self.serial} {state}, {self.inflight} of {self._session.stream_limit} streams>"
-
-    # ---- questions
 
     @property
-    def is_closed(self) -> bool:
-        """Whether there is no transport (any more)."""
-        return self._transport is None
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether it opens no more streams and ends when the open ones have ended."""
-        return self._leaving
-
-    @property
-    def inflight(self) -> int:
-        """Pushes that are open."""
-        return self._session.inflight
+    def _state(self) -> str:
+        return "probing" if self.probing and not (self.is_closed or self._leaving) else super()._state
 
     @property
     def room(self) -> int:
@@ -111,25 +69,20 @@ class Connection(asyncio.Protocol):
     def fill(self, waiting: deque[Job], now: float) -> None:
         """Open as many pushes from the left of `waiting` as there is room for, and write once."""
         room = self.room
-        if room and waiting and self._token_is_good():
+        if room and waiting and self._can_present():
             batch = self._batch(waiting, room, now)
             if batch:
                 self._submit(batch, waiting)
         self.flush()
 
-    def _token_is_good(self) -> bool:
-        token = self._token
-        if token is None:
+    def _can_present(self) -> bool:
+        if self._heads.renew():
             return True
-        if token.refresh():
-            self._heads.clear()
-        if token.usable:
-            return True
-        self.leave("the provider token is too old to present and too young to change")
+        self.leave(STALE)
         return False
 
     def _batch(self, waiting: deque[Job], room: int, now: float) -> list[Request]:
-        heads = self._heads
+        heads = self._heads.known
         window = self._session.window
         batch: list[Request] = []
         while room and waiting:
@@ -138,7 +91,7 @@ class Connection(asyncio.Protocol):
                 continue  # its deadline passed while it waited
             head = heads.get(job.template)
             if head is None:
-                head = self._head(job.template)
+                head = self._heads.make(job.template)
             job.state = WRITTEN
             job.written = now
             job.connection = self
@@ -149,80 +102,26 @@ class Connection(asyncio.Protocol):
                 break  # the session sends the rest of this body when the window opens
         return batch
 
-    def _head(self, template: Template) -> Head:
-        if len(self._heads) >= _HEADS:
-            self._heads.clear()
-        secret = () if self._token is None else ((b"authorization", b"bearer " + self._token.value),)
-        head = self._heads[template] = self._session.head(template.pairs, method=template.method, sensitive=secret)
-        return head
-
     def _submit(self, batch: list[Request], waiting: deque[Job]) -> None:
         try:
             opened = self._session.submit(batch)
         except ValueError as error:
             # The peer's limit on headers is below what this push needs; nothing was opened.
-            not_sent(batch[0].tag, f"headers refused: {error}")
+            self._ends.not_sent(batch[0].tag, f"headers refused: {error}")
             opened = 1
             self._owner.progress()
+        else:
+            self.carried += opened
         for request in reversed(batch[opened:]):
             waiting.appendleft(put_back(request.tag))
-
-    def flush(self) -> None:
-        """Write what the session has queued, if anything."""
-        data = self._session.take()
-        if data and self._transport is not None:
-            self._transport.write(data)
 
     def expire(self, job: Job, cause: str) -> None:
         """Give up an open push: its deadline has come."""
         self._session.cancel(job)
-        unknown(job, cause, self._clock.monotonic())
+        self._ends.unknown(job, cause, self._clock.monotonic())
         self._after()
 
-    # ---- the end
-
-    def leave(self, cause: str, *, failure: bool = False) -> None:
-        """Open nothing more, let what is open finish, then close. `failure` when a fault is the cause."""
-        if not self._leaving:
-            self._leaving = True
-            self.cause = cause
-            self._owner.leaving(self, cause if failure and not self.is_proven else None)
-        self._after()
-
-    def abort(self, cause: str) -> None:
-        """Close at once; what is open ends as unknown."""
-        if not self._leaving:
-            self._leaving = True
-            self._owner.leaving(self, None if self.is_proven else cause)
-        self.cause = cause
-        if self._transport is not None:
-            self._transport.abort()
-
-    def abandon(self, cause: str) -> None:
-        """Give every open push its outcome now: unknown."""
-        now = self._clock.monotonic()
-        for job in self._session.abandon():
-            unknown(job, cause, now)
-
-    def _after(self) -> None:
-        """Close when the last open push of a leaving connection has ended; else write what is queued."""
-        if self._leaving and not self._closing and not self._session.inflight and self._transport is not None:
-            self._closing = True
-            self._session.close()
-            self.flush()
-            self._transport.close()
-        else:
-            self.flush()
-
-    # ---- asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TLS is up."""
-        stream = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
-        self._transport = stream
-        stream.set_write_buffer_limits(high=_WRITE_BUFFER)
-        self._watch = Watch(self._clock, self._tuning, ping=self._ping, dead=self._silent, aged=self._aged)
-        self.flush()
+    # ---- what the peer says
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: outcomes, room, or the end."""
@@ -244,38 +143,6 @@ class Connection(asyncio.Protocol):
         else:
             self._owner.progress()
 
-    def pause_writing(self) -> None:
-        """The socket takes no more: open nothing until it does."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """The socket takes bytes again."""
-        self._paused = False
-        self._owner.progress()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone: what is open has an unknown fate."""
-        if self._watch is not None:
-            self._watch.close()
-        cause = self.cause if self._leaving or exc is None else f"{self.cause}: {exc}"
-        alert = None if self._heard else certificate_alert(exc)
-        self._transport = None
-        returned: list[Job] = []
-        if alert is not None:
-            # With TLS 1.3 our side of the handshake is over before the server has looked at our certificate.
-            self.is_refused, cause = True, alert
-            returned = [put_back(job) for job in self._session.abandon()]
-        else:
-            self.abandon(cause)
-        if not self._leaving:
-            self._leaving = True
-            self._owner.leaving(self, None if self.is_proven else cause)
-        if returned:
-            self._owner.hand_back(returned)
-        self._owner.lost(self)
-
-    # ---- what the peer says
-
     def _digest(self, events: list[Event], now: float) -> None:
         returned: list[Job] = []
         for event in events:
@@ -289,10 +156,13 @@ class Connection(asyncio.Protocol):
                 if event.cause == "REFUSED_STREAM":
                     self.probing = True  # what else is opened now would be refused as well
             elif type(event) is Reset:
-                unknown(event.tag, f"the stream was reset with code {event.code}", now)
+                self._ends.unknown(event.tag, f"the stream was reset with code {event.code}", now)
             elif type(event) is GoAway:
                 self.is_refused = self.is_refused or condemns_credential(event.debug)
-                self.leave(goaway_text(event.code, event.debug), failure=True)
+                self._owner.reporter.goaway(self, event)
+                self.leave(Cause(CauseKind.GOAWAY, goaway_text(event.code, event.debug)), failure=True)
+            elif type(event) is SettingsChanged:
+                self._owner.reporter.limited(self, event.stream_limit)
         if returned:
             self._owner.hand_back(returned)
 
@@ -304,10 +174,12 @@ class Connection(asyncio.Protocol):
         if self.probing or not self.is_proven:
             self._prove()
         unique = None if event.headers is None else header(event.headers, b"apns-unique-id")
-        # `finish`, written out: this line is passed once per push.
+        # `Ends.finish`, written out: this line is passed once per push.
         job.state = DONE
         job.connection = None
         outcome = Accepted(job.device_token, job.apns_id, unique, job.tag, int((now - job.written) * 1000))
+        if self._heed is not None:
+            self._heed(job, outcome)
         try:
             job.sink(outcome)
         except asyncio.InvalidStateError:
@@ -327,8 +199,8 @@ class Connection(asyncio.Protocol):
         reason, timestamp = reason_and_timestamp(event.body)
         row = Reason.lookup(event.status, reason)
         if row.connection is OnConnection.REPLACE:
-            self.leave(reason, failure=True)
-        elif row.credential is OnCredential.PROVEN or self._token is None:
+            self.leave(Cause(CauseKind.ANSWER, reason), failure=True)
+        elif row.credential is OnCredential.PROVEN or not self._presents_token:
             self._prove()
         else:
             self._answered()
@@ -340,7 +212,7 @@ class Connection(asyncio.Protocol):
         wire_ms = int((now - job.written) * 1000)
         retry_after = seconds(header(event.headers, b"retry-after"))
         answer = (event.status, reason, timestamp, retry_after)
-        finish(job, Rejected(job.device_token, job.apns_id, *answer, job.tag, wire_ms))
+        self._ends.finish(job, Rejected(job.device_token, job.apns_id, *answer, job.tag, wire_ms))
 
     def _deserves_another(self, job: Job, reason: str) -> bool:
         """Whether a fresh connection may well accept what this one refused."""
@@ -348,28 +220,16 @@ class Connection(asyncio.Protocol):
             return True
         # A connection knows the team's topics as they were at its first push (TOK-13, TOK-14).
         if reason in _TOPIC_UNKNOWN and self._topics and job.template.topic not in self._topics:
-            self.leave(f"{reason} for a topic it never carried")
+            self.leave(Cause(CauseKind.ANSWER, f"{reason} for a topic it never carried"))
             return True
         return False
 
     def _broken(self, error: ProtocolError) -> None:
-        cause = f"protocol error: {error}"
+        cause = Cause(CauseKind.PROTOCOL, f"protocol error: {error}")
         self.leave(cause, failure=True)
         if self._transport is None or self._closing:
             return
         self._closing = True
         self.flush()
-        self.abandon(cause)
+        self.abandon(cause.text)
         self._transport.close()
-
-    # ---- the watch
-
-    def _ping(self) -> None:
-        self._session.ping(self.serial.to_bytes(8, "big"))
-        self.flush()
-
-    def _silent(self) -> None:
-        self.abort(f"silent: no answer to a PING within {self._tuning.pong_timeout:g} s")
-
-    def _aged(self) -> None:
-        self.leave("reached its greatest age")

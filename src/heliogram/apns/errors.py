@@ -54,6 +54,12 @@ class InvalidCertificate(ApnsError, ValueError):
     code = "invalid_certificate"
 
 
+class InvalidCafile(ApnsError, ValueError):
+    """A `cafile` that cannot be read or holds no certificate."""
+
+    code = "invalid_cafile"
+
+
 class InvalidChannelRequest(ApnsError, ValueError):
     """A bundle id, channel id, storage policy or request id APNs would refuse: `field`, and `fix`."""
 

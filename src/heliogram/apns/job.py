@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import InvalidStateError
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from .outcomes import NotSent, Outcome, Unknown
+from .outcomes import Outcome
 
 WAITING = 0
 """Not written, or handed back as provably unprocessed."""
@@ -21,13 +20,14 @@ DONE = 2
 class Template:
     """The header pairs that all pushes of one topic, push type and priority share."""
 
-    __slots__ = ("pairs", "topic")
+    __slots__ = ("pairs", "push_type", "topic")
 
     method = b"POST"
     pairs: tuple[tuple[bytes, bytes], ...]
 
     def __init__(self, topic: str, push_type: str, priority: int) -> None:
         self.topic = topic
+        self.push_type = push_type
         self.pairs = (
             (b"apns-topic", topic.encode("ascii")),
             (b"apns-push-type", push_type.encode("ascii")),
@@ -53,6 +53,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     """Called once, with the outcome."""
     tag: Any = None
     state: int = WAITING
+    queued: float = 0.0
+    """Monotonic seconds of queueing; kept when somebody listens."""
     written: float = 0.0
     """Monotonic seconds of the last write."""
     above: int = 0
@@ -63,29 +65,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     """The connection it is open on."""
 
 
-def finish(job: Job, outcome: Outcome) -> None:
-    """Give a push its one outcome."""
-    job.state = DONE
-    job.connection = None
-    try:
-        job.sink(outcome)
-    except InvalidStateError:
-        return  # whoever waited has cancelled the future
-
-
 def put_back(job: Job) -> Job:
     """Make a written push one that waits again: it was provably not processed."""
     job.state = WAITING
     job.connection = None
     return job
-
-
-def not_sent(job: Job, cause: str) -> None:
-    """End a push that APNs provably did not process."""
-    finish(job, NotSent(job.device_token, job.apns_id, cause, job.tag))
-
-
-def unknown(job: Job, cause: str, now: float) -> None:
-    """End a push that was written and has no answer; `now` in monotonic seconds."""
-    waited = int((now - job.written) * 1000)
-    finish(job, Unknown(job.device_token, job.apns_id, cause, job.tag, waited))

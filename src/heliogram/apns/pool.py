@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
+from .backoff import BackOff
+from .causes import CLOSED, NOT_CONNECTED, ON_REQUEST, Cause, CauseKind
 from .clock import Clock, Timer
-from .connect import Connect, within
+from .connect import Connect
 from .connection import Connection
 from .deadlines import Deadlines
+from .ends import Ends
 from .environment import Endpoint
 from .identity import Identity
-from .job import WRITTEN, Job, not_sent
+from .job import WRITTEN, Job
+from .link import Link
+from .listener import Listener, Stats
+from .opener import Opener
 from .outcomes import Outcome
-from .tlsalerts import certificate_alert
+from .reporter import Reporter
 from .tuning import Tuning
-from .waiting import Waiting, end
-
-CLOSED = "the client was closed"
+from .waiting import Waiting
 
 
 class Pool:
@@ -40,23 +44,33 @@ class Pool:
         max_connections: int,
         connect_attempts: int,
         connection: type[Connection] = Connection,
+        listener: Listener | None = None,
     ) -> None:
+        self.reporter = Reporter(endpoint.authority, listener, clock)
+        self.ends = Ends(self.reporter.push_ended)
+        self.deadlines = Deadlines(clock, self._expire)
         self._endpoint = endpoint
         self._identity = identity
         self._clock = clock
-        self._random = rng
-        self._connect = connect
         self._tuning = tuning
         self._most = max_connections
         self._attempts = connect_attempts
         self._connection = connection
-        self._queue = Waiting()
+        self._queue = Waiting(self.ends)
         self._live: list[Connection] = []
-        self._leaving: set[Connection] = set()
+        self._leaving: set[Link] = set()
         self._serial = 0
-        self._dialing: asyncio.Task[None] | None = None
-        self._failures = 0
-        self._pause: Timer | None = None
+        self._opener = Opener(
+            endpoint,
+            connect,
+            clock,
+            tuning,
+            make=self._new_connection,
+            arrived=self._arrived,
+            failed=self._not_opened,
+            over=self.progress,
+        )
+        self._back_off = BackOff(clock, rng, tuning, self._resume)
         self._patience: Timer | None = None
         self._scheduled = False
         self._refusing: str | None = None  # why what is added ends at once
@@ -65,7 +79,8 @@ class Pool:
         self._ending = False
         self._closed = False
         self._changed: asyncio.Future[None] | None = None
-        self.deadlines = Deadlines(clock, self._expire)
+        identity.report_to(self.reporter)
+        self.reporter.attached(self)
 
     def __repr__(self) -> str:
         return (
@@ -83,7 +98,7 @@ class Pool:
     @property
     def inflight(self) -> int:
         """Pushes written and not answered."""
-        return sum(one.inflight for one in self._live) + sum(one.inflight for one in self._leaving)
+        return sum(one.inflight for one in (*self._live, *self._leaving))
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -95,13 +110,30 @@ class Pool:
         """Whether no connection may be opened before the next `switch`."""
         return self._suspended is not None
 
+    def stats(self) -> Stats:
+        """How it is at this moment. May be asked in any thread."""
+        live = self.connections
+        return Stats(
+            connections=len(live),
+            leaving=len(self._leaving),
+            connecting=self._opener.is_busy,
+            failures=self._back_off.failures,
+            in_flight=self.inflight,
+            waiting=self.waiting,
+            stream_limit=sum(one.stream_limit for one in live),
+        )
+
     # ---- the queue
 
-    def add(self, jobs: Iterable[Job]) -> None:
+    def add(self, jobs: Collection[Job]) -> None:
         """Queue pushes; they are written in this pass of the event loop if there is room."""
+        if self.ends.heed is not None:
+            now = self._clock.monotonic()
+            for job in jobs:
+                job.queued = now
         if self._refusing is not None:
             for job in jobs:
-                not_sent(job, self._refusing)
+                self.ends.not_sent(job, self._refusing)
             return
         self._queue.ready.extend(jobs)
         self.progress()
@@ -115,7 +147,7 @@ class Pool:
             connection: Connection = job.connection
             connection.expire(job, "no answer before the push's deadline")
         else:
-            not_sent(job, f"not sent before the push's deadline{self._why()}")
+            self.ends.not_sent(job, f"not sent before the push's deadline{self._why()}")
             self._queue.shed()
         self.progress()
 
@@ -151,7 +183,7 @@ class Pool:
             self._changed.set_result(None)
 
     def _grow(self, *, impatient: bool = False) -> None:
-        if self._dialing is not None or self._pause is not None or self._closed or self._suspended is not None:
+        if self._opener.is_busy or self._back_off.is_pausing or self._closed or self._suspended is not None:
             return
         queue = self._queue
         queue.shed()
@@ -171,66 +203,43 @@ class Pool:
 
     def _dial(self) -> None:
         fault = self._identity.fault()
-        if fault is not None:
-            self._failed(fault, refused=True)
-            return
-        self._dialing = asyncio.get_running_loop().create_task(self._open(), name="heliogram-apns-connect")
-
-    async def _open(self) -> None:
-        identity = self._identity
-        connection = self._new_connection(identity)
-        try:
-            work = self._connect(lambda: connection, self._endpoint, identity.context)
-            await within(self._clock, self._tuning.connect_timeout, work)
-        except BaseException as error:  # whatever a `Connect` of the application's own may raise
-            connection.abort("not connected")
-            if self._serial == connection.serial:
-                self._dialing = None
-                if not self._closed:
-                    alert = certificate_alert(error)
-                    self._failed(alert or str(error) or type(error).__name__, refused=alert is not None)
-            if not isinstance(error, Exception):
-                raise
+        if fault is None:
+            self._opener.open(self._identity)
         else:
-            if self._serial == connection.serial:
-                self._dialing = None
-                self._arrived(connection)
-            else:
-                connection.abort("its credential was replaced")
-        finally:
-            self.progress()
+            self._not_opened(self._identity, Cause(CauseKind.CREDENTIAL, fault))
 
     def _new_connection(self, identity: Identity) -> Connection:
         self._serial += 1
-        token = None if identity.tokens is None else identity.tokens.connect()
         authority = self._endpoint.authority.encode("ascii")
-        return self._connection(self, self._serial, authority, token, self._clock, self._tuning)
+        return self._connection(self, self._serial, authority, identity, self._clock, self._tuning)
+
+    def _not_opened(self, identity: Identity, cause: Cause) -> None:
+        self.reporter.failed(identity.name, cause)
+        self._failed(cause.text, refused=cause.kind is CauseKind.CREDENTIAL)
 
     def _arrived(self, connection: Connection) -> None:
         if not connection.is_leaving and not connection.is_closed:
             self._live.append(connection)
-            return
-        # The peer said goodbye before this task got to run, or a `Connect` made no connection at all.
-        if not connection.is_closed:
-            self._leaving.add(connection)
-        self._failed(connection.cause, refused=connection.is_refused)
+        elif not connection.was_opened:  # a `Connect` of the application's own made no connection at all
+            self._not_opened(self._identity, NOT_CONNECTED)
+        else:
+            # The peer said goodbye before the task that opened it got to run.
+            if not connection.is_closed:
+                self._leaving.add(connection)
+            self._failed(connection.cause.text, refused=connection.is_refused)
 
     def _failed(self, cause: str, *, refused: bool = False) -> None:
         """An attempt came to nothing; `refused` when the credential is at fault: more attempts would be an attack."""
-        self._failures += 1
-        if not self._live and (refused or self._failures >= self._attempts):
+        self._back_off.failures += 1
+        failures = self._back_off.failures
+        if not self._live and (refused or failures >= self._attempts):
             said = f"cannot use {self._endpoint.authority}: {cause}"
             if refused:
                 self._refusing = self._refusing or said
-            self._queue.give_up(said if refused else f"{said} ({self._failures} attempts)")
-        steps = 30 if refused else min(self._failures - 1, 30)
-        delay = min(self._tuning.max_back_off, self._tuning.back_off * 2.0**steps)
-        if self._pause is not None:
-            self._pause.cancel()
-        self._pause = self._clock.call_later(delay * (0.5 + self._random.random() / 2), self._resume)
+            self._queue.give_up(said if refused else f"{said} ({failures} attempts)")
+        self._back_off.pause(longest=refused)
 
     def _resume(self) -> None:
-        self._pause = None
         if not self._ending:
             self._refusing = None
         self.progress()
@@ -243,23 +252,23 @@ class Pool:
         if self._refusing is not None and not self._ending:
             self._queue.give_up(self._refusing)
         elif self._switched:
-            end(jobs, self._objection)
+            self._queue.end(jobs, self._objection)
         self.progress()
 
-    def proven(self, connection: Connection) -> None:
+    def proven(self, connection: Link) -> None:
         """See `Owner.proven`."""
-        self._failures = 0
+        self._back_off.failures = 0
 
-    def leaving(self, connection: Connection, failure: str | None) -> None:
+    def leaving(self, connection: Link, failure: str | None) -> None:
         """See `Owner.leaving`."""
-        if connection in self._live:
+        if isinstance(connection, Connection) and connection in self._live:
             self._live.remove(connection)
             self._leaving.add(connection)
             if failure is not None and not self._closed and self._suspended is None:
                 self._failed(failure, refused=connection.is_refused)
         self.progress()
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: Link) -> None:
         """See `Owner.lost`."""
         self._leaving.discard(connection)
         self.progress()
@@ -269,12 +278,10 @@ class Pool:
     def switch(self, identity: Identity) -> None:
         """Open connections as somebody else from now on; what is open on the old ones may finish."""
         self._identity = identity
+        identity.report_to(self.reporter)
         self._suspended = None
-        self._failures = 0
-        if self._pause is not None:
-            self._pause.cancel()
-            self._resume()
-        self._drop_dial()
+        self._back_off.forget()
+        self._opener.drop()
         self._switched = True
         self._queue.check(self._objection)
         self.reconnect()
@@ -283,16 +290,10 @@ class Pool:
     def suspend(self, cause: str) -> None:
         """Close every connection at once; open pushes end as unknown, the others wait for `switch`."""
         self._suspended = cause
-        self._drop_dial()
+        self._opener.drop()
         for connection in (*self._live, *self._leaving):
             connection.abandon(cause)
-            connection.abort(cause)
-
-    def _drop_dial(self) -> None:
-        dialing, self._dialing = self._dialing, None
-        if dialing is not None:
-            dialing.cancel()
-            self._serial += 1  # by which it finds, should it arrive nevertheless, that nobody waits for it
+            connection.abort(Cause(CauseKind.REVOKED, cause))
 
     def _objection(self, job: Job) -> str | None:
         """Why the present credential cannot send what was queued under an earlier one."""
@@ -303,26 +304,26 @@ class Pool:
     def reconnect(self) -> None:
         """Replace every connection in peace: for a new topic or a rotated key (TOK-14, TOK-20)."""
         for connection in list(self._live):
-            connection.leave("replaced on request")
+            connection.leave(ON_REQUEST)
 
     async def close(self, drain: float) -> None:
         """Let what is queued and open finish for `drain` seconds; then everything gets its outcome."""
         self._ending = True
-        self._refusing = CLOSED
+        self._refusing = CLOSED.text
         if self._suspended is not None:
             self._queue.give_up(self._suspended)
         await self._until(lambda: not self.waiting and not self.inflight, drain)
         self._closed = True
-        for timer in (self._pause, self._patience):
-            if timer is not None:
-                timer.cancel()
-        if self._dialing is not None:
-            self._dialing.cancel()
-            await asyncio.wait((self._dialing,))
-        self._queue.give_up(CLOSED)
+        self._back_off.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
+        dialing = self._opener.drop()
+        if dialing is not None:
+            await asyncio.wait((dialing,))
+        self._queue.give_up(CLOSED.text)
         for connection in (*self._live, *self._leaving):
             if connection.inflight:
-                connection.abandon(CLOSED)
+                connection.abandon(CLOSED.text)
             connection.leave(CLOSED)
         await self._until(lambda: not self._live and not self._leaving, drain)
         for connection in (*self._live, *self._leaving):

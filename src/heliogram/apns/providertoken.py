@@ -53,6 +53,8 @@ class TokenSource:
         if issued_at != self._newest:
             self._newest = issued_at
             self.changed = self._clock.monotonic()
+            if self.on_change is not None:
+                self.on_change(issued_at)
         token = self.key.provider_token(issued_at)
         self._ledger.present(self.key.team_id, token, self._clock.monotonic())
         return token

@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from .batch import Item
 from .client import Client as AsyncClient
 from .entitlements import Credential
+from .listener import Stats
 from .notification import Notification
 from .outcomes import Outcome
 
@@ -71,6 +72,10 @@ class Client:
         outcomes are kept. An exception of `items` is raised after the last outcome.
         """
         return _Bulk(self._client, self._call, concurrency).outcomes(iter(items))
+
+    def stats(self) -> Stats:
+        """How many connections there are, and how many pushes are on their way."""
+        return self._client.stats()
 
     def reconnect(self) -> None:
         """Replaces all connections in peace (TOK-14)."""

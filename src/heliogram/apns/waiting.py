@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from .connection import Connection
-from .job import DONE, Job, not_sent
+from .ends import Ends
+from .job import DONE, Job
 from .outcomes import Outcome
 
 
 class Waiting:
     """Two queues: of pushes that any connection may carry, and of picky ones, that need a newer one (`Job.above`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
         self.ready: deque[Job] = deque()
         self.picky: deque[Job] = deque()
 
@@ -48,22 +50,22 @@ class Waiting:
         for job in (*self.picky, *self.ready):
             if job.sink is sink:
                 job.state = DONE
+        self.shed()
 
     def give_up(self, cause: str) -> None:
         """End all as not sent."""
         jobs = [*self.picky, *self.ready]
         self.picky.clear()
         self.ready.clear()
-        end(jobs, lambda _: cause)
+        self.end(jobs, lambda _: cause)
 
     def check(self, objection: Callable[[Job], str | None]) -> None:
         """End as not sent what there is an objection to."""
-        end([*self.picky, *self.ready], objection)
+        self.end([*self.picky, *self.ready], objection)
 
-
-def end(jobs: Iterable[Job], objection: Callable[[Job], str | None]) -> None:
-    """End as not sent those to which there is an objection."""
-    for job in jobs:
-        cause = None if job.state == DONE else objection(job)
-        if cause is not None:
-            not_sent(job, cause)
+    def end(self, jobs: Iterable[Job], objection: Callable[[Job], str | None]) -> None:
+        """End as not sent those to which there is an objection."""
+        for job in jobs:
+            cause = None if job.state == DONE else objection(job)
+            if cause is not None:
+                self._ends.not_sent(job, cause)
