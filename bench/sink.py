@@ -1,85 +1,78 @@
-"""A lean TLS server that accepts every push: what `bench/engine.py` sends to.
+"""The lean server in Python, for machines where `sink.c` cannot be built: accepts every push and nothing else.
 
-Prints its port and the path of its CA, then serves until its standard input closes.
+    python bench/sink.py PEM [--streams N] [--window BYTES] [--replenish BYTES]
+
+Prints its port. A line on standard input is answered with its counters as JSON; when input ends it stops.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import datetime
-import ipaddress
+import json
 import ssl
 import sys
-import tempfile
-from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+import time
 
 from heliogram.wire import Received, ServerSession
+
+SEEN = dict.fromkeys(("connections", "open", "pushes", "rejected", "refused", "data", "overdrawn", "biggest"), 0)
 
 
 class Sink(asyncio.Protocol):
     """Answers 200 with the push's own id."""
 
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.session = ServerSession(
+            stream_limit=options.streams, connection_window=options.window, update_after=options.replenish
+        )
+        self.pushes = 0
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self.session = ServerSession(stream_limit=1000, connection_window=1 << 24)
+        SEEN["connections"] += 1
+        SEEN["open"] += 1
         transport.write(self.session.take())
 
     def data_received(self, data: bytes) -> None:
-        respond = self.session.respond
         for event in self.session.feed(data):
             if isinstance(event, Received):
-                for pair in event.headers:
-                    if pair[0] == b"apns-id":
-                        respond(event.stream_id, 200, (pair,))
-                        break
+                self.pushes += 1
+                SEEN["pushes"] += 1
+                SEEN["data"] += event.size
+                ids = tuple(pair for pair in event.headers if pair[0] == b"apns-id")
+                self.session.respond(event.stream_id, 200, ids)
+        SEEN["biggest"] = max(SEEN["biggest"], self.pushes)
         self.transport.write(self.session.take())
 
-
-def certificate(folder: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    alternatives = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(alternatives, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "sink.pem"
-    pem = built.public_bytes(Encoding.PEM)
-    path.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (folder / "ca.pem").write_bytes(pem)
-    return path
+    def connection_lost(self, exc: Exception | None) -> None:
+        SEEN["open"] -= 1
 
 
-async def serve(folder: Path) -> None:
+def listen() -> None:
+    """Answer each line of standard input, until it ends."""
+    for _ in sys.stdin:
+        print(json.dumps(SEEN | {"cpu": time.process_time()}), flush=True)
+        SEEN["biggest"] = 0
+
+
+async def serve(options: argparse.Namespace) -> None:
     """Serve until standard input ends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(folder))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(options.pem)
     context.set_alpn_protocols(["h2"])
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, "127.0.0.1", 0, ssl=context)
-    print(server.sockets[0].getsockname()[1], folder / "ca.pem", flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    server = await asyncio.get_running_loop().create_server(lambda: Sink(options), "127.0.0.1", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(listen)
     server.close()
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="heliogram-sink-") as name:
-        asyncio.run(serve(Path(name)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pem")
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--window", type=int, default=1 << 24)
+    parser.add_argument("--replenish", type=int, default=None)
+    asyncio.run(serve(parser.parse_args()))
