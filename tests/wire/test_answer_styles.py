@@ -264,3 +264,18 @@ def test_a_mold_does_not_outlive_what_it_was_made_under() -> None:
             after = s.split(session.take())
             assert after[0][3][:1] == b"\x20"
             assert after[0][3] != before[-2][3]
+
+
+def test_molds_stay_within_their_bounds() -> None:
+    """256 lengths of a body are kept for each of 16 combinations of the other lengths; what is beyond leaves as well."""
+    session = busy(1)
+    head = s.head(session)
+    assert session.submit([s.push(head, n, b"x" * (n + 1)) for n in range(300)]) == 300
+    assert max(map(len, session._packs.values())) == 256
+    for n in range(20):
+        own_head = session.head([(b"apns-topic", b"t%d" % n)])
+        path = s.PATH[: n + 3]
+        assert session.submit([Request(own_head, path, ((b"apns-id", s.ID),), b"x", n) for _ in range(3)]) == 3
+    assert len(session._packs) == 16
+    frames = [payload for kind, _, _, payload in s.split(session.take()) if kind == f.DATA]
+    assert [len(payload) for payload in frames] == [*range(1, 301), *[1] * 60]

@@ -7,7 +7,7 @@ from typing import Any
 from heliogram.wire import frames
 from heliogram.wire.client_frames import ClientFrames
 from heliogram.wire.errors import ErrorCode, ProtocolError
-from heliogram.wire.events import Event
+from heliogram.wire.events import Answered, Event
 
 
 class ClientSession(ClientFrames):
@@ -96,4 +96,27 @@ class ClientSession(ClientFrames):
                     continue
             at = stop
             self._handle(kind, flags, sid & frames.MAX_STREAM_ID, data[start:stop], events)
+        return at
+
+    def _on_plain(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Handles the plain answers from `at` on, as many as there are in a row; returns where they end.
+
+        All they can differ in is the stream and the id, so there is nothing to decode; an answer that does not
+        repeat the id of its request, or whose stream is in some book, ends the row.
+        """
+        layout, front, lead = self._plain_layout, self._plain_front, self._plain
+        opened, answers, blocked, credit = self._open, self._answers, self._blocked, self._credit
+        report, width = events.append, layout.size
+        whole = (len(data) - at) // width * width
+        for start, sid, before, own in layout.iter_unpack(memoryview(data)[at : at + whole]):
+            if before != lead or start != front:
+                break
+            request = opened.get(sid)
+            if request is None or not request.fields or request.fields[0] != (b"apns-id", own):
+                break
+            if sid in blocked or sid in credit or sid in answers:
+                break
+            del opened[sid]
+            report(Answered(request.tag, 200, None, b""))
+            at += width
         return at

@@ -143,29 +143,6 @@ class ClientFrames(ClientSender):
         self._plain_front = frames.pack_frame(0, len(block), frames.HEADERS, 5, 0)[:5]
         self._plain_layout = Layout(f">5sI{cut}s{size}s")
 
-    def _on_plain(self, data: bytes, at: int, events: list[Event]) -> int:
-        """Handles the plain answers from `at` on, as many as there are in a row; returns where they end.
-
-        All they can differ in is the stream and the id, so there is nothing to decode; an answer that does not
-        repeat the id of its request, or whose stream is in some book, ends the row.
-        """
-        layout, front, lead = self._plain_layout, self._plain_front, self._plain
-        opened, answers, blocked, credit = self._open, self._answers, self._blocked, self._credit
-        report, width = events.append, layout.size
-        whole = (len(data) - at) // width * width
-        for start, sid, before, own in layout.iter_unpack(memoryview(data)[at : at + whole]):
-            if before != lead or start != front:
-                break
-            request = opened.get(sid)
-            if request is None or not request.fields or request.fields[0] != (b"apns-id", own):
-                break
-            if sid in blocked or sid in credit or sid in answers:
-                break
-            del opened[sid]
-            report(Answered(request.tag, 200, None, b""))
-            at += width
-        return at
-
     def _on_answer(self, sid: int, request: Request, flags: int, pairs: list[Pair], events: list[Event]) -> None:
         if len(pairs) * FIELD > self._max_list:  # a kilobyte of references may stand for megabytes: do not look
             self._give_up(sid, ErrorCode.ENHANCE_YOUR_CALM, events)

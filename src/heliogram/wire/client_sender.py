@@ -8,14 +8,15 @@ from typing import Any
 
 from heliogram.wire import frames
 from heliogram.wire.errors import ErrorCode
-from heliogram.wire.events import NO_MOLD, Event, GoAway, Head, Headers, Request
+from heliogram.wire.events import NO_MOLD, Event, GoAway, Head, Headers, Packs, Request
 from heliogram.wire.hpack_decoder import Decoder
 from heliogram.wire.hpack_encoder import LENGTHS, Encoder, literal, raw_string
 from heliogram.wire.session import Session
 
 _FIELD = 32  # what a field counts beyond its name and value (RFC 9113 §6.5.2)
 _PATH = len(b":path") + _FIELD
-_MOLD_SIZES = 256  # lengths of bodies a mold has a function for
+_MOLDS = 16  # combinations of lengths that are kept
+_MOLD_SIZES = 256  # lengths of bodies that each has a function for
 _CONNECTION_NAMES = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -30,6 +31,7 @@ class ClientSender(Session[Event]):
         self._prefixes: dict[bytes, bytes] = {}  # names already encoded, true under the stamp below
         self._stamp: object = self._encoder.stamp
         self._longest_name = 0
+        self._packs: dict[tuple[int, int, int, int], Packs] = {}
         self._open: dict[int, Request] = {}
         self._next = 1
         self._limit = stream_limit
@@ -138,15 +140,12 @@ class ClientSender(Session[Event]):
 
     def _submit_fast(self, batch: Sequence[Request], at: int, stop: int) -> int:
         """Opens requests for which all is encoded already; returns the index of the first that needs more."""
-        encoder = self._encoder
-        if encoder.pending:
+        if self._encoder.pending:
             return at
         stamp = self._refresh()
-        add, opened, prefixes, lengths = self._out.append, self._open, self._prefixes, LENGTHS
-        window, sid = self._window, self._next
-        # Both bounds are at least as strict as the exact ones: 16,384 bytes fit every frame, and 1,023 the table.
+        add, opened, window, sid = self._out.append, self._open, self._window, self._next
+        # At least as strict as the exact bound: 16,384 bytes fit every frame.
         largest = min(self._max_frame, self._stream_window, 65535)
-        extra = self._longest_name + _FIELD
         last: Head | None = None
         path_size, own_name, own_size, front, lead, middle, packs = NO_MOLD
         try:
@@ -160,31 +159,64 @@ class ClientSender(Session[Event]):
                 size = len(body)
                 if size > window or size > largest:
                     break
-                if size in packs and len(path) == path_size and len(fields) == 1:
-                    name, value = fields[0]
-                    if len(value) == own_size and name == own_name:
-                        add(packs[size](front, sid, lead, path, middle, value, size, b"\0\1", sid, body))
-                        window -= size
-                        opened[sid] = request
-                        sid += 2
-                        at += 1
-                        continue
-                block = head.before + lengths[len(path)] + path + head.after
-                for name, value in fields:
-                    block += prefixes[name] + lengths[len(value)] + value
-                if len(block) + extra * len(fields) > head.room:
+                if (
+                    size in packs
+                    and len(path) == path_size
+                    and len(fields) == 1
+                    and len((pair := fields[0])[1]) == own_size
+                    and pair[0] == own_name
+                ):
+                    add(packs[size](front, sid, lead, path, middle, pair[1], size, b"\0\1", sid, body))
+                elif (block := self._block_of(request)) is not None:
+                    add(_request_frames(sid, block, body))
+                    last = None  # its mold may be new
+                else:
                     break
-                add(_request_frames(sid, block, body))
                 window -= size
                 opened[sid] = request
                 sid += 2
                 at += 1
-                if size and len(fields) == 1 and _learn_mold(head, path, prefixes, fields[0], size):
-                    last = None
         except (KeyError, IndexError):
             pass  # a name or a length that is not ready made
         self._window, self._next = window, sid
         return at
+
+    def _block_of(self, request: Request) -> bytes | None:
+        """The header block out of encoded parts, None if it may exceed the peer's limit; remembers its mold.
+
+        `KeyError` for a name and `IndexError` for a length (above 1,023) that is not ready made.
+        """
+        head, path, fields, prefixes = request.head, request.path, request.fields, self._prefixes
+        block = head.before + LENGTHS[len(path)] + path + head.after
+        for name, value in fields:
+            block += prefixes[name] + LENGTHS[len(value)] + value
+        if len(block) + (self._longest_name + _FIELD) * len(fields) > head.room:
+            return None
+        if request.body and len(fields) == 1:
+            self._learn_mold(head, len(path), fields[0], len(request.body))
+        return block
+
+    def _learn_mold(self, head: Head, path_size: int, field: tuple[bytes, bytes], body_size: int) -> None:
+        """Remembers how a request looks: the head's first mold stays, and takes in more lengths of bodies.
+
+        Heads whose parts have the same lengths share the functions.
+        """
+        name, own_size = field[0], len(field[1])
+        if head.mold is NO_MOLD:
+            lead = head.before + LENGTHS[path_size]
+            middle = head.after + self._prefixes[name] + LENGTHS[own_size]
+            sizes = (len(lead), path_size, len(middle), own_size)
+            packs = self._packs.get(sizes)
+            if packs is None:
+                if len(self._packs) >= _MOLDS:
+                    del self._packs[next(iter(self._packs))]
+                packs = self._packs[sizes] = {}
+            front = frames.pack_frame(0, sum(sizes), frames.HEADERS, frames.END_HEADERS, 0)[:5]
+            head.mold = (path_size, name, own_size, front, lead, middle, packs)
+        known_path, known_name, known_own, _, lead, middle, packs = head.mold
+        if (known_path, known_name, known_own) == (path_size, name, own_size) and len(packs) < _MOLD_SIZES:
+            parts = f"{len(lead)}s{path_size}s{len(middle)}s{own_size}s"
+            packs[body_size] = Struct(f">5sI{parts}xH2sI{body_size}s").pack
 
     def _refresh(self) -> object:
         stamp = self._encoder.stamp
@@ -304,22 +336,6 @@ def _request_frames(sid: int, block: bytes, body: bytes) -> bytes:
         + frames.pack_frame(0, size, frames.DATA, 1, sid)
         + body
     )
-
-
-def _learn_mold(head: Head, path: bytes, prefixes: dict[bytes, bytes], field: tuple[bytes, bytes], size: int) -> bool:
-    """Remembers how a request that was sent looked; the head's first mold stays. Whether the mold is new or larger."""
-    name, value = field
-    if head.mold is NO_MOLD:
-        lead = head.before + LENGTHS[len(path)]
-        middle = head.after + prefixes[name] + LENGTHS[len(value)]
-        width = len(lead) + len(path) + len(middle) + len(value)
-        front = frames.pack_frame(0, width, frames.HEADERS, frames.END_HEADERS, 0)[:5]
-        head.mold = (len(path), name, len(value), front, lead, middle, {})
-    path_size, own_name, own_size, _, lead, middle, packs = head.mold
-    if (path_size, own_name, own_size) != (len(path), name, len(value)) or len(packs) >= _MOLD_SIZES:
-        return False
-    packs[size] = Struct(f">5sI{len(lead)}s{path_size}s{len(middle)}s{own_size}sxH2sI{size}s").pack
-    return True
 
 
 def check_name(name: bytes) -> None:

@@ -10,7 +10,8 @@ from msgspec import Struct
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
-Mold: TypeAlias = tuple[int, bytes, int, bytes, bytes, bytes, dict[int, Callable[..., bytes]]]
+Packs: TypeAlias = dict[int, Callable[..., bytes]]
+Mold: TypeAlias = tuple[int, bytes, int, bytes, bytes, bytes, Packs]
 """How the frames of requests with one head look, if only path, the value of one field, and body differ: the path's
 length, the field's name and its value's length; the start of the HEADERS frame, what precedes the path, what stands
 between path and value; for each length of a body the function that packs both frames."""
