@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support.programs import Program, heliogram
 from support.stack import BUNDLE, TEAM, Phone, Phones, simulator
+
+from heliogram.cli.root import cli
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +91,89 @@ def test_a_payload_from_standard_input_is_sent_untouched(words: list[str], phone
         (["--token", "ab" * 32, "--body", "There", "--collapse-id", "x" * 65], "64 bytes"),
         (["--token", "ab" * 32, "--body", "There", "--endpoint", "::1"], "an IPv6 address in brackets"),
         (["--token", "ab" * 32, "--body", "There", "--cacert", __file__], "--cacert: not a PEM certificate"),
+        (["--body", "There"], "say to whom: --token, or --token-file FILE"),
+        (["--token-file", "/no/such/file", "--body", "There"], "--token-file: No such file"),
+        (["--token-file", "/dev/null", "--body", "There"], "--token-file: no device token in /dev/null"),
+        (["--token-file", "-", "--payload", "-"], "cannot both come from standard input"),
+        (["--token", "ab" * 32, "--payload", "@/no/such/file"], "--payload: No such file or directory: /no/such/file"),
+        (["--token", "ab" * 32, "--body", "There", "--port", "2197"], "port: given together with endpoint"),
+        (["--token", "ab" * 32, "--body", "There", "--port", "80"], "is not one of '443', '2197'"),
+        (["--token", "ab" * 32, "--body", "There", "--proxy", "ftp://proxy:21"], "the scheme 'ftp' is not supported"),
+        (["--token", "ab" * 32, "--body", "There", "--push-type", "nonsense"], "push_type: 'nonsense' is unknown"),
+        (["--token", "ab" * 32, "--body", "There", "--key-topics", "com.example.app"], "environment: missing"),
+        (["--token", "ab" * 32, "--body", "There", "--key-environment", "sandbox"], "the key is for sandbox, not for"),
+        (
+            ["--token-file", "-", "--body", "x", "--key-environment", "production", "--key-topics", "com.example.b"],
+            "com.example.app is not among those of the key",
+        ),
+        (["--token", "ab" * 32, "--body", "There", "--pkcs12", __file__], "give one credential"),
+        (["--token", "ab" * 32, "--body", "There", "--password-file", __file__], "belongs to --pkcs12"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(words: list[str], more: list[str], message: str) -> None:
     """A usage error (2) that names what is wrong; never a traceback."""
-    done = heliogram("send", *words, *more, stdin="{}")
-    assert done.returncode == 2
+    done = CliRunner().invoke(cli, ["send", *words, *more], input="{}")
+    assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_what_a_signing_key_needs(words: list[str], tmp_path: Path) -> None:
+    """Key id and team id are asked for by name; a file named as Apple names it tells its key id."""
+    rest = ["--topic", BUNDLE, *words[8:], "--token", "ab" * 32, "--body", "There"]
+    plain = tmp_path / "key.p8"
+    plain.write_bytes(Path(words[1]).read_bytes())
+    for given, message in (
+        (["--key-file", str(plain), "--team-id", TEAM], "--key-id is missing"),
+        (["--key-file", words[1]], "--team-id is missing"),
+        ([], "give one credential"),
+        (words[:6], "--topic is missing"),
+    ):
+        done = CliRunner().invoke(cli, ["send", *given, *(rest if given != words[:6] else rest[2:])])
+        assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.stderr
+    named = CliRunner().invoke(cli, ["send", *words[:2], *words[4:6], *rest])
+    assert "BadDeviceToken" in named.stderr
+
+
+def test_tokens_of_a_file(words: list[str], phones: Phones, tmp_path: Path) -> None:
+    """One on a line, with comments and blank lines; each outcome is a line of JSON that names its token."""
+    several = [phones.phone() for _ in range(3)]
+    tokens = [one.launch() for one in several]
+    several[1].uninstall()
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"# our phones\n{tokens[0]}\n\n{tokens[1]}  # the old one\nnonsense\n")
+    done = heliogram("send", *words, "--token", tokens[2], "--token-file", str(file), "--title", "Hi", "--json")
+    assert done.returncode == 2, "the worst of them: one was not sent"
+    outcomes = {one["deviceToken"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert {token: one["outcome"] for token, one in outcomes.items()} == {
+        tokens[0]: "Accepted",
+        tokens[1]: "Rejected",
+        tokens[2]: "Accepted",
+        "nonsense": "NotSent",
+    }
+    assert done.stderr == ""
+    assert [len(one.shown()) for one in (several[0], several[2])] == [1, 1]
+
+
+def test_tokens_from_standard_input(words: list[str], phones: Phones) -> None:
+    """For people: a line for each, and a summary; rejected is the worst here, so exit code 1."""
+    tokens = [phones.phone().launch(), "ab" * 32]
+    done = heliogram("send", *words, "--token-file", "-", "--title", "Hi", stdin="\n".join(tokens))
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{tokens[0]}: accepted by APNs")
+    assert f"{tokens[1]}: rejected: 400 BadDeviceToken" in done.stderr
+    assert sorted(done.stderr.splitlines()[-1].split(", ")) == ["1 accepted", "1 rejected"]
+
+
+def test_all_headers(words: list[str], phone: Phone, tmp_path: Path) -> None:
+    """Push type, priority, collapse id and expiration are sent as given, with a payload from `@FILE`."""
+    file = tmp_path / "silent.json"
+    file.write_text('{"aps": {"content-available": 1}}')
+    more = ["--push-type", "background", "--priority", "5", "--collapse-id", "score", "--expiration", "0"]
+    done = heliogram("send", *words, "--token", phone.launch(), "--payload", f"@{file}", *more)
+    assert done.returncode == 0, done.stderr
+    (shown,) = phone.shown()
+    assert (shown["pushType"], shown["priority"], shown["collapseId"]) == ("background", 5, "score")
 
 
 def test_a_key_that_is_none_is_refused_without_quoting_it(words: list[str], tmp_path: Path) -> None:

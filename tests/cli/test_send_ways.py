@@ -1,0 +1,161 @@
+"""`heliogram send` with a certificate, with a password, and through a proxy, against a scripted APNs over real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
+from cryptography.x509.oid import NameOID
+from support.apns_server import ApnsServer, header
+from support.programs import HELIOGRAM
+from support.proxies import HttpProxy
+from support.tls import Authority
+
+from heliogram.cli.root import cli
+
+pytestmark = pytest.mark.anyio
+
+BUNDLE = "com.example.app"
+PASSWORD = "open sesame"
+PUSH = ["--token", "ab" * 32, "--title", "Hi"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(Path(tmp_path_factory.mktemp("tls")))
+
+
+@pytest.fixture
+async def server(anyio_backend: str, authority: Authority) -> AsyncIterator[ApnsServer]:
+    async with ApnsServer(authority.server_context()) as server:
+        yield server
+
+
+@pytest.fixture
+def place(server: ApnsServer, authority: Authority) -> list[str]:
+    return ["--endpoint", server.endpoint, "--cacert", str(authority.cafile)]
+
+
+@pytest.fixture
+def pair(authority: Authority) -> tuple[bytes, bytes]:
+    """A push certificate for one app and its key, PEM."""
+    return authority.issue([(NameOID.USER_ID, BUNDLE)], [])
+
+
+@pytest.fixture
+def sealed(pair: tuple[bytes, bytes], tmp_path: Path) -> Path:
+    """The same as a PKCS#12 file with a password."""
+    certificate, key = x509.load_pem_x509_certificate(pair[0]), load_pem_private_key(pair[1], None)
+    seal = BestAvailableEncryption(PASSWORD.encode())
+    file = tmp_path / "push.p12"
+    file.write_bytes(pkcs12.serialize_key_and_certificates(b"push", key, certificate, None, seal))  # type: ignore[arg-type]
+    return file
+
+
+async def send(*words: str, env: dict[str, str] | None = None) -> Result:
+    """Run the command beside the server's event loop."""
+    return await asyncio.to_thread(CliRunner().invoke, cli, ["send", *words], env=env)
+
+
+def shown(server: ApnsServer) -> object:
+    """The subject of the certificate that the client presented."""
+    return server.peers[0].transport.get_extra_info("peercert")["subject"]
+
+
+async def test_a_pem_pair(server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """Certificate and key in two files; the topic is the certificate's own, and no token is sent (CERT-5)."""
+    (tmp_path / "push.pem").write_bytes(pair[0])
+    (tmp_path / "push.key").write_bytes(pair[1])
+    words = ["--certificate", str(tmp_path / "push.pem"), "--certificate-key", str(tmp_path / "push.key")]
+    done = await send(*place, *words, *PUSH)
+    assert done.exit_code == 0, done.stderr
+    assert shown(server) == ((("userId", BUNDLE),),)
+    assert header(server.requests[0], b"apns-topic") == BUNDLE.encode()
+    assert b"authorization" not in dict(server.requests[0].headers)
+
+
+async def test_a_pem_file_with_both(
+    server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    """Without --certificate-key the key is looked for beside the certificate."""
+    both = tmp_path / "push.pem"
+    both.write_bytes(b"".join(pair))
+    assert (await send(*place, "--certificate", str(both), *PUSH)).exit_code == 0
+    both.write_bytes(pair[0])
+    done = await send(*place, "--certificate", str(both), *PUSH)
+    assert (done.exit_code, "private_key: no PRIVATE KEY block" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\nsecond line"])
+async def test_pkcs12_with_a_password_file(
+    server: ApnsServer, place: list[str], sealed: Path, tmp_path: Path, ending: str
+) -> None:
+    """The first line is the password, without its line break."""
+    (tmp_path / "password").write_text(PASSWORD + ending, newline="")
+    done = await send(*place, "--pkcs12", str(sealed), "--password-file", str(tmp_path / "password"), *PUSH)
+    assert done.exit_code == 0, done.stderr
+    assert shown(server) == ((("userId", BUNDLE),),)
+
+
+def type_in(command: list[str], answer: str) -> tuple[int, str]:
+    """Run a command in a terminal of its own and answer its first question; its exit code and all it said."""
+    terminal, stdin = pty.openpty()
+    try:
+        child = subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        with child:
+            assert child.stdout is not None
+            said = b""
+            while not said.endswith(b": "):  # what is typed before the question is thrown away
+                one = child.stdout.read(1)
+                assert one, said
+                said += one
+            os.write(terminal, f"{answer}\n".encode())
+            said += child.stdout.read()
+        return child.returncode, said.decode()
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+
+
+async def test_pkcs12_asks_in_a_terminal(server: ApnsServer, place: list[str], sealed: Path) -> None:
+    """The password is typed, and neither shown nor an argument."""
+    command = [*HELIOGRAM, "send", *place, "--pkcs12", str(sealed), *PUSH]
+    code, said = await asyncio.to_thread(type_in, command, PASSWORD)
+    assert code == 0, said
+    assert "Password of push.p12" in said
+    assert PASSWORD not in said
+
+
+async def test_pkcs12_without_a_terminal(place: list[str], sealed: Path, tmp_path: Path) -> None:
+    """Where nobody can be asked, the option is named; a wrong password is told without quoting it."""
+    done = await send(*place, "--pkcs12", str(sealed), *PUSH)
+    assert (done.exit_code, "give --password-file FILE" in done.stderr) == (2, True)
+    (tmp_path / "password").write_text("abracadabra")
+    done = await send(*place, "--pkcs12", str(sealed), "--password-file", str(tmp_path / "password"), *PUSH)
+    assert (done.exit_code, "password: wrong" in done.stderr) == (2, True)
+    assert "abracadabra" not in done.stderr
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+async def test_a_proxy(server: ApnsServer, place: list[str], sealed: Path, tmp_path: Path, by: str) -> None:
+    """The push goes through it, with a URL from the command line or from HELIOGRAM_PROXY."""
+    (tmp_path / "password").write_text(PASSWORD)
+    words = [*place, "--pkcs12", str(sealed), "--password-file", str(tmp_path / "password"), *PUSH]
+    async with HttpProxy() as proxy:
+        if by == "option":
+            done = await send(*words, "--proxy", proxy.url())
+        else:
+            done = await send(*words, env={"HELIOGRAM_PROXY": proxy.url()})
+    assert done.exit_code == 0, done.stderr
+    assert len(server.requests) == 1
+    assert proxy.targets == [server.endpoint]
