@@ -267,7 +267,7 @@ def test_a_mold_does_not_outlive_what_it_was_made_under() -> None:
 
 
 def test_molds_stay_within_their_bounds() -> None:
-    """256 lengths of a body are kept for each of 16 combinations of the other lengths; what is beyond leaves as well."""
+    """256 lengths of a body are kept for each of 16 combinations of other lengths; what is beyond leaves as well."""
     session = busy(1)
     head = s.head(session)
     assert session.submit([s.push(head, n, b"x" * (n + 1)) for n in range(300)]) == 300
