@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .feed import Feed
 from .floors import Floors
 from .journal import Entry, Journal
 from .keys import KeyRing
@@ -45,6 +46,7 @@ class Apns:
         self.random = rng or random.SystemRandom()
         self.keys = KeyRing(self.random.choice)
         self.registry = Registry(clock=clock, rng=self.random, held=self.settings.held)
+        self.feed = Feed()
         self.journal = Journal(self.settings.journal)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
         # Ids name requests and guard nothing: a fast generator seeded from the given one will do.

@@ -1,7 +1,7 @@
 """The control API: keys, devices and the request log over HTTP, for tests in any language and for people."""
 
-from .app import build_control
-from .endpoints import ENDPOINTS, Controlled
+from .app import ENDPOINTS, build_control
+from .base import Controlled
 from .server import ControlServer
 
 __all__ = ["ENDPOINTS", "ControlServer", "Controlled", "build_control"]

@@ -10,10 +10,13 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from .endpoints import CODES, ENDPOINTS, Controlled
+from . import about, devices, keys
+from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
 BODY_LIMIT = 65_536
+
+ENDPOINTS = (*about.ENDPOINTS, *keys.ENDPOINTS, *devices.ENDPOINTS)
 
 
 def build_control(simulator: Simulator, forwarder: Forwarder, *, host: str = "127.0.0.1") -> Starlette:

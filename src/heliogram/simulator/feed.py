@@ -1,0 +1,82 @@
+"""Live events of the simulator, for whoever watches: the page, the tests, a program in another language."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import msgspec
+
+KEPT = 1000
+"""Events a subscriber may be behind; then the oldest are dropped and it is told how many."""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened. ``kind``: what; ``data``: a struct or a dict that becomes JSON."""
+
+    kind: str
+    data: object
+
+
+class Subscription:
+    """One watcher's events, oldest first."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._events: deque[Event] = deque()
+        self._news = asyncio.Event()
+        self.dropped = 0
+
+    def __repr__(self) -> str:
+        return f"<Subscription waiting={len(self._events)} dropped={self.dropped}>"
+
+    def put(self, event: Event) -> None:
+        if len(self._events) >= KEPT:
+            self._events.popleft()
+            self.dropped += 1
+        self._events.append(event)
+        self._news.set()
+
+    async def take(self) -> list[Event]:
+        """What has happened since the last call; waits until something has. ``Event("dropped", n)`` marks a gap."""
+        await self._news.wait()
+        self._news.clear()
+        events = list(self._events)
+        self._events.clear()
+        if self.dropped:
+            events.insert(0, Event("dropped", self.dropped))
+            self.dropped = 0
+        return events
+
+    def close(self) -> None:
+        self._feed.forget(self)
+
+
+class Feed:
+    """Hands every event to every subscriber. Publishers ask ``live`` first where it is hot."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    def __repr__(self) -> str:
+        return f"<Feed subscribers={len(self._subscriptions)}>"
+
+    @property
+    def live(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscriptions)
+
+    def subscribe(self) -> Subscription:
+        """Hear everything from now on; close it in the end."""
+        subscription = Subscription(self)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+
+    def publish(self, kind: str, data: object) -> None:
+        if self._subscriptions:
+            event = Event(kind, data)
+            for subscription in self._subscriptions:
+                subscription.put(event)
