@@ -117,7 +117,7 @@ async def test_an_invalid_item_stops_nothing(server: ApnsServer, make_client: Ma
     assert sum(one.ok for one in outcomes) == 2
     causes = [one.cause for one in outcomes if isinstance(one, NotSent)]
     assert len(causes) == 5
-    for cause, word in zip(causes, ("device token", "payload", "item", "item", "apns_id"), strict=True):
+    for cause, word in zip(causes, ("device token", "payload", "notification: a str", "item", "apns_id"), strict=True):
         assert word in cause
 
 
