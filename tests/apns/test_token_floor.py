@@ -7,6 +7,7 @@ cannot meet with several keys of a team at once, its outcomes say so, and it com
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -18,7 +19,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.engine import HELLO
 from support.manual_clock import ManualClock
 
-from heliogram.apns import Client, NotSent, Outcome, Rejected, SigningKey, Tuning
+from heliogram.apns import (
+    Client,
+    ConnectionClosed,
+    Listener,
+    NotSent,
+    Outcome,
+    PushEnded,
+    Rejected,
+    SigningKey,
+    Tuning,
+)
 from heliogram.apns.providertoken import SLOT
 from heliogram.apns.rotation import PATIENCE
 from heliogram.simulator import Settings, Simulator
@@ -158,11 +169,29 @@ async def test_rotation_is_never_refused_team_wide(make_place: MakePlace) -> Non
     assert keys == {2}, "each on its second connection"
 
 
-async def test_three_keys_team_wide_degrade_visibly_and_recover(make_place: MakePlace) -> None:
-    """TOK-10, team-wide: the outcomes name the reason, nothing hangs, and 20 minutes later all is well again."""
-    place = await make_place(token_floor="team")
+class Ear(Listener):
+    """Keeps why pushes and connections ended."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.causes: list[str] = []
+
+    def push_ended(self, event: PushEnded) -> None:
+        if isinstance(event.outcome, Rejected):
+            self.reasons.append(event.outcome.reason)
+
+    def connection_closed(self, event: ConnectionClosed) -> None:
+        self.causes.append(event.cause)
+
+
+async def test_three_keys_team_wide_degrade_visibly_and_recover(
+    make_place: MakePlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TOK-10, team-wide: outcomes, listener and log name the reason, nothing hangs, 20 minutes later all is well."""
+    caplog.set_level(logging.INFO, "heliogram.apns")
+    place, ear = await make_place(token_floor="team"), Ear()
     place.wait(SLOT + 120 - place.clock.time() % SLOT)
-    clients = [await place.client(place.key(f"KEY{at:07}")) for at in range(3)]
+    clients = [await place.client(place.key(f"KEY{at:07}"), listener=ear) for at in range(3)]
     assert [(await place.send(one)).ok for one in clients] == [True, True, False]
 
     for client in clients:  # the team is locked out, on new connections too
@@ -174,6 +203,12 @@ async def test_three_keys_team_wide_degrade_visibly_and_recover(make_place: Make
 
     place.wait(PATIENCE)
     assert [(await place.send(one)).ok for one in clients] == [True, True, True]
+    for client in clients:
+        await client.close()
+    assert ear.reasons == ["TooManyProviderTokenUpdates"] * 4
+    assert ear.causes.count("TooManyProviderTokenUpdates") == 4, "each such connection is replaced (CONN-28)"
+    said = [one.getMessage() for one in caplog.records]
+    assert sum("closed" in line and "TooManyProviderTokenUpdates" in line for line in said) == 4
 
 
 async def test_a_burst_into_a_lock_out_ends(make_place: MakePlace) -> None:
