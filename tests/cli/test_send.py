@@ -90,7 +90,7 @@ def test_a_payload_from_standard_input_is_sent_untouched(words: list[str], phone
         (["--token", "ab" * 32, "--body", "x" * 5000], "the limit is 4096"),
         (["--token", "ab" * 32, "--body", "There", "--collapse-id", "x" * 65], "64 bytes"),
         (["--token", "ab" * 32, "--body", "There", "--endpoint", "::1"], "an IPv6 address in brackets"),
-        (["--token", "ab" * 32, "--body", "There", "--cacert", __file__], "--cacert: not a PEM certificate"),
+        (["--token", "ab" * 32, "--body", "There", "--cacert", __file__], "holds no certificate in PEM"),
         (["--body", "There"], "say to whom: --token, or --token-file FILE"),
         (["--token-file", "/no/such/file", "--body", "There"], "--token-file: No such file"),
         (["--token-file", "/dev/null", "--body", "There"], "--token-file: no device token in /dev/null"),

@@ -178,8 +178,8 @@ def _client(key: apns.SigningKey | apns.Certificate, options: dict[str, Any]) ->
             proxy=options["proxy"],
             timeout=options["timeout"],
         )
-    except OSError as error:
-        raise click.UsageError(f"--cacert: not a PEM certificate ({error})") from None
+    except apns.InvalidCafile as error:
+        raise click.UsageError(str(error).replace("cafile:", "--cacert:", 1)) from None
     except apns.ApnsError:
         raise
     except ValueError as error:
