@@ -13,10 +13,12 @@ from .floors import Floors
 from .journal import Entry, Journal
 from .keys import KeyRing
 from .lockscreen import Arrival
+from .parts import Part, Parts
 from .registry import Registry
 from .rules import MANAGEMENT_METHODS, Push, is_apns_id, judge
 from .session import Session
 from .tables import STATUS, Environment, Settings
+from .timing import Time
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -42,13 +44,22 @@ class Apns:
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.clock = clock
+        self.feed = Feed()
+        self.time = Time(clock, self.feed)
+        self.clock = self.time.clock
+        self.agenda = self.time.agenda
+        self.schedule = self.agenda.at
         self.random = rng or random.SystemRandom()
         self.keys = KeyRing(self.random.choice)
-        self.registry = Registry(clock=clock, rng=self.random, held=self.settings.held)
-        self.feed = Feed()
+        self.registry = Registry(clock=self.clock, rng=self.random, held=self.settings.held)
         self.journal = Journal(self.settings.journal)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
+        self.parts = Parts()
+        self.parts.add(Part(name="clock", clear=self.time.clear))
+        self.parts.add(Part(name="keys", clear=self.keys.clear))
+        self.parts.add(Part(name="devices", clear=self.registry.clear))
+        self.parts.add(Part(name="journal", clear=self.journal.clear))
+        self.parts.add(Part(name="floors", clear=self.floors.clear))
         # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
         self._ids = random.Random(self.random.getrandbits(64))
         self._bodies = {reason: b'{"reason":"%b"}' % reason.encode() for reason in STATUS}
@@ -66,6 +77,8 @@ class Apns:
     def answer(self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int) -> Answer:
         """Answer a request on a push listener; an accepted push is on its device when this returns."""
         now = self.clock()
+        if self.agenda.due <= now:
+            self.agenda.run(now)
         push = Push(
             headers,
             body,

@@ -29,10 +29,12 @@ class TokenFloor:
     def admits(self, authorization: bytes, now: float) -> bool:
         """Whether this token may be shown now, seconds since the epoch."""
         if now < self._until:
-            return False
+            if self._until - now <= TOKEN_FLOOR:
+                return False
+            self.clear()  # the clock has been put back
         if authorization in self._first_shown:
             return True
-        recent = [shown for shown in self._first_shown.values() if now - shown < TOKEN_FLOOR]
+        recent = [shown for shown in self._first_shown.values() if 0 <= now - shown < TOKEN_FLOOR]
         if len(recent) >= self._allowed:
             self._until = min(recent) + TOKEN_FLOOR
             return False

@@ -111,6 +111,7 @@ class Simulator:
         settings: Settings | None = None,
     ) -> None:
         self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
+        self.time = self.apns.time
         self._data_dir = data_dir
         self._listeners: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
@@ -151,6 +152,7 @@ class Simulator:
                 listener = Listener(name, self.apns)
                 await listener.open(host, port, context)
                 self._listeners[name] = listener
+            self.apns.agenda.arm()
         except BaseException:
             await self.stop()
             raise
@@ -158,6 +160,7 @@ class Simulator:
     async def stop(self) -> None:
         """Close every listener and connection; what the devices hold stays readable."""
         listeners, self._listeners = list(self._listeners.values()), {}
+        self.apns.agenda.disarm()
         for listener in listeners:
             await listener.close()
         self._certificates = None
@@ -292,11 +295,12 @@ class Simulator:
         return self.apns.journal.latest(limit)
 
     def reset(self) -> None:
-        """Forget keys, devices, tokens, requests and counters. Listeners and open connections stay."""
-        self.apns.keys.clear()
-        self.apns.registry.clear()
-        self.apns.journal.clear()
-        self.apns.floors.clear()
+        """Forget what every part holds: keys, devices, tokens, requests, counters; the clock is the unmoved one.
+
+        Listeners and open connections stay.
+        """
+        self.apns.parts.clear()
+        self.apns.feed.publish("reset", {})
 
 
 def option(name: str) -> str:
