@@ -114,7 +114,7 @@ async def test_a_goaway_of_plain_text_is_told(server: ApnsServer, make_client: M
     server.on_request = accept_all
     server.peers[0].goaway(1, 7, b"Maximum active streams violated for this endpoint.")
     assert (await sent).ok
-    assert connection.cause == "GOAWAY with code 7: Maximum active streams violated for this endpoint."
+    assert connection.cause.text == "GOAWAY with code 7: Maximum active streams violated for this endpoint."
 
 
 async def test_no_limit_of_our_own(server: ApnsServer, make_client: MakeClient) -> None:
