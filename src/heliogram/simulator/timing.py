@@ -106,5 +106,5 @@ class Time:
     def _moved(self) -> float:
         self.agenda.arm()
         if self._feed.live:
-            self._feed.publish("clock", self.read())
+            self._feed.publish("clock", msgspec.to_builtins(self.read()))
         return self.clock()

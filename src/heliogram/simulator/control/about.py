@@ -16,7 +16,7 @@ async def index(call: Call[Controlled]) -> IndexOut:
         listeners={name: f"{host}:{port}" for name, (host, port) in simulator.ports.items()},
         ca_file=str(simulator.ca_path.resolve()),
         connections=simulator.connections,
-        links={name: f"/{name}" for name in ("docs", "openapi.json", "keys", "devices", "requests")},
+        links={name: f"/{name}" for name in ("docs", "openapi.json", "clock", "keys", "devices", "requests")},
     )
 
 
