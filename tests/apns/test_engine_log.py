@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -64,6 +66,13 @@ async def test_what_deserves_a_look_is_a_warning(
     assert warned == ["goaway_received", "connection_closed", "connection_failed"]
     assert ("INFO", "goaway_received") in lines(caplog)
     assert "Shutdown?INFO forged" in caplog.text
+
+
+def test_nothing_is_printed_where_logging_is_not_configured() -> None:
+    """A warning of the engine does not end up on the standard error of a program that has not asked for logs."""
+    code = "import heliogram.apns, logging; logging.getLogger('heliogram.apns').warning('seen')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout + run.stderr == ""
 
 
 class Troubles:

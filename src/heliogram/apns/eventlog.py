@@ -17,6 +17,7 @@ from .listener import (
 )
 
 logger = logging.getLogger("heliogram.apns")
+logger.addHandler(logging.NullHandler())  # a program that configures no logging gets no lines on its standard error
 
 Logged = ConnectionOpened | ConnectionFailed | ConnectionClosed | StreamLimitChanged | GoawayReceived | TokenChanged
 
