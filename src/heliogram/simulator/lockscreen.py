@@ -10,7 +10,10 @@ import msgspec
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """A push as it reached the device, kept as the bytes that came; it is read only when somebody looks."""
+    """A push as it reached the device, kept as the bytes that came; it is read only when somebody looks.
+
+    ``channel``: the broadcast channel it came through, None for a push to this device alone.
+    """
 
     apns_id: bytes
     unique_id: bytes | None
@@ -20,6 +23,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     collapse_id: bytes | None
     body: bytes
     received_at: float
+    channel: bytes | None = None
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -270,11 +270,7 @@ def _too_many_for_token(push: Push) -> bool:
     return record.taken > rate
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("MethodNotAllowed", "SUR-1", _wrong_method, steady=True),
-    Rule("BadPath", "CONN-1", _bad_path),
-    Rule("MissingDeviceToken", "4.1", _no_device_token),
-    Rule("DuplicateHeaders", "REQ-4", _repeated_header),
+AUTHENTICATION: tuple[Rule, ...] = (
     Rule("MissingProviderToken", "TOK-1 TOK-21", _no_provider_token, steady=True),
     Rule("TooManyProviderTokenUpdates", "TOK-9 TOK-10 SUR-7", _token_changed_too_often),
     Rule("InvalidProviderToken", "TOK-2 TOK-3 TOK-4 TOK-6 TOK-19", _bad_provider_token),
@@ -282,6 +278,15 @@ RULES: tuple[Rule, ...] = (
     Rule("BadEnvironmentKeyInToken", "TOK-11 TOK-17", _key_of_other_environment, steady=True),
     Rule("InvalidProviderToken", "TOK-12", _other_team, steady=True),
     Rule("UnrelatedKeyIdInToken", "TOK-15 TOK-16", _unrelated_key, steady=True),
+)
+"""Who asks, and whether that may be: the same on every listener, for pushes, broadcasts and channels."""
+
+RULES: tuple[Rule, ...] = (
+    Rule("MethodNotAllowed", "SUR-1", _wrong_method, steady=True),
+    Rule("BadPath", "CONN-1", _bad_path),
+    Rule("MissingDeviceToken", "4.1", _no_device_token),
+    Rule("DuplicateHeaders", "REQ-4", _repeated_header),
+    *AUTHENTICATION,
     Rule("BadMessageId", "REQ-1", _bad_apns_id),
     Rule("BadExpirationDate", "REQ-2", _bad_expiration, steady=True),
     Rule("BadPriority", "TYPE-2 LA-1", _bad_priority, steady=True),
