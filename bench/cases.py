@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 
 from bench import clients
-from bench.harness import Bench, Client, Place, Run, Verdict, against, alternate, at_least, at_most, table
+from bench.harness import Bench, Client, Failed, Place, Run, Verdict, against, alternate, at_least, at_most, table
 from bench.sinks import Child, sink
 
 STYLES: dict[str, tuple[str, ...]] = {
@@ -28,8 +28,8 @@ GROWTH = 5.0
 
 def cost(bench: Bench) -> Iterator[Verdict]:
     """CPU seconds beside h2load and Go, plain 200s over one connection."""
-    floor, rival = clients.h2load(bench.folder), clients.go(bench.folder)
-    chosen = [one for one in (floor, *clients.ways(), rival) if one is not None]
+    floor = clients.h2load(bench.folder)
+    chosen = [*([floor] if floor else []), *clients.ways(), *clients.peers(bench.peers, "nethttp")]
     with sink(bench.folder, bench.server_cores, lean=bench.lean) as server:
         runs = alternate(chosen, Place(server.port, bench.cafile), bench.pushes, bench.rounds)
         check(server, runs, len(chosen))
@@ -38,7 +38,7 @@ def cost(bench: Bench) -> Iterator[Verdict]:
     yield at_most("send_many to h2load", against(runs, many, "h2load"), 1.5)
     yield at_most("send (1,000 tasks) to h2load", against(runs, send, "h2load"), 2.5)
     yield at_most("send (1,000 tasks) on uvloop to h2load", against(runs, fast, "h2load"), 2.0)
-    yield at_least("Go's net/http to send_many", against(runs, "go net/http", many), 6.0)
+    yield at_least("Go's net/http to send_many", against(runs, "nethttp", many), 6.0)
 
 
 def check(server: Child, runs: dict[str, list[Run]], clients_: int) -> None:
@@ -46,10 +46,10 @@ def check(server: Child, runs: dict[str, list[Run]], clients_: int) -> None:
     seen = server.ask()
     wanted = sum(run.pushes for found in runs.values() for run in found)
     if seen["pushes"] < wanted or seen["overdrawn"]:
-        raise SystemExit(f"the sink saw {seen}, but {wanted} pushes were measured")
+        raise Failed(f"the sink saw {seen}, but {wanted} pushes were measured")
     ours = [run.told["connections"] for found in runs.values() for run in found if "connections" in run.told]
     if any(count != 1 for count in ours):
-        raise SystemExit(f"connections of our client: {ours}, instead of one each")
+        raise Failed(f"connections of our client: {ours}, instead of one each")
     rounds = sum(len(found) for found in runs.values())
     print(
         f"  the sink: {seen['pushes']:,} pushes over {seen['connections']:.0f} connections in {rounds} runs, ", end=""
@@ -81,21 +81,23 @@ def _beside_plain(bench: Bench, client: Client, chosen: dict[str, tuple[str, ...
 
 def batches(bench: Bench) -> Iterator[Verdict]:
     """Batches with rejections and refused streams: four times the pushes cost four times as much."""
-    for name, options in {
+    for name, parts in {
         "every 10th rejected": ("--reject-every", "10"),
         "every 2nd rejected": ("--reject-every", "2"),
+        "every 1,000th sent again": ("--expired", "--reject-every", "1000"),
         "every 1,000th refused": ("--refuse-every", "1000"),
         "every 10th refused": ("--refuse-every", "10"),
         "every 10th rejected, every 100th refused": ("--reject-every", "10", "--refuse-every", "100"),
     }.items():
         for way in ("many", "send"):
-            client = clients.heliogram("", "--way", way, accept=False)
             runs: dict[str, list[Run]] = {"N": [], "4N": []}
-            with sink(bench.folder, bench.server_cores, *options, lean=bench.lean) as server:
-                place = Place(server.port, bench.cafile)
+            with sink(bench.folder, bench.server_cores, *parts, lean=bench.lean) as server:
                 for _ in range(bench.rounds):
-                    runs["N"].append(client.run(place, bench.pushes // 4))
-                    runs["4N"].append(client.run(place, bench.pushes))
+                    for label, count in (("N", bench.pushes // 4), ("4N", bench.pushes)):
+                        # All of them are under way at once, so that what walks the whole queue would show.
+                        options = ("--way", way, "--queued", str(count), "--concurrent", str(count))
+                        client = clients.heliogram(name, *options, accept=False)
+                        runs[label].append(client.run(Place(server.port, bench.cafile), count))
             cost_each = [statistics.median(run.cost for run in found) for found in runs.values()]
             rate = statistics.median(run.rate for run in runs["4N"])
             print(f"  {name}, {way}: {cost_each[0]:.3f} and {cost_each[1]:.3f} CPU s per 100,000, {rate:,.0f} pushes/s")

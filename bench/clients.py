@@ -9,18 +9,26 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.harness import Client, Place, Run
+from bench.harness import Client, Failed, Place, Run
 
 HERE = Path(__file__).resolve().parent
 TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6IkFCQzEyM0RFRkcifQ.eyJpc3MiOiJERUYxMjNHSElKIiwiaWF0IjoxNzAwMDAwMDAwfQ." + "c2" * 43
 _TEXT = "Your order 4711 has left our warehouse and will be with you tomorrow."
 BODY = f'{{"aps":{{"alert":{{"title":"On its way","body":"{_TEXT}"}},"badge":47}},"order":4711}}'
 URLS = 10_000
+PEERS = HERE / "peers"
+BUILT = Path(tempfile.gettempdir()) / "heliogram-peers"
+"""Where peers are built, unless told otherwise: outside the repository, and kept for the next run."""
+SHARES = {"pushy": 0.5, "apns2": 0.3, "nethttp": 0.3, "node-apn": 0.1, "aioapns": 0.03, "httpx2": 0.01}
+BUILDABLE = ("a2", "pushy", "apns2", "nethttp", "node-apn", "httpx2")
+"""What `peers/build.py` knows."""
+PATIENCE = 900
+"""Seconds for one run of one client."""
 
 
 def heliogram(name: str, *options: str, accept: bool = True) -> Client:
@@ -33,7 +41,7 @@ def heliogram(name: str, *options: str, accept: bool = True) -> Client:
         ended = told["ended"]
         good = ended.get("Accepted", 0) + (0 if accept else ended.get("Rejected", 0))
         if good != count:
-            raise SystemExit(f"{name}: of {count} pushes {good} ended as they should: {ended}")
+            raise Failed(f"{name}: of {count} pushes {good} ended as they should: {ended}")
         return Run(count, told["cpu"], told["wall"], told)
 
     return Client(name, run)
@@ -71,7 +79,7 @@ def h2load(folder: Path, streams: int = 1000) -> Client | None:
         said = _output(words)
         wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
         if f"{count} succeeded" not in said:
-            raise SystemExit(f"h2load did not succeed:\n{said}")
+            raise Failed(f"h2load did not succeed:\n{said}")
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
     def run(place: Place, count: int) -> Run:
@@ -84,73 +92,43 @@ def h2load(folder: Path, streams: int = 1000) -> Client | None:
 
 
 def reported(*command: str) -> Callable[[Place, int], Run]:
-    """A program that prints its own CPU and wall seconds last, start-up left out.
-
-    PORT, CAFILE and PUSHES are filled in; PEER_TOKEN and PEER_CONNECTIONS are in its environment.
-    """
+    """A program that is given PORT CAFILE PUSHES CONNECTIONS and prints its CPU and wall seconds last."""
 
     def run(place: Place, count: int) -> Run:
-        places = {"PORT": str(place.port), "CAFILE": place.cafile, "PUSHES": str(count)}
-        words = [places.get(word, word) for word in command]
-        said = _output(words, PEER_TOKEN=TOKEN, PEER_CONNECTIONS=str(place.connections))
+        said = _output([*command, str(place.port), place.cafile, str(count), str(place.connections)], PEER_TOKEN=TOKEN)
         cpu, wall = said.split()[-2:]
         return Run(count, float(cpu), float(wall), {})
 
     return run
 
 
-def go(folder: Path) -> Client | None:
-    """Go's net/http, built once."""
-    source = HERE / "peers" / "main.go"
-    if not shutil.which("go") or not source.exists():
-        return None
-    binary = folder / "go-peer"
-    if not binary.exists():
-        subprocess.run(["go", "build", "-o", str(binary), str(source)], check=True)
-    return Client("go net/http", reported(str(binary), "PORT", "CAFILE", "PUSHES"), 0.3)
+def aioapns() -> Client:
+    """It is among the development requirements, so there is nothing to build."""
+    return Client("aioapns", reported(sys.executable, str(PEERS / "aioapns_client.py")), SHARES["aioapns"])
 
 
-def peers(folder: Path) -> list[Client]:
-    """Everything that is on this machine besides Heliogram and h2load; what is not is named."""
-    found = []
-    gone = go(folder)
-    if gone is None:
-        print("left out: go (no Go toolchain)")
-    else:
-        found.append(gone)
-    aioapns = HERE / "peers" / "aioapns_client.py"
-    if aioapns.exists():
-        found.append(Client("aioapns", reported(sys.executable, str(aioapns), "PORT", "CAFILE", "PUSHES"), 0.03))
-    for described in sorted((HERE / "peers").glob("*/peer.toml")):
-        peer = _described(described, folder)
-        if peer is not None:
-            found.append(peer)
-    return found
+def peers(folder: Path, *names: str) -> list[Client]:
+    """Peers that `peers/build.py` can build below that folder, without a name all; it says what it leaves out."""
+    words = [sys.executable, str(PEERS / "build.py"), str(folder), *names]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    commands: dict[str, list[str]] = json.loads(done.stdout)
+    return [Client(name, reported(*command), SHARES.get(name, 1.0)) for name, command in commands.items()]
 
 
-def _described(path: Path, folder: Path) -> Client | None:
-    """A peer by its `peer.toml` (see the README): name, command, share, needs, build."""
-    told = tomllib.loads(path.read_text())
-    missing = [word for word in told.get("needs", ()) if not shutil.which(word)]
-    if missing:
-        print(f"left out: {told['name']} (not on this machine: {', '.join(missing)})")
-        return None
-    here, out = path.parent, folder / path.parent.name
-    out.mkdir(exist_ok=True)
-
-    def fill(words: Sequence[str]) -> list[str]:
-        return [w.replace("HERE", str(here)).replace("OUT", str(out)).replace("PYTHON", sys.executable) for w in words]
-
-    for step in told.get("build", ()):
-        done = subprocess.run(fill(step), capture_output=True, text=True, check=False, cwd=here)
-        if done.returncode:
-            print(f"left out: {told['name']} ({' '.join(step)} failed: {done.stderr.strip()[-200:]})")
-            return None
-    return Client(told["name"], reported(*fill(told["command"])), float(told.get("share", 1.0)))
+def built(folder: Path) -> list[Client]:
+    """Those that were built below that folder before."""
+    names = [path.stem for path in sorted(folder.glob("*.json"))]
+    return peers(folder, *names) if names else []
 
 
 def _output(words: Sequence[str], **environment: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | environment)
+    what = " ".join(Path(word).name for word in words[:2])
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{what} did not end within {PATIENCE} s") from None
     if done.returncode:
-        raise SystemExit(f"{' '.join(words[:3])} … failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+        raise Failed(f"{what} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
     return done.stdout

@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import cases, roundtrip, simulator
-from bench.harness import Bench, Verdict, describe, divide_cores, report
+from bench.clients import BUILT
+from bench.harness import Bench, Failed, Verdict, describe, divide_cores, report
 from bench.sinks import Unsupported
 
 CASES: dict[str, Callable[[Bench], Iterator[Verdict]]] = {
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--pushes", type=int, help="in one run of one client (default 100,000)")
     parser.add_argument("--rounds", type=int, help="alternating rounds (default 7)")
     parser.add_argument("--server", choices=["sink.c", "sink.py"], default="sink.c")
+    parser.add_argument("--peers", type=Path, default=BUILT, help="where peers are built (default: %(default)s)")
     options = parser.parse_args()
     pushes = options.pushes or (20_000 if options.quick else 100_000)
     rounds = options.rounds or (3 if options.quick else 7)
@@ -50,14 +52,19 @@ def main() -> None:
     print("distinct body per push; CPU seconds are the client's, per 100,000 pushes", flush=True)
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="heliogram-bench-") as folder:
-        bench = Bench(Path(folder), client_cores, server_cores, pushes, rounds, options.server == "sink.c")
+        bench = Bench(
+            Path(folder), client_cores, server_cores, pushes, rounds, options.server == "sink.c", options.peers
+        )
         for name in options.only:
             begin = time.perf_counter()
             print(f"\n{name}: {(CASES[name].__doc__ or '').splitlines()[0]}", flush=True)
             try:
-                verdicts += CASES[name](bench)
+                verdicts.extend(CASES[name](bench))
             except Unsupported as error:
                 verdicts.append(Verdict(name, f"left out: {error}", None))
+            except Failed as error:
+                print(error)
+                verdicts.append(Verdict(name, "failed", False))
             print(f"  ({time.perf_counter() - begin:.0f} s)", flush=True)
     print()
     if not report(verdicts):

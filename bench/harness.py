@@ -42,6 +42,10 @@ class Run(NamedTuple):
         return self.pushes / self.wall
 
 
+class Failed(Exception):
+    """A client did not do what it was asked; the text says which and what it said."""
+
+
 class Client(NamedTuple):
     """A program that sends pushes, and the share of them it is given because it is slow."""
 
@@ -67,6 +71,7 @@ class Bench(NamedTuple):
     pushes: int
     rounds: int
     lean: bool = True
+    peers: Path = Path()
 
     @property
     def cafile(self) -> str:

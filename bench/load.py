@@ -1,7 +1,7 @@
 """Heliogram as a load: sends pushes to a sink in the way asked for and prints what it cost, as one line of JSON.
 
     python bench/load.py PORT CAFILE PUSHES [--way many|send] [--loop asyncio|uvloop] [--connections N] [--concurrent N]
-                         [--warm N] [--open] [--marks N] [--key P8 --tokens FILE]
+                         [--warm N] [--open] [--marks N] [--queued N] [--key P8 --tokens FILE]
 
 Every push has an id and a body of its own. Pushes sent before the clock starts (`--warm`) open the first connection;
 with `--open` they go on until all connections are open. Seconds of CPU and wall do not contain them.
@@ -57,23 +57,29 @@ class Load:
         self.client = client
         self.ended: Counter[str] = Counter()
         self.marks: list[int] = []
+        self.times: list[float] = []
         self.tokens = Path(options.tokens).read_text().split() if options.tokens else []
 
     def seen(self, outcome: Outcome) -> None:
         """Count an outcome that is not what a plain run has."""
         self.ended[type(outcome).__name__] += 1
 
+    def mark(self) -> None:
+        """So many more pushes have ended."""
+        self.marks.append(rss())
+        self.times.append(time.perf_counter())
+
     async def many(self, count: int, every: int) -> None:
         """All pushes through one `send_many`."""
         done = accepted = 0
-        async for outcome in self.client.send_many(pushes(count, self.tokens)):
+        async for outcome in self.client.send_many(pushes(count, self.tokens), concurrency=self.options.queued):
             done += 1
             if type(outcome) is Accepted:
                 accepted += 1
             else:
                 self.seen(outcome)
             if not done % every:
-                self.marks.append(rss())
+                self.mark()
         self.ended["Accepted"] += accepted
 
     async def send(self, count: int, every: int) -> None:
@@ -91,7 +97,7 @@ class Load:
                 else:
                     self.seen(outcome)
                 if not done % every:
-                    self.marks.append(rss())
+                    self.mark()
 
         await asyncio.gather(*(worker() for _ in range(self.options.concurrent)))
         self.ended["Accepted"] += accepted
@@ -130,8 +136,8 @@ class Load:
         begin, before = time.perf_counter(), cpu()
         await work(options.pushes, options.marks)
         spent, took = cpu() - before, time.perf_counter() - begin
-        told = {"cpu": spent, "wall": took, "ended": self.ended, "marks": self.marks, "round_trip": least}
-        return told | {"connections": len(self.client.pool.connections)}
+        told = {"cpu": spent, "wall": took, "ended": self.ended, "marks": self.marks, "times": self.times}
+        return told | {"connections": len(self.client.pool.connections), "round_trip": least}
 
 
 def signing_key(options: argparse.Namespace) -> SigningKey:
@@ -167,7 +173,8 @@ def main() -> None:
     parser.add_argument("--concurrent", type=int, default=1000, help="tasks of --way send")
     parser.add_argument("--warm", type=int, default=2000, help="pushes before the clock starts")
     parser.add_argument("--open", action="store_true", help="open all connections before the clock starts")
-    parser.add_argument("--marks", type=int, default=10**9, help="pushes between two readings of the memory in use")
+    parser.add_argument("--marks", type=int, default=10**9, help="pushes between two readings of memory and clock")
+    parser.add_argument("--queued", type=int, help="most pushes under way at a time with --way many")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds of one push")
     parser.add_argument("--key", help="file with the .p8 to sign with, in place of a new one")
     parser.add_argument("--key-id", default="ABC123DEFG")

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterator
 
 from bench import clients
-from bench.harness import Bench, Place, Run, Verdict, at_least
+from bench.harness import Bench, Failed, Place, Run, Verdict, at_least
 from bench.sinks import Child, relay, sink
 
 DELAY = 25.0
@@ -40,10 +40,10 @@ def round_trip(bench: Bench) -> Iterator[Verdict]:
 def _ours(bench: Bench, server: Child, port: int, name: str, window: int) -> Iterator[Verdict]:
     for connections in CONNECTIONS:
         for way in ("many", "send"):
-            options = ("--way", way, "--open", "--concurrent", str(1000 * connections))
-            client = clients.heliogram(f"heliogram {way}", *options)
-            # Some seconds at the bound, so that the first and the last round trip do not count for much.
+            # Some seconds at the bound; the rate is taken without the first tenth and the last.
             count = int(max(1000, bound(connections, window, 0.05) * bench.pushes / 20_000))
+            options = ("--way", way, "--open", "--concurrent", str(1000 * connections), "--marks", str(count // 10))
+            client = clients.heliogram(f"heliogram {way}", *options)
             before = server.ask()
             runs = [client.run(Place(port, bench.cafile, connections), count) for _ in range(max(1, bench.rounds // 2))]
             after = server.ask()
@@ -51,8 +51,11 @@ def _ours(bench: Bench, server: Child, port: int, name: str, window: int) -> Ite
             opened = (after["connections"] - before["connections"]) / len(runs)
             least = min(run.told["round_trip"] for run in runs)
             best = bound(connections, window, least, body)
-            share = 100 * statistics.median(run.rate for run in runs) / best
-            _tell(name, client.name, connections, runs, f"{share:4.0f} % of {best:,.0f}, {opened:.1f} connections")
+            rate = statistics.median(_steady(run) for run in runs)
+            share = 100 * rate / best
+            _tell(
+                name, client.name, connections, rate, runs, f"{share:4.0f} % of {best:,.0f}, {opened:.1f} connections"
+            )
             target = f"{name}, {connections} connections, {way}: share of the bound"
             yield at_least(target, share if opened >= connections else 0.0, SHARE, " %")
 
@@ -63,17 +66,26 @@ def bound(connections: int, window: int, seconds: float, body: float = 144.0) ->
 
 
 def _others(bench: Bench, port: int, name: str, window: int) -> None:
-    """Each peer over one connection, as often as ours; the bound is that of the plain round trip of 50 ms."""
-    found = [clients.h2load(bench.folder, STREAMS), *clients.peers(bench.folder)]
-    for client in found:
+    """Each peer over one connection; the bound is that of the plain round trip of 50 ms."""
+    for client in (clients.h2load(bench.folder, STREAMS), clients.aioapns(), *clients.built(bench.peers)):
         if client is None:
             continue
         count = int(max(1000, bound(1, window, 0.05) * bench.pushes / 20_000 * min(1.0, 3 * client.share)))
-        runs = [client.run(Place(port, bench.cafile), count) for _ in range(max(1, bench.rounds // 2))]
+        try:
+            runs = [client.run(Place(port, bench.cafile), count) for _ in range(max(1, bench.rounds // 2))]
+        except Failed as error:
+            print(f"  {name:19} {client.name:20} failed: {str(error).splitlines()[-1]}", flush=True)
+            continue
         rate = statistics.median(run.rate for run in runs)
-        _tell(name, client.name, 1, runs, f"{100 * rate / bound(1, window, 0.05):4.0f} %")
+        _tell(name, client.name, 1, rate, runs, f"{100 * rate / bound(1, window, 0.05):4.0f} %")
 
 
-def _tell(name: str, client: str, connections: int, runs: list[Run], share: str) -> None:
-    rate, cost = statistics.median(run.rate for run in runs), statistics.median(run.cost for run in runs)
+def _tell(name: str, client: str, connections: int, rate: float, runs: list[Run], share: str) -> None:
+    cost = statistics.median(run.cost for run in runs)
     print(f"  {name:19} {client:20} {connections}: {rate:9,.0f} pushes/s {cost:7.3f} CPU s  {share}", flush=True)
+
+
+def _steady(run: Run) -> float:
+    """Pushes a second between the first tenth and the last."""
+    times = run.told["times"]
+    return float(run.pushes // 10 * 8 / (times[8] - times[0]))

@@ -1,10 +1,11 @@
 /* A lean TLS 1.3 server that answers pushes: what clients are measured against.
 
-   It parses frames, not header blocks: a push is answered when its stream ends. Of a block it looks only for an
-   `apns-id` spelled out as a plain literal (Heliogram writes it so); a push without one is answered with a fixed id.
+   It parses frames, not header blocks: a push is answered when its stream ends. Of a block it looks only for a UUID
+   that is spelled out, plain or Huffman-coded: the `apns-id`. A push without one (h2load's is a reference to the
+   dynamic table) is answered with a fixed id.
 
    sink CERTIFICATE-AND-KEY.pem [--port 0] [--streams 1000] [--window 16777216] [--replenish N]
-        [--style literal] [--fixed] [--upper] [--unique] [--reject-every 0] [--refuse-every 0]
+        [--style literal] [--fixed] [--upper] [--unique] [--reject-every 0] [--refuse-every 0] [--expired]
 
    Prints its port. A line on standard input is answered with the counters as JSON; when input ends the sink stops.
 
@@ -15,44 +16,31 @@
                    indexed, indexed-huffman: every id enters the dynamic table as well
    --fixed         one id for all answers;  --upper  ids in upper case;  --unique  an apns-unique-id beside the id
    --reject-every  a 410 with a JSON body for every n-th push;  --refuse-every  REFUSED_STREAM (0: none, 1: all)
+   --expired       what is rejected is rejected with 403 ExpiredProviderToken, which clients send again
 
    gcc -O2 -o sink sink.c -lssl -lcrypto */
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hpack.h"
+
 enum { DATA = 0, HEADERS = 1, RESET = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW = 8 };
-enum { STATUS, TYPE, ID, UNIQUE, FIELDS };
-enum { LENGTH = 36, REMEMBERED = 4096, TABLE = 4096, ENTRIES = 256, BATCH = 1 << 18 };
+enum { REMEMBERED = 4096, BATCH = 1 << 18 };
 
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 static const char FIXED[] = "7e57ed00-1ce5-4b1d-9f2a-0123456789ab";
-static const char REASON[] = "{\"reason\":\"Unregistered\",\"timestamp\":1700000000000}";
-static const struct { const char *name; unsigned index; } NAMES[FIELDS] = {
-    {":status", 8}, {"content-type", 31}, {"apns-id", 0}, {"apns-unique-id", 0}};
-
-/* The codes of RFC 7541 appendix B that answers need. */
-static const struct { char letter; uint8_t code, bits; } CODES[] = {
-    {'-', 0x16, 6}, {'/', 0x18, 6}, {'0', 0x00, 5}, {'1', 0x01, 5}, {'2', 0x02, 5}, {'3', 0x19, 6}, {'4', 0x1a, 6},
-    {'5', 0x1b, 6}, {'6', 0x1c, 6}, {'7', 0x1d, 6}, {'8', 0x1e, 6}, {'9', 0x1f, 6}, {'A', 0x21, 6}, {'B', 0x5d, 7},
-    {'C', 0x5e, 7}, {'D', 0x5f, 7}, {'E', 0x60, 7}, {'F', 0x61, 7}, {'a', 0x03, 5}, {'b', 0x23, 6}, {'c', 0x04, 5},
-    {'d', 0x24, 6}, {'e', 0x05, 5}, {'f', 0x25, 6}, {'i', 0x06, 5}, {'j', 0x74, 7}, {'l', 0x28, 6}, {'n', 0x2a, 6},
-    {'o', 0x07, 5}, {'p', 0x2b, 6}, {'q', 0x76, 7}, {'s', 0x08, 5}, {'t', 0x09, 5}, {'u', 0x2d, 6}};
-static uint8_t code_of[128], bits_of[128];
-
+static const char *status = "410", *reason = "{\"reason\":\"Unregistered\",\"timestamp\":1700000000000}";
 typedef struct {
     int fd, started, preface, writable;
     SSL *ssl;
@@ -60,59 +48,13 @@ typedef struct {
     size_t in_len, in_cap, out_len, out_cap, out_at;
     uint64_t requests, consumed;
     int64_t window;
-    /* our side of HPACK's dynamic table: sizes by serial, and the latest serial of each field */
-    unsigned inserted, oldest, used, sizes[ENTRIES], latest[FIELDS];
+    Table table;
     char ids[REMEMBERED][LENGTH];
 } Connection;
 
 static unsigned streams = 1000, window = 1 << 24, replenish, reject_every, refuse_every;
-static int echo = 1, upper, unique, indexed, named, never, coded, poller;
+static int echo = 1, upper, unique, poller;
 static struct { uint64_t connections, open, pushes, rejected, refused, data, overdrawn, biggest; } seen;
-
-/* ---- HPACK */
-
-static uint8_t *integer(uint8_t *at, unsigned first, unsigned mask, unsigned value) {
-    if (value < mask) { *at++ = first | value; return at; }
-    *at++ = first | mask;
-    for (value -= mask; value > 127; value >>= 7) *at++ = 128 | (value & 127);
-    *at++ = value;
-    return at;
-}
-
-static uint8_t *string(uint8_t *at, const char *text, size_t size) {
-    if (!coded) { *at++ = size; memcpy(at, text, size); return at + size; }
-    uint8_t *begin = at++;
-    uint64_t bits = 0;
-    unsigned held = 0;
-    for (size_t i = 0; i < size; i++) {
-        uint8_t letter = text[i];
-        bits = bits << bits_of[letter] | code_of[letter];
-        for (held += bits_of[letter]; held >= 8; held -= 8) *at++ = bits >> (held - 8);
-    }
-    if (held) *at++ = bits << (8 - held) | 0xff >> held;
-    *begin = 128 | (at - begin - 1);
-    return at;
-}
-
-static void insert(Connection *c, int field, unsigned size) {
-    while (c->used + size > TABLE) c->used -= c->sizes[++c->oldest % ENTRIES];
-    c->used += size;
-    c->latest[field] = ++c->inserted;
-    c->sizes[c->inserted % ENTRIES] = size;
-}
-
-static uint8_t *field(Connection *c, uint8_t *at, int field, const char *value, size_t size) {
-    unsigned serial = c->latest[field], index = NAMES[field].index;
-    int alive = serial > c->oldest, constant = field == STATUS || field == TYPE;
-    if (alive) index = 62 + c->inserted - serial;
-    if (alive && constant) return integer(at, 0x80, 127, index);
-    int enters = constant ? indexed || named : indexed || (named && !alive);
-    at = enters ? integer(at, 0x40, 63, index) : integer(at, never ? 0x10 : 0, 15, index);
-    size_t name = strlen(NAMES[field].name);
-    if (!index) at = string(at, NAMES[field].name, name);
-    if (enters) insert(c, field, name + size + 32);
-    return string(at, value, size);
-}
 
 /* ---- frames */
 
@@ -144,25 +86,25 @@ static void answer(Connection *c, uint32_t sid) {
     if (refuse_every && seen.pushes % refuse_every == 0) { seen.refused++; number(c, RESET, sid, 7); return; }
     int rejected = reject_every && seen.pushes % reject_every == 0;
     uint8_t *begin = room(c, 300), *at = begin + 9;
-    if (rejected) at = field(c, at, STATUS, "410", 3);
+    if (rejected) at = field(&c->table, at, STATUS, status, 3);
     else *at++ = 0x88;
-    at = field(c, at, ID, c->ids[sid / 2 % REMEMBERED], LENGTH);
-    if (unique) at = field(c, at, UNIQUE, FIXED, LENGTH);
-    if (rejected) at = field(c, at, TYPE, "application/json", 16);
+    at = field(&c->table, at, ID, c->ids[sid / 2 % REMEMBERED], LENGTH);
+    if (unique) at = field(&c->table, at, UNIQUE, FIXED, LENGTH);
+    if (rejected) at = field(&c->table, at, TYPE, "application/json", 16);
     head(begin, at - begin - 9, HEADERS, rejected ? 4 : 5, sid);
     c->out_len += at - begin;
-    if (rejected) { seen.rejected++; frame(c, DATA, 1, sid, REASON, sizeof REASON - 1); }
+    if (rejected) { seen.rejected++; frame(c, DATA, 1, sid, reason, strlen(reason)); }
 }
 
 static void remember(Connection *c, uint32_t sid, const uint8_t *block, int size) {
     char *id = c->ids[sid / 2 % REMEMBERED];
-    for (int i = echo ? size - LENGTH - 1 : -1; i >= 0; i--) {
+    for (int i = echo ? size - 24 : -1; i >= 0; i--) {
         const uint8_t *d = block + i;
-        if (d[0] == LENGTH && d[9] == '-' && d[14] == '-' && d[19] == '-' && d[24] == '-') {
-            memcpy(id, d + 1, LENGTH);
-            if (upper) for (int k = 0; k < LENGTH; k++) id[k] = toupper(id[k]);
-            return;
-        }
+        int left = size - i - 1, plain = d[0] == LENGTH && left >= LENGTH;
+        if (plain && d[9] == '-' && d[14] == '-' && d[19] == '-' && d[24] == '-') memcpy(id, d + 1, LENGTH);
+        else if (d[0] < 128 + 23 || d[0] > 128 + 32 || d[0] - 128 > left || !decoded(d + 1, d[0] - 128, id)) continue;
+        if (upper) for (int k = 0; k < LENGTH; k++) id[k] = toupper(id[k]);
+        return;
     }
     memcpy(id, FIXED, LENGTH);
 }
@@ -304,18 +246,12 @@ static void serve(int listener, SSL_CTX *context) {
     }
 }
 
-static int style(const char *name) {
-    coded = strstr(name, "huffman") != NULL;
-    never = !strcmp(name, "never");
-    named = !strncmp(name, "named", 5);
-    indexed = !strncmp(name, "indexed", 7);
-    return coded || never || named || indexed || !strcmp(name, "literal");
-}
-
 int main(int count, char **words) {
     static const struct option options[] = {
-        {"port", 1, 0, 'p'}, {"streams", 1, 0, 's'}, {"window", 1, 0, 'w'}, {"replenish", 1, 0, 'r'}, {"style", 1, 0, 'y'},
-        {"fixed", 0, 0, 'f'}, {"upper", 0, 0, 'u'}, {"unique", 0, 0, 'q'}, {"reject-every", 1, 0, 'j'},
+        {"port", 1, 0, 'p'}, {"streams", 1, 0, 's'}, {"window", 1, 0, 'w'}, {"replenish", 1, 0, 'r'},
+        {"style", 1, 0, 'y'},
+        {"fixed", 0, 0, 'f'}, {"upper", 0, 0, 'u'}, {"unique", 0, 0, 'q'}, {"expired", 0, 0, 'e'},
+        {"reject-every", 1, 0, 'j'},
         {"refuse-every", 1, 0, 'x'}, {0}};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int option; (option = getopt_long(count, words, "", options, NULL)) != -1;) switch (option) {
@@ -326,6 +262,7 @@ int main(int count, char **words) {
         case 'f': echo = 0; break;
         case 'u': upper = 1; break;
         case 'q': unique = 1; break;
+        case 'e': status = "403", reason = "{\"reason\":\"ExpiredProviderToken\"}"; break;
         case 'j': reject_every = atoi(optarg); break;
         case 'x': refuse_every = atoi(optarg); break;
         case 'y': if (style(optarg)) break; /* fall through */
@@ -335,10 +272,7 @@ int main(int count, char **words) {
         fprintf(stderr, "sink: give one PEM file, at most %d streams, a window of 65535 or more\n", REMEMBERED);
         return 2;
     }
-    for (size_t i = 0; i < sizeof CODES / sizeof *CODES; i++) {
-        code_of[(int)CODES[i].letter] = CODES[i].code;
-        bits_of[(int)CODES[i].letter] = CODES[i].bits;
-    }
+    prepare();
     if (!replenish) replenish = window / 2;
     signal(SIGPIPE, SIG_IGN);
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
