@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar, Unpack
 
 import msgspec
 
-from heliogram.wire import Answered
+from heliogram.wire import Answered, Event
 
 from .answers import header
 from .calls import CHANNEL_ID_LIMIT as _ID_LIMIT
@@ -18,7 +18,6 @@ from .certificates import Certificate
 from .connection import Connection
 from .environment import Environment
 from .errors import ApnsError, InvalidChannelRequest
-from .job import Job
 from .keys import SigningKey
 from .outcomes import Accepted, NotSent, Rejected, Unknown
 from .reasons import Reason, Retry
@@ -123,16 +122,15 @@ class ChannelConnection(Connection):
         """How many calls it could open now."""
         return max(0, min(super().room, STREAMS_LIMIT - self.inflight))
 
-    def _accepted(self, event: Answered, now: float) -> None:
-        event.tag.answer = (event.status, event.headers, event.body)
-        super()._accepted(event, now)
+    def _digest(self, events: list[Event], now: float) -> None:
+        super()._digest([_kept(event) if type(event) is Answered else event for event in events], now)
 
-    def _rejected(self, event: Answered, now: float, returned: list[Job]) -> None:
-        if event.status < 300:
-            self._accepted(event, now)
-        else:
-            event.tag.answer = (event.status, event.headers, b"")
-            super()._rejected(event, now, returned)
+
+def _kept(event: Answered) -> Answered:
+    """The answer as a push would have it, after the call has kept it as it came."""
+    succeeded = 200 <= event.status < 300
+    event.tag.answer = (event.status, event.headers, event.body if succeeded else b"")
+    return msgspec.structs.replace(event, status=200) if succeeded else event
 
 
 class _ChannelCaller(CallClient):

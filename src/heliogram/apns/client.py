@@ -144,10 +144,10 @@ class Client:
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
         job = self._job(device_token, notification, apns_id, None, topic, deadline, future.set_result)
         if timeout is None:
-            self._pool.deadlines.extend((job,))
+            self._pool.deadlines.append(job)
         else:
             self._pool.deadlines.insert(job)
-        self._pool.add((job,))
+        self._pool.put(job)
         return future
 
     def send_many(self, items: Items, *, concurrency: int | None = None) -> AsyncGenerator[Outcome, None]:

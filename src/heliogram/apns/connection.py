@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 
 from heliogram.wire import (
     Answered,
@@ -28,6 +29,8 @@ from .owner import Owner
 from .reasons import OnConnection, OnCredential, Reason
 from .tuning import Tuning
 
+_WORTHWHILE = 64
+_BUSY = 512
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
 
@@ -69,6 +72,8 @@ class Connection(Link):
     def fill(self, waiting: deque[Job], now: float) -> None:
         """Open as many pushes from the left of `waiting` as there is room for, and write once."""
         room = self.room
+        if room < _WORTHWHILE and len(waiting) > room and self._session.inflight >= _BUSY:
+            room = 0  # many answers are on their way, and room for few pushes: they go together with the next ones
         if room and waiting and self._can_present():
             batch = self._batch(waiting, room, now)
             if batch:
@@ -145,12 +150,15 @@ class Connection(Link):
 
     def _digest(self, events: list[Event], now: float) -> None:
         returned: list[Job] = []
-        for event in events:
+        at = 0
+        while at < len(events):
+            event = events[at]
+            if type(event) is Answered and event.status == 200:
+                at = self._accepted(events, at, now)
+                continue
+            at += 1
             if type(event) is Answered:
-                if event.status == 200:
-                    self._accepted(event, now)
-                else:
-                    self._rejected(event, now, returned)
+                self._rejected(event, now, returned)
             elif type(event) is Unprocessed:
                 returned.append(put_back(event.tag))
                 if event.cause == "REFUSED_STREAM":
@@ -166,24 +174,36 @@ class Connection(Link):
         if returned:
             self._owner.hand_back(returned)
 
-    def _accepted(self, event: Answered, now: float) -> None:
-        job: Job = event.tag
-        if job.template is not self._last_template:
-            self._last_template = job.template
-            self._topics.add(job.template.topic)
+    def _accepted(self, events: list[Event], at: int, now: float) -> int:
+        """Give the pushes of a row of 200s their outcome; returns where the row ends.
+
+        What stands in this loop is paid once per push, so `Ends.finish` is written out in it.
+        """
         if self.probing or not self.is_proven:
             self._prove()
-        unique = None if event.headers is None else header(event.headers, b"apns-unique-id")
-        # `Ends.finish`, written out: this line is passed once per push.
-        job.state = DONE
-        job.connection = None
-        outcome = Accepted(job.device_token, job.apns_id, unique, job.tag, int((now - job.written) * 1000))
-        if self._heed is not None:
-            self._heed(job, outcome)
-        try:
-            job.sink(outcome)
-        except asyncio.InvalidStateError:
-            return  # whoever waited has cancelled the future
+        heed, written, wire_ms = self._heed, now, 0
+        for event in islice(events, at, None):
+            if type(event) is not Answered or event.status != 200:
+                break
+            at += 1
+            job: Job = event.tag
+            if job.template is not self._last_template:
+                self._last_template = job.template
+                self._topics.add(job.template.topic)
+            if job.written != written:
+                written = job.written
+                wire_ms = int((now - written) * 1000)
+            unique = None if event.headers is None else header(event.headers, b"apns-unique-id")
+            job.state = DONE
+            job.connection = None
+            outcome = Accepted(job.device_token, job.apns_id, unique, job.tag, wire_ms)
+            if heed is not None:
+                heed(job, outcome)
+            try:
+                job.sink(outcome)
+            except asyncio.InvalidStateError:
+                continue  # whoever waited has cancelled the future
+        return at
 
     def _prove(self) -> None:
         self.probing = False

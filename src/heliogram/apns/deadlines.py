@@ -37,6 +37,16 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._fifo) + len(self._heap)
 
+    def append(self, job: Job) -> None:
+        """Watch one push, as `extend` does: this runs once per `Client.send`."""
+        fifo = self._fifo
+        while fifo and fifo[0].state == DONE:
+            fifo.popleft()
+        fifo.append(job)
+        first = fifo[0].deadline
+        if self._timer is None or self._due > first or len(fifo) > self._bound:
+            self._watch(first)
+
     def extend(self, jobs: Iterable[Job]) -> None:
         """Watch pushes whose deadlines are not before any given here earlier."""
         fifo = self._fifo

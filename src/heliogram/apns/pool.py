@@ -138,6 +138,15 @@ class Pool:
         self._queue.ready.extend(jobs)
         self.progress()
 
+    def put(self, job: Job) -> None:
+        """Queue one push, as `add` does: this runs once per `Client.send`."""
+        if self._refusing is not None or self.ends.heed is not None:
+            self.add((job,))
+            return
+        self._queue.ready.append(job)
+        if not self._scheduled:
+            self.progress()
+
     def withdraw(self, sink: Callable[[Outcome], object]) -> None:
         """Forget the queued pushes of this very sink: nobody waits for them. Those on the wire go on."""
         self._queue.withdraw(sink)
