@@ -45,8 +45,11 @@ def cpu() -> float:
 
 
 def rss() -> int:
-    """Bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    """Bytes of this process that are in memory; where /proc is missing, the most there ever were."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(statm.read_text().split()[1]) * PAGE
 
 
 class Load:
