@@ -16,16 +16,25 @@ Platform = Literal["ios", "ipados", "tvos", "macos", "watchos", "visionos"]
 PLATFORMS: tuple[Platform, ...] = ("ios", "ipados", "tvos", "macos", "watchos", "visionos")
 
 STATUS: dict[str, int] = {
+    "BadChannelId": 400,
     "BadCollapseId": 400,
     "BadDeviceToken": 400,
     "BadExpirationDate": 400,
     "BadMessageId": 400,
     "BadPriority": 400,
+    "BadRequestParams": 400,
+    "BadRequestPayload": 400,
     "BadTopic": 400,
+    "CannotCreateChannelConfig": 400,
+    "ChannelNotRegistered": 400,
     "DeviceTokenNotForTopic": 400,
     "DuplicateHeaders": 400,
+    "FeatureNotEnabled": 400,
     "InvalidPushType": 400,
+    "MissingChannelId": 400,
+    "MissingChannelQueueSize": 400,
     "MissingDeviceToken": 400,
+    "MissingPushType": 400,
     "MissingTopic": 400,
     "PayloadEmpty": 400,
     "TopicDisallowed": 400,
@@ -34,6 +43,7 @@ STATUS: dict[str, int] = {
     "ExpiredProviderToken": 403,
     "InvalidProviderToken": 403,
     "MissingProviderToken": 403,
+    "TopicMismatch": 403,
     "UnrelatedKeyIdInToken": 403,
     "BadPath": 404,
     "MethodNotAllowed": 405,
@@ -79,6 +89,15 @@ VOIP_PAYLOAD_LIMIT = 5120
 COLLAPSE_ID_LIMIT = 64
 """Bytes, not characters (4.1)."""
 
+BROADCAST_LIMIT = 5120
+"""Bytes of a broadcast (6.3)."""
+
+STORED_BROADCAST_LIFE = 8 * 3600
+"""Seconds a channel keeps its most recent message at most (BC-3)."""
+
+CHANNEL_ID_LIMIT = 256
+"""Characters; the simulator's own bound behind ``BadChannelId``, Apple publishes none."""
+
 TOPIC_LIMIT = 255
 """Bytes; the simulator's own bound, Apple publishes none."""
 
@@ -120,6 +139,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     window). ``min_token_digits`` and ``max_token_digits``: hex digits of a device token in the path (REQ-7).
     ``journal``: requests remembered. ``held``: notifications a device keeps. ``connections``: open at once on one
     listener; the next one is closed at once.
+    ``channels_per_app``: channels of an app in one environment (BC-2). ``channel_rate``: broadcasts one channel takes
+    within a minute before ``TooManyRequests``; none by default, Apple publishes no number. ``broadcast_defaults``:
+    take a broadcast without ``apns-expiration`` or ``apns-priority`` for 0 and 10; readers of Apple's page call both
+    required (6.3). ``strict_broadcast``: answer ``BadRequestPayload`` to a broadcast that is no update or end of a
+    Live Activity (LA-1, LA-3); accepted with a finding by default, as everywhere (SIZE-3).
     """
 
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
@@ -139,6 +163,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal: int = 10_000
     held: int = 1_000
     connections: int = 4_096
+    channels_per_app: int = 10_000
+    channel_rate: int | None = None
+    broadcast_defaults: bool = False
+    strict_broadcast: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
@@ -152,13 +180,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "journal": (1, 10_000_000),
             "held": (1, 1_000_000),
             "connections": (1, 1_000_000),
+            "channels_per_app": (1, 1_000_000),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
         if self.token_floor not in TOKEN_FLOOR_SCOPES:
             raise ValueError(f"token_floor must be one of {', '.join(TOKEN_FLOOR_SCOPES)}, not {self.token_floor!r}")
-        for name in ("token_rate", "update_after"):
+        for name in ("token_rate", "update_after", "channel_rate"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or left out, not {value}")

@@ -1,0 +1,260 @@
+"""Broadcast channels: what they are, who follows them, and the one message some of them keep (BC-1 to BC-3)."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable, Iterator
+
+from .agenda import Agenda
+from .channel import POLICIES, Broadcast, Channel, Subscription, expires_at
+from .errors import Conflict, Invalid, Missing
+from .feed import Feed
+from .lockscreen import Arrival
+from .names import check_bundle_id
+from .registry import Device, Registry
+from .tables import ENVIRONMENTS, Environment, Settings
+
+_FOLLOWERS = ("ios", "ipados")
+_ID_BYTES = (12, 24)
+
+
+class Channels:
+    """Every channel of every app, in both environments.
+
+    ``enabled`` says whether the Broadcast capability is on for a bundle id (BC-1); None: for every one. ``reachable``
+    says whether a device can be reached now; None: every one can.
+    """
+
+    def __init__(
+        self, *, registry: Registry, settings: Settings, agenda: Agenda, feed: Feed, clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:  # fmt: skip
+        self.enabled: Callable[[str], bool] | None = None
+        self.reachable: Callable[[Device], bool] | None = None
+        self._registry = registry
+        self._settings = settings
+        self._agenda = agenda
+        self._feed = feed
+        self._clock = clock
+        self._random = rng
+        self._all: dict[str, Channel] = {}
+        self._of_app: dict[tuple[str, Environment], dict[str, Channel]] = {}
+        self._leaving: dict[str, Channel] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __repr__(self) -> str:
+        return f"<Channels {len(self)} apps={len(self._of_app)} leaving={len(self._leaving)}>"
+
+    # --- channels ---
+
+    def create(self, bundle_id: str, environment: Environment, policy: int) -> Channel:
+        """A new channel under an id never used before.
+
+        Raises Invalid naming the field, or Conflict when the app has as many as it may (BC-2).
+        """
+        check_bundle_id(bundle_id)
+        if environment not in ENVIRONMENTS:
+            raise Invalid("environment must be production or sandbox", field="environment")
+        if policy not in POLICIES:
+            raise Invalid("messageStoragePolicy must be 0 or 1", field="messageStoragePolicy")
+        if self.full(bundle_id, environment):
+            limit = self._settings.channels_per_app
+            raise Conflict(f"{bundle_id} has its {limit} channels in {environment} already", field="bundleId")
+        return self._put(self._new_id(), bundle_id, environment, policy)
+
+    def full(self, bundle_id: str, environment: Environment) -> bool:
+        """Whether the app has as many channels as it may (BC-2)."""
+        return len(self._of_app.get((bundle_id, environment), ())) >= self._settings.channels_per_app
+
+    def find(self, channel_id: str, bundle_id: str, environment: Environment) -> Channel | None:
+        """The app's channel of this id in this environment; channels do not cross (BC-2)."""
+        return self._of_app.get((bundle_id, environment), {}).get(channel_id)
+
+    def channel(self, channel_id: str) -> Channel:
+        """Raises Missing."""
+        try:
+            return self._all[channel_id]
+        except KeyError:
+            raise Missing(f"there is no channel {channel_id}", field="channelId") from None
+
+    def list(self, bundle_id: str | None = None, environment: Environment | None = None) -> list[Channel]:
+        """The channels of an app, an environment, or all; oldest first."""
+        if bundle_id is not None and environment is not None:
+            return [*self._of_app.get((bundle_id, environment), {}).values()]
+        return [
+            channel
+            for channel in self._all.values()
+            if bundle_id in (None, channel.bundle_id) and environment in (None, channel.environment)
+        ]
+
+    def delete(self, channel_id: str) -> None:
+        """Remove a channel for good. A message it has stored still reaches those who followed it (BC-2)."""
+        channel = self.channel(channel_id)
+        del self._all[channel_id]
+        of_app = self._of_app[channel.bundle_id, channel.environment]
+        del of_app[channel_id]
+        if not of_app:
+            del self._of_app[channel.bundle_id, channel.environment]
+        channel.deleted = True
+        stored = self.stored(channel)
+        if stored is not None and stored.expires_at is not None:
+            self._leaving[channel_id] = channel
+            self._agenda.at(stored.expires_at, lambda: self._expire(channel))
+        self._tell("deleted", channel)
+
+    def switch_off(self, bundle_id: str) -> None:
+        """The app's Broadcast capability is switched off: all its channels go, in both environments (BC-1)."""
+        for channel in self.list(bundle_id):
+            self.delete(channel.id)
+
+    # --- who follows them ---
+
+    def subscribe(self, device_id: str, bundle_id: str, channel_id: str) -> Subscription:
+        """An app on a device follows a channel; the message stored, if there is one, reaches it at once (BC-3).
+
+        Raises Missing, or Conflict when the two do not fit together (BC-1, BC-2).
+        """
+        device, app = self._registry.device(device_id), self._registry.app(device_id, bundle_id)
+        channel = self.channel(channel_id)
+        if device.platform not in _FOLLOWERS:
+            raise Conflict(f"a {device.platform} device has no Live Activities; take ios or ipados", field="deviceId")
+        if bundle_id != channel.bundle_id:
+            raise Conflict(f"channel {channel_id} belongs to {channel.bundle_id}", field="bundleId")
+        if app.environment != channel.environment:
+            raise Conflict(
+                f"{bundle_id} on device {device_id} is a {app.environment} app, the channel is in "
+                f"{channel.environment}; channels do not cross environments",
+                field="channelId",
+            )
+        subscription = channel.subscriptions.get((device_id, bundle_id))
+        if subscription is None or subscription.app is not app:
+            subscription = channel.subscriptions[device_id, bundle_id] = Subscription(device=device, app=app)
+            self._tell("subscribed", channel, deviceId=device_id)
+            self._catch_up(channel, subscription)
+        return subscription
+
+    def unsubscribe(self, device_id: str, bundle_id: str, channel_id: str) -> None:
+        """The app follows the channel no longer. Raises Missing."""
+        channel = self.channel(channel_id)
+        if channel.subscriptions.pop((device_id, bundle_id), None) is None:
+            raise Missing(f"{bundle_id} on device {device_id} does not follow this channel", field="deviceId")
+        self._tell("unsubscribed", channel, deviceId=device_id)
+
+    def app_gone(self, device_id: str, bundle_id: str) -> None:
+        """The app was uninstalled, or installed anew: its Live Activities and what they follow go with it."""
+        for channel in (*self._all.values(), *self._leaving.values()):
+            channel.subscriptions.pop((device_id, bundle_id), None)
+
+    def came_online(self, device_id: str) -> None:
+        """A device can be reached again: it gets the latest message of each channel, if it was stored (BC-3)."""
+        apps = list(self._registry.device(device_id).apps)
+        for channel in (*self._all.values(), *self._leaving.values()):
+            for bundle_id in apps:
+                subscription = channel.subscriptions.get((device_id, bundle_id))
+                if subscription is not None and subscription.holds:
+                    self._catch_up(channel, subscription)
+
+    # --- messages ---
+
+    def broadcast(self, channel: Channel, arrival: Arrival, expiration: int) -> Broadcast:
+        """Give a message to everybody who follows the channel and can be reached, and store it if it is to be."""
+        channel.serial += 1
+        channel.stored = None
+        reached = missed = 0
+        for subscription in self._followers(channel):
+            if self._give(subscription, arrival, channel.serial):
+                reached += 1
+            else:
+                missed += 1
+        broadcast = Broadcast(
+            serial=channel.serial,
+            arrival=arrival,
+            expiration=expiration,
+            expires_at=expires_at(channel.policy, arrival.received_at, expiration),
+            reached=reached,
+            missed=missed,
+        )
+        channel.broadcasts.append(broadcast)
+        if broadcast.expires_at is not None:
+            channel.stored = broadcast
+        self._tell("broadcast", channel, serial=channel.serial, reached=reached, missed=missed)
+        return broadcast
+
+    def stored(self, channel: Channel) -> Broadcast | None:
+        """The message the channel keeps for those who come later."""
+        self._expire(channel)
+        return channel.stored
+
+    def within_rate(self, channel: Channel, now: float) -> bool:
+        """Count one more broadcast; False when the channel has had as many within a minute as the settings allow."""
+        rate = self._settings.channel_rate
+        if rate is None:
+            return True
+        if not 0 <= now - channel.window < 60:
+            channel.window, channel.taken = now, 0
+        channel.taken += 1
+        return channel.taken <= rate
+
+    def clear(self) -> None:
+        """No channels; an id given earlier is unknown from now on."""
+        self._all.clear()
+        self._of_app.clear()
+        self._leaving.clear()
+
+    # --- inside ---
+
+    def _put(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
+        channel = Channel(
+            id=channel_id, bundle_id=bundle_id, environment=environment, policy=policy, created_at=self._clock()
+        )
+        self._all[channel_id] = channel
+        self._of_app.setdefault((bundle_id, environment), {})[channel_id] = channel
+        self._tell("created", channel)
+        return channel
+
+    def _new_id(self) -> str:
+        """Base64 of 96 random bits or more, of no fixed length: none comes twice (BC-2)."""
+        while True:
+            size = self._random.randint(*_ID_BYTES)
+            raw = self._random.getrandbits(size * 8).to_bytes(size, "big")
+            channel_id = base64.b64encode(raw).decode("ascii")
+            if channel_id not in self._all and channel_id not in self._leaving:
+                return channel_id
+
+    def _followers(self, channel: Channel) -> Iterator[Subscription]:
+        """Those whose device and app are still there."""
+        devices = self._registry.devices
+        for key, subscription in list(channel.subscriptions.items()):
+            if devices.get(key[0]) is subscription.device and subscription.holds:
+                yield subscription
+            else:
+                del channel.subscriptions[key]
+
+    def _give(self, subscription: Subscription, arrival: Arrival, serial: int) -> bool:
+        device = subscription.device
+        if self.reachable is not None and not self.reachable(device):
+            return False
+        subscription.seen = serial
+        device.receive(arrival)
+        return True
+
+    def _catch_up(self, channel: Channel, subscription: Subscription) -> None:
+        stored = self.stored(channel)
+        if stored is not None and stored.serial > subscription.seen:
+            self._give(subscription, stored.arrival, stored.serial)
+
+    def _expire(self, channel: Channel) -> None:
+        """Let go of a message whose time is over, and of a deleted channel that held nothing else."""
+        stored = channel.stored
+        if stored is not None and stored.expires_at is not None and stored.expires_at <= self._clock():
+            channel.stored = None
+        if channel.deleted and channel.stored is None:
+            self._leaving.pop(channel.id, None)
+
+    def _tell(self, action: str, channel: Channel, **more: object) -> None:
+        if self._feed.live:
+            where = {"channelId": channel.id, "bundleId": channel.bundle_id, "environment": channel.environment}
+            self._feed.publish("channel", {"action": action, **where, **more})
