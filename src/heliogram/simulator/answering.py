@@ -19,8 +19,11 @@ from .rules import MANAGEMENT_METHODS, Push, is_apns_id, judge
 from .session import Session
 from .tables import STATUS, Environment, Settings
 from .timing import Time
+from .violations import Violations
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+VIOLATIONS_KEPT = 1000
 
 _MANAGEMENT = {"production": "manage_production", "sandbox": "manage_sandbox"}
 
@@ -53,12 +56,14 @@ class Apns:
         self.keys = KeyRing(self.random.choice)
         self.registry = Registry(clock=self.clock, rng=self.random, held=self.settings.held)
         self.journal = Journal(self.settings.journal)
+        self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
         self.parts = Parts()
         self.parts.add(Part(name="clock", clear=self.time.clear))
         self.parts.add(Part(name="keys", clear=self.keys.clear))
         self.parts.add(Part(name="devices", clear=self.registry.clear))
         self.parts.add(Part(name="journal", clear=self.journal.clear))
+        self.parts.add(Part(name="violations", clear=self.violations.clear))
         self.parts.add(Part(name="floors", clear=self.floors.clear))
         # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
         self._ids = random.Random(self.random.getrandbits(64))
