@@ -8,14 +8,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .broadcasting import BROADCAST_PATH, Broadcasting
+from .channels import Channels
 from .feed import Feed
 from .floors import Floors
 from .journal import Entry, Journal
 from .keys import KeyRing
 from .lockscreen import Arrival
+from .managing import Management
 from .parts import Part, Parts
 from .registry import Registry
-from .rules import MANAGEMENT_METHODS, Push, is_apns_id, judge
+from .rules import Push, is_apns_id, judge
 from .session import Session
 from .tables import STATUS, Environment, Settings
 from .timing import Time
@@ -24,8 +27,6 @@ from .violations import Violations
 Headers = Sequence[tuple[bytes, bytes]]
 
 VIOLATIONS_KEPT = 1000
-
-_MANAGEMENT = {"production": "manage_production", "sandbox": "manage_sandbox"}
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -58,10 +59,21 @@ class Apns:
         self.journal = Journal(self.settings.journal)
         self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
+        self.channels = Channels(
+            registry=self.registry,
+            settings=self.settings,
+            agenda=self.agenda,
+            feed=self.feed,
+            clock=self.clock,
+            rng=self.random,
+        )
+        self.answer_management = Management(self).answer
+        self._answer_broadcast = Broadcasting(self).answer
         self.parts = Parts()
         self.parts.add(Part(name="clock", clear=self.time.clear))
         self.parts.add(Part(name="keys", clear=self.keys.clear))
         self.parts.add(Part(name="devices", clear=self.registry.clear))
+        self.parts.add(Part(name="channels", clear=self.channels.clear))
         self.parts.add(Part(name="journal", clear=self.journal.clear))
         self.parts.add(Part(name="violations", clear=self.violations.clear))
         self.parts.add(Part(name="floors", clear=self.floors.clear))
@@ -95,41 +107,30 @@ class Apns:
             now=now,
         )
         reason = judge(push)
+        if reason is not None and push.path.startswith(BROADCAST_PATH):
+            return self._answer_broadcast(session, environment, headers, body, size)
         given = push.fields.get(b"apns-id")
         # A malformed id is not echoed: such a request gets a made one, like a request without any.
-        apns_id = given if given is not None and (reason is None or is_apns_id(given)) else self._made_id()
+        apns_id = given if given is not None and (reason is None or is_apns_id(given)) else self.made_id()
         return self._accept(push, apns_id) if reason is None else self._reject(push, apns_id, reason)
 
-    def answer_management(
-        self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int
-    ) -> Answer:
-        """Answer a request on a channel management listener; ``apns-request-id`` takes the place of ``apns-id``."""
-        fields = dict(headers)
-        method, path = fields.get(b":method", b""), fields.get(b":path", b"")
-        reason = "BadPath" if method in MANAGEMENT_METHODS else "MethodNotAllowed"
-        given = fields.get(b"apns-request-id")
-        request_id = given if given is not None and is_apns_id(given) else self._made_id().lower()
-        status = STATUS[reason]
-        self.journal.add(
-            Entry(
-                self.clock(),
-                session.number,
-                _MANAGEMENT[environment],
-                method,
-                path,
-                None,
-                None,
-                request_id,
-                status,
-                reason,
-                None,
-            )
-        )
-        return Answer(status, ((b"apns-request-id", request_id), *self._error_headers), self._bodies[reason])
+    def reply(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> Answer:
+        """An answer as it is."""
+        return Answer(status, headers, body)
+
+    def error(self, reason: str, identity: tuple[bytes, bytes]) -> Answer:
+        """An error with its status, the header field that names the request, and ``reason`` in its body (RESP-2)."""
+        return Answer(STATUS[reason], (identity, *self._error_headers), self._bodies[reason])
+
+    def spelled(self, reason: str) -> str:
+        """The reason as the settings want it written (TOK-17)."""
+        if reason == "BadEnvironmentKeyInToken" and self.settings.documented_spelling:
+            return "BadEnvironmentKeyIdInToken"
+        return reason
 
     def _accept(self, push: Push, apns_id: bytes) -> Answer:
         fields, device = push.fields, push.record.device
-        unique_id = self._made_id().lower() if push.environment == "sandbox" else None
+        unique_id = self.made_id().lower() if push.environment == "sandbox" else None
         device.receive(
             Arrival(
                 apns_id,
@@ -148,8 +149,7 @@ class Apns:
         return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")
 
     def _reject(self, push: Push, apns_id: bytes, reason: str) -> Answer:
-        if reason == "BadEnvironmentKeyInToken" and self.settings.documented_spelling:
-            reason = "BadEnvironmentKeyIdInToken"
+        reason = self.spelled(reason)
         status = STATUS[reason]
         device: str | None = None
         body = self._bodies[reason]
@@ -176,7 +176,7 @@ class Apns:
             )
         )
 
-    def _made_id(self) -> bytes:
+    def made_id(self) -> bytes:
         """128 random bits as a UUID's text in upper case, without version bits (RESP-3)."""
         digits = b"%032X" % self._ids.getrandbits(128)
         return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])

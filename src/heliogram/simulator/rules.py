@@ -215,7 +215,8 @@ def _type_against_topic(push: Push) -> bool:
     return push.topic.endswith(SUFFIXES)
 
 
-def _topic_not_on_key(push: Push) -> bool:
+def topic_not_covered(push: Push) -> bool:
+    """Whether the credential does not cover the topic, or the connection was bound before it did (TOK-14)."""
     return not push.session.covers(push.verified.key, push.topic)
 
 
@@ -295,7 +296,7 @@ RULES: tuple[Rule, ...] = (
     Rule("MissingTopic", "4.1", _no_topic, steady=True),
     Rule("BadTopic", "4.1", _bad_topic, steady=True),
     Rule("InvalidPushType", "REQ-5", _type_against_topic, steady=True),
-    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18", _topic_not_on_key, steady=True),
+    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18", topic_not_covered, steady=True),
     Rule("PayloadEmpty", "SIZE-2 SIZE-3", _no_body),
     Rule("PayloadTooLarge", "SIZE-1", _big_body),
     Rule("BadDeviceToken", "REQ-6 REQ-7 LIFE-4", _unknown_device_token),
@@ -308,10 +309,6 @@ RULES: tuple[Rule, ...] = (
 
 _CHECKS = tuple((rule.objects, rule.reason) for rule in RULES)
 _UNSTEADY_CHECKS = tuple((rule.objects, rule.reason) for rule in RULES if not rule.steady)
-
-
-MANAGEMENT_METHODS = frozenset({b"POST", b"GET", b"DELETE"})
-"""What the channel management hosts take (6.2): another method is ``MethodNotAllowed``, every path ``BadPath``."""
 
 
 def _steady_fields(push: Push) -> tuple[bytes | None, ...]:

@@ -112,6 +112,7 @@ class Simulator:
     ) -> None:
         self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
         self.time = self.apns.time
+        self.channels = self.apns.channels
         self._data_dir = data_dir
         self._listeners: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
