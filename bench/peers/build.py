@@ -97,11 +97,11 @@ def replaced(path: Path, *pairs: tuple[str, str]) -> None:
 
 
 def a2(made: Path) -> list[str]:
-    """A copy of the locked a2 that calls this machine in place of Apple; all else is as published."""
+    """A copy of the published a2 that calls this machine in place of Apple; all else is as published."""
     tools("cargo")
     project, copy = made / "project", made / "a2"
     shutil.copytree(HERE / "a2", project, ignore=shutil.ignore_patterns("target"))
-    told: dict[str, Any] = json.loads(run("cargo", "metadata", "--locked", "--format-version", "1", folder=project))
+    told: dict[str, Any] = json.loads(run("cargo", "metadata", "--format-version", "1", folder=project))
     manifest = next(one["manifest_path"] for one in told["packages"] if one["name"] == "a2")
     shutil.copytree(Path(manifest).parent, copy)
     shutil.copy(project / "local.rs", copy / "src")
