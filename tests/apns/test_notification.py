@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heliogram.apns import (
@@ -283,6 +283,7 @@ _PLAIN_FIELDS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(fields=_PLAIN_FIELDS)
 def test_the_quick_way_and_the_careful_way_agree(fields: dict[str, Any]) -> None:
     """A notification with nothing unusual takes a short cut; it ends where the full check ends, or in its error."""

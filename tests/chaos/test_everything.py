@@ -59,7 +59,7 @@ async def test_everything(server: ApnsServer, make_client: MakeClient, book: Boo
     """Whatever happens in whatever order: one outcome for each push, and no duplicate but among the unknown."""
     server.stream_limit = 50
     server.on_request = Storm(book, seed)
-    client = make_client(clock=SystemClock(), timeout=3, tuning=Tuning(back_off=0.001, patience=0.05))
+    client = make_client(clock=SystemClock(), timeout=30, tuning=Tuning(back_off=0.001, patience=0.05))
     outcomes = await burst(client, COUNT)
     kinds = book.check(outcomes, COUNT)
     assert set(kinds) <= {"Accepted", "Rejected", "Unknown", "NotSent"}
