@@ -136,7 +136,8 @@ class Broadcasting(ChannelAnswerer):
             request.now,
             channel=request.channel_id,
         )
-        request.channels.broadcast(request.channel, arrival, expiration(request))
+        findings = tuple(activity_findings(request.document))
+        request.channels.broadcast(request.channel, arrival, expiration(request), findings)
         self.note(request, environment, request_id, 200, None)
         return self.apns.reply(200, ((b"apns-request-id", request_id), (b"apns-unique-id", unique_id)), b"")
 

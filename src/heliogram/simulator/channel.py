@@ -28,6 +28,7 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     reached: int
     missed: int
+    findings: tuple[str, ...] = ()
 
 
 class Subscription(msgspec.Struct, eq=False, kw_only=True):

@@ -159,8 +159,13 @@ class Channels:
 
     # --- messages ---
 
-    def broadcast(self, channel: Channel, arrival: Arrival, expiration: int) -> Broadcast:
-        """Give a message to everybody who follows the channel and can be reached, and store it if it is to be."""
+    def broadcast(
+        self, channel: Channel, arrival: Arrival, expiration: int, findings: tuple[str, ...] = ()
+    ) -> Broadcast:
+        """Give a message to everybody who follows the channel and can be reached, and store it if it is to be.
+
+        One that is not stored leaves nothing stored: an older message is not the most recent one any more.
+        """
         channel.serial += 1
         channel.stored = None
         reached = missed = 0
@@ -176,6 +181,7 @@ class Channels:
             expires_at=expires_at(channel.policy, arrival.received_at, expiration),
             reached=reached,
             missed=missed,
+            findings=findings,
         )
         channel.broadcasts.append(broadcast)
         if broadcast.expires_at is not None:

@@ -10,13 +10,13 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from . import about, clock, devices, keys
+from . import about, channels, clock, devices, keys
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
 BODY_LIMIT = 65_536
 
-ENDPOINTS = (*about.ENDPOINTS, *clock.ENDPOINTS, *keys.ENDPOINTS, *devices.ENDPOINTS)
+ENDPOINTS = (*about.ENDPOINTS, *clock.ENDPOINTS, *keys.ENDPOINTS, *devices.ENDPOINTS, *channels.ENDPOINTS)
 
 
 def build_control(simulator: Simulator, forwarder: Forwarder, *, host: str = "127.0.0.1") -> Starlette:
