@@ -31,15 +31,14 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
 
 
-class Subscription(msgspec.Struct, eq=False, kw_only=True):
-    """An app on a device that follows a channel. ``seen``: the serial of the latest broadcast given to it."""
+class Subscription(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """An app on a device that follows a channel."""
 
     device: Device
     app: App
-    seen: int = 0
 
     def __repr__(self) -> str:
-        return f"<Subscription {self.device.id} {self.app.bundle_id} seen={self.seen}>"
+        return f"<Subscription {self.device.id} {self.app.bundle_id}>"
 
     @property
     def holds(self) -> bool:
@@ -48,7 +47,10 @@ class Subscription(msgspec.Struct, eq=False, kw_only=True):
 
 
 class Channel(msgspec.Struct, eq=False, kw_only=True):
-    """A channel of one app in one environment. ``deleted``: only what it has stored is left of it (BC-2)."""
+    """A channel of one app in one environment. ``deleted``: only what it has stored is left of it (BC-2).
+
+    ``stored``: the message it keeps; ``owed``: ids of the devices that follow it and have not had that message.
+    """
 
     id: str
     bundle_id: str
@@ -58,6 +60,7 @@ class Channel(msgspec.Struct, eq=False, kw_only=True):
     broadcasts: deque[Broadcast] = msgspec.field(default_factory=lambda: deque(maxlen=HISTORY))
     subscriptions: dict[tuple[str, str], Subscription] = {}
     stored: Broadcast | None = None
+    owed: set[str] = set()
     serial: int = 0
     deleted: bool = False
     window: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from .agenda import Agenda
 from .channel import POLICIES, Broadcast, Channel, Subscription, expires_at
@@ -22,8 +22,9 @@ _ID_BYTES = (12, 24)
 class Channels:
     """Every channel of every app, in both environments.
 
-    ``enabled`` says whether the Broadcast capability is on for a bundle id (BC-1); None: for every one. ``reachable``
-    says whether a device can be reached now; None: every one can.
+    Other parts plug in here. ``enabled``: whether the Broadcast capability is on for a bundle id (BC-1); None: for
+    every one. ``reachable``: whether a device can be reached now; None: every one can. ``listeners``: the devices
+    with a Live Activity of the app that listens to the channel; None: only those subscribed here follow it.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Channels:
     ) -> None:  # fmt: skip
         self.enabled: Callable[[str], bool] | None = None
         self.reachable: Callable[[Device], bool] | None = None
+        self.listeners: Callable[[str, str, Environment], list[Device]] | None = None
         self._registry = registry
         self._settings = settings
         self._agenda = agenda
@@ -41,6 +43,7 @@ class Channels:
         self._all: dict[str, Channel] = {}
         self._of_app: dict[tuple[str, Environment], dict[str, Channel]] = {}
         self._leaving: dict[str, Channel] = {}
+        self._owing: dict[str, Channel] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -80,7 +83,7 @@ class Channels:
         except KeyError:
             raise Missing(f"there is no channel {channel_id}", field="channelId") from None
 
-    def list(self, bundle_id: str | None = None, environment: Environment | None = None) -> list[Channel]:
+    def all(self, bundle_id: str | None = None, environment: Environment | None = None) -> list[Channel]:
         """The channels of an app, an environment, or all; oldest first."""
         if bundle_id is not None and environment is not None:
             return [*self._of_app.get((bundle_id, environment), {}).values()]
@@ -107,7 +110,7 @@ class Channels:
 
     def switch_off(self, bundle_id: str) -> None:
         """The app's Broadcast capability is switched off: all its channels go, in both environments (BC-1)."""
-        for channel in self.list(bundle_id):
+        for channel in self.all(bundle_id):
             self.delete(channel.id)
 
     # --- who follows them ---
@@ -129,11 +132,12 @@ class Channels:
                 f"{channel.environment}; channels do not cross environments",
                 field="channelId",
             )
-        subscription = channel.subscriptions.get((device_id, bundle_id))
-        if subscription is None or subscription.app is not app:
-            subscription = channel.subscriptions[device_id, bundle_id] = Subscription(device=device, app=app)
-            self._tell("subscribed", channel, deviceId=device_id)
-            self._catch_up(channel, subscription)
+        known = channel.subscriptions.get((device_id, bundle_id))
+        if known is not None and known.app is app:
+            return known
+        subscription = channel.subscriptions[device_id, bundle_id] = Subscription(device=device, app=app)
+        self._tell("subscribed", channel, deviceId=device_id)
+        self._hand_over(channel, device)
         return subscription
 
     def unsubscribe(self, device_id: str, bundle_id: str, channel_id: str) -> None:
@@ -143,19 +147,24 @@ class Channels:
             raise Missing(f"{bundle_id} on device {device_id} does not follow this channel", field="deviceId")
         self._tell("unsubscribed", channel, deviceId=device_id)
 
+    def joined(self, device: Device, bundle_id: str, channel_id: str, environment: Environment) -> None:
+        """A Live Activity on the device begins to listen: it gets the message stored, if there is one (BC-3)."""
+        channel = self.find(channel_id, bundle_id, environment)
+        if channel is not None:
+            self._hand_over(channel, device)
+
     def app_gone(self, device_id: str, bundle_id: str) -> None:
-        """The app was uninstalled, or installed anew: its Live Activities and what they follow go with it."""
+        """The app was uninstalled, or installed anew: what it followed goes with its data."""
         for channel in (*self._all.values(), *self._leaving.values()):
             channel.subscriptions.pop((device_id, bundle_id), None)
 
-    def came_online(self, device_id: str) -> None:
-        """A device can be reached again: it gets the latest message of each channel, if it was stored (BC-3)."""
-        apps = list(self._registry.device(device_id).apps)
-        for channel in (*self._all.values(), *self._leaving.values()):
-            for bundle_id in apps:
-                subscription = channel.subscriptions.get((device_id, bundle_id))
-                if subscription is not None and subscription.holds:
-                    self._catch_up(channel, subscription)
+    def came_online(self, device: Device) -> None:
+        """A device can be reached again: it gets the messages stored for it meanwhile (BC-3)."""
+        for channel in [channel for channel in self._owing.values() if device.id in channel.owed]:
+            if device in self._followers(channel):
+                self._hand_over(channel, device)
+            else:
+                channel.owed.discard(device.id)
 
     # --- messages ---
 
@@ -167,26 +176,26 @@ class Channels:
         One that is not stored leaves nothing stored: an older message is not the most recent one any more.
         """
         channel.serial += 1
-        channel.stored = None
-        reached = missed = 0
-        for subscription in self._followers(channel):
-            if self._give(subscription, arrival, channel.serial):
-                reached += 1
-            else:
-                missed += 1
+        followers = self._followers(channel)
+        reached = [device for device in followers if self._can_be_reached(device)]
+        missed = [device for device in followers if not self._can_be_reached(device)]
         broadcast = Broadcast(
             serial=channel.serial,
             arrival=arrival,
             expiration=expiration,
             expires_at=expires_at(channel.policy, arrival.received_at, expiration),
-            reached=reached,
-            missed=missed,
+            reached=len(reached),
+            missed=len(missed),
             findings=findings,
         )
         channel.broadcasts.append(broadcast)
+        self._let_go(channel)
         if broadcast.expires_at is not None:
             channel.stored = broadcast
-        self._tell("broadcast", channel, serial=channel.serial, reached=reached, missed=missed)
+            self._owe(channel, missed)
+        for device in reached:
+            device.receive(arrival)
+        self._tell("broadcast", channel, serial=channel.serial, reached=broadcast.reached, missed=broadcast.missed)
         return broadcast
 
     def stored(self, channel: Channel) -> Broadcast | None:
@@ -209,6 +218,7 @@ class Channels:
         self._all.clear()
         self._of_app.clear()
         self._leaving.clear()
+        self._owing.clear()
 
     # --- inside ---
 
@@ -230,35 +240,52 @@ class Channels:
             if channel_id not in self._all and channel_id not in self._leaving:
                 return channel_id
 
-    def _followers(self, channel: Channel) -> Iterator[Subscription]:
-        """Those whose device and app are still there."""
-        devices = self._registry.devices
+    def _followers(self, channel: Channel) -> list[Device]:
+        """Each device once, if it and the app are still there."""
+        found: dict[str, Device] = {}
         for key, subscription in list(channel.subscriptions.items()):
-            if devices.get(key[0]) is subscription.device and subscription.holds:
-                yield subscription
+            device = subscription.device
+            if self._registry.devices.get(device.id) is device and subscription.holds:
+                found[device.id] = device
             else:
                 del channel.subscriptions[key]
+        if self.listeners is not None:
+            for device in self.listeners(channel.bundle_id, channel.id, channel.environment):
+                found[device.id] = device
+        return list(found.values())
 
-    def _give(self, subscription: Subscription, arrival: Arrival, serial: int) -> bool:
-        device = subscription.device
-        if self.reachable is not None and not self.reachable(device):
-            return False
-        subscription.seen = serial
-        device.receive(arrival)
-        return True
+    def _can_be_reached(self, device: Device) -> bool:
+        return self.reachable is None or self.reachable(device)
 
-    def _catch_up(self, channel: Channel, subscription: Subscription) -> None:
+    def _hand_over(self, channel: Channel, device: Device) -> None:
+        """Give a device the message stored; owe it to one that cannot be reached."""
         stored = self.stored(channel)
-        if stored is not None and stored.serial > subscription.seen:
-            self._give(subscription, stored.arrival, stored.serial)
+        if stored is None:
+            return
+        if self._can_be_reached(device):
+            channel.owed.discard(device.id)
+            device.receive(stored.arrival)
+        else:
+            self._owe(channel, [device])
+
+    def _owe(self, channel: Channel, devices: Iterable[Device]) -> None:
+        channel.owed.update(device.id for device in devices)
+        if channel.owed:
+            self._owing[channel.id] = channel
+
+    def _let_go(self, channel: Channel) -> None:
+        """Nothing is stored any more, nothing is owed; a deleted channel holds nothing else."""
+        channel.stored = None
+        channel.owed.clear()
+        self._owing.pop(channel.id, None)
+        if channel.deleted:
+            self._leaving.pop(channel.id, None)
 
     def _expire(self, channel: Channel) -> None:
-        """Let go of a message whose time is over, and of a deleted channel that held nothing else."""
+        """Let go of a message whose time is over."""
         stored = channel.stored
         if stored is not None and stored.expires_at is not None and stored.expires_at <= self._clock():
-            channel.stored = None
-        if channel.deleted and channel.stored is None:
-            self._leaving.pop(channel.id, None)
+            self._let_go(channel)
 
     def _tell(self, action: str, channel: Channel, **more: object) -> None:
         if self._feed.live:

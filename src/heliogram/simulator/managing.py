@@ -316,5 +316,5 @@ class Management(ChannelAnswerer):
         if request.resource == b"channels":
             policy = request.channel.policy
             return 200, typed, b'{"message-storage-policy":%d,"push-type":"%b"}' % (policy, PUSH_TYPE.encode())
-        ids = [channel.id for channel in channels.list(request.bundle_id, request.environment)]
+        ids = [channel.id for channel in channels.all(request.bundle_id, request.environment)]
         return 200, typed, msgspec.json.encode({"channels": ids})

@@ -35,7 +35,7 @@ from .channels_schemas import (
 async def list_channels(call: Call[Controlled]) -> ChannelList:
     query: ChannelQuery = call.query
     channels = call.state.simulator.channels
-    found = channels.list(query.bundle_id, query.environment)
+    found = channels.all(query.bundle_id, query.environment)
     return ChannelList([ChannelOut.of(each, channels.stored(each)) for each in found])
 
 

@@ -49,15 +49,14 @@ class SubscriptionIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SubscriptionOut(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An app that follows the channel. ``seen``: the serial of the latest broadcast it was given, 0: none yet."""
+    """An app that follows the channel."""
 
     device_id: str
     bundle_id: str
-    seen: int
 
     @classmethod
     def of(cls, subscription: Subscription) -> SubscriptionOut:
-        return cls(device_id=subscription.device.id, bundle_id=subscription.app.bundle_id, seen=subscription.seen)
+        return cls(device_id=subscription.device.id, bundle_id=subscription.app.bundle_id)
 
 
 class BroadcastOut(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,7 +96,10 @@ class BroadcastOut(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChannelOut(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A channel. ``stored``: the serial of the message it keeps, null without one; ``broadcasts``: how many it had."""
+    """A channel. ``broadcasts``: how many it had; ``stored``: the serial of the message it keeps, null without one.
+
+    ``owed``: the devices that follow it and could not be reached since that message.
+    """
 
     channel_id: str
     bundle_id: str
@@ -107,6 +109,7 @@ class ChannelOut(Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     broadcasts: int
     stored: int | None
+    owed: list[str]
     subscriptions: list[SubscriptionOut]
 
     @classmethod
@@ -120,6 +123,7 @@ class ChannelOut(Struct, frozen=True, kw_only=True, rename="camel"):
             created_at=stamp(channel.created_at),
             broadcasts=channel.serial,
             stored=None if stored is None else stored.serial,
+            owed=sorted(channel.owed),
             subscriptions=[SubscriptionOut.of(each) for each in channel.subscriptions.values() if each.holds],
         )
 
