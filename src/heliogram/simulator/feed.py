@@ -25,6 +25,7 @@ class Subscription:
         self._feed = feed
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
+        self._ended = False
         self.dropped = 0
 
     def __repr__(self) -> str:
@@ -38,9 +39,13 @@ class Subscription:
         self._news.set()
 
     async def take(self) -> list[Event]:
-        """What has happened since the last call; waits until something has. ``Event("dropped", n)`` marks a gap."""
+        """What has happened since the last call; waits until something has. ``Event("dropped", n)`` marks a gap.
+
+        Empty: the feed has ended, and nothing comes any more.
+        """
         await self._news.wait()
-        self._news.clear()
+        if not self._ended:
+            self._news.clear()
         events = list(self._events)
         self._events.clear()
         if self.dropped:
@@ -48,15 +53,24 @@ class Subscription:
             self.dropped = 0
         return events
 
+    def end(self) -> None:
+        """Nothing comes after what is waiting."""
+        self._ended = True
+        self._news.set()
+
     def close(self) -> None:
         self._feed.forget(self)
 
 
 class Feed:
-    """Hands every event to every subscriber. Publishers ask ``live`` first where it is hot."""
+    """Hands every event to every subscriber. Publishers ask ``live`` first where it is hot.
+
+    ``serial`` counts the events somebody heard.
+    """
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self.serial = 0
 
     def __repr__(self) -> str:
         return f"<Feed subscribers={len(self._subscriptions)}>"
@@ -65,6 +79,10 @@ class Feed:
     def live(self) -> bool:
         """Whether anybody listens."""
         return bool(self._subscriptions)
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._subscriptions)
 
     def subscribe(self) -> Subscription:
         """Hear everything from now on; close it in the end."""
@@ -77,6 +95,12 @@ class Feed:
 
     def publish(self, kind: str, data: object) -> None:
         if self._subscriptions:
+            self.serial += 1
             event = Event(kind, data)
             for subscription in self._subscriptions:
                 subscription.put(event)
+
+    def end(self) -> None:
+        """Let every subscriber know that it is over, when the simulator's doors close."""
+        for subscription in self._subscriptions:
+            subscription.end()

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from starlette.responses import Response
+
+from heliogram.rest import Call, Endpoint, Result, endpoint
 
 from .about_schemas import IndexOut, RequestList, RequestQuery
 from .base import Controlled
+from .page import INDEX, wants_html
 
 
 @endpoint("GET", "/", summary="Where things are", tag="About", returns=IndexOut, scope=None, basis="ours")
-async def index(call: Call[Controlled]) -> IndexOut:
+async def index(call: Call[Controlled]) -> Result | Response:
+    """A browser, which asks for ``text/html``, gets the page."""
+    asked = call.request.headers
+    if wants_html(asked.get("accept", "")):
+        return call.state.page.respond(INDEX, asked.get("if-none-match"))
     simulator = call.state.simulator
-    return IndexOut(
+    found = IndexOut(
         name="Heliogram simulator",
         listeners={name: f"{host}:{port}" for name, (host, port) in simulator.ports.items()},
         ca_file=str(simulator.ca_path.resolve()),
         connections=simulator.connections,
         links={name: f"/{name}" for name in ("docs", "openapi.json", "clock", "keys", "devices", "requests")},
     )
+    return Result(found, headers={"Vary": "Accept"})
 
 
 @endpoint(

@@ -10,25 +10,39 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from . import about, channels, clock, devices, keys
+from . import about, channels, clock, devices, events, keys
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
 BODY_LIMIT = 65_536
 
-ENDPOINTS = (*about.ENDPOINTS, *clock.ENDPOINTS, *keys.ENDPOINTS, *devices.ENDPOINTS, *channels.ENDPOINTS)
+ENDPOINTS = (
+    *about.ENDPOINTS,
+    *clock.ENDPOINTS,
+    *keys.ENDPOINTS,
+    *devices.ENDPOINTS,
+    *channels.ENDPOINTS,
+    *events.ENDPOINTS,
+)
 
 
 def build_control(simulator: Simulator, forwarder: Forwarder, *, host: str = "127.0.0.1") -> Starlette:
-    """The application for a control API bound to ``host``; bodies of at most 64 KiB."""
-    return build_app(
+    """The application for a control API bound to ``host``; bodies of at most 64 KiB.
+
+    ``app.state.closing`` is to be called before its server stops: it ends the streams of events.
+    """
+    state = Controlled(simulator, forwarder)
+    app = build_app(
         ENDPOINTS,
         prefixes=("",),
-        state=Controlled(simulator, forwarder),
+        state=state,
         title="Heliogram simulator",
         version=heliogram.__version__,
         description="Controls a simulated APNs: its signing keys, its virtual devices, the requests it got.",
         codes=CODES,
         body_limit=BODY_LIMIT,
+        extra_routes=state.page.routes(),
         middleware=[Middleware(LoopbackGuard, host=host)],
     )
+    app.state.closing = simulator.apns.feed.end
+    return app

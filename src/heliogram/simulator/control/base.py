@@ -10,6 +10,7 @@ from heliogram.rest import FieldError, Problem, invalid
 from ..errors import Conflict, Invalid, Missing
 from ..forward import Forwarder
 from ..simulator import Simulator
+from .page import Page
 
 NOT_FOUND = 20404
 CONFLICT = 20409
@@ -22,6 +23,7 @@ class Controlled:
     def __init__(self, simulator: Simulator, forwarder: Forwarder) -> None:
         self.simulator = simulator
         self.forwarder = forwarder
+        self.page = Page()
 
     def __repr__(self) -> str:
         return f"<Controlled {self.simulator!r} {self.forwarder!r}>"

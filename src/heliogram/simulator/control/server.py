@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -32,6 +32,7 @@ class ControlServer:
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"<ControlServer {self.url}>"
@@ -43,7 +44,11 @@ class ControlServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self, app: ASGIApp) -> None:
-        """Begin to answer; clients that connected before are served now."""
+        """Begin to answer; clients that connected before are served now.
+
+        An app's ``state.closing``, if it has one, is called before the end, to finish what would never finish.
+        """
+        self._closing = getattr(getattr(app, "state", None), "closing", None)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
         )
@@ -53,6 +58,8 @@ class ControlServer:
     async def stop(self) -> None:
         """Finish what is being answered, and close the port."""
         if self._server is not None and self._task is not None:
+            if self._closing is not None:
+                self._closing()
             self._server.should_exit = True
             await self._task
         self._socket.close()

@@ -1,0 +1,94 @@
+"""The simulator's live events over HTTP, as Server-Sent Events: one subscription of the feed for each reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from heliogram.rest import Call, Endpoint, Problem, endpoint
+
+from ..feed import KEPT, Event, Feed
+from .base import Controlled
+
+READERS = 32
+"""How many may read at once."""
+PACE = 0.1
+"""Seconds between two batches to one reader; the first one after a silence goes at once."""
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment is sent, so that both sides notice a dead connection."""
+RETRY_MS = 1000
+"""After how many milliseconds a browser that lost its stream asks again."""
+
+_TOO_MANY = 20503
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Accel-Buffering": "no"}
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one message carries. ``dropped``: so many older events were thrown away because the reader was slow."""
+
+    dropped: int
+    events: list[Event]
+
+
+@endpoint(
+    "GET",
+    "/events",
+    summary="Watch what happens",
+    tag="About",
+    returns=str,
+    media_type="text/event-stream",
+    scope=None,
+    errors=(503,),
+    basis="ours",
+)
+async def watch(call: Call[Controlled]) -> Response:
+    """Server-Sent Events. First ``event: ready`` with ``{"snapshot": n}``: read what you want to show after it.
+
+    Then, as things happen, ``event: batch`` with ``{"dropped": 0, "events": [{"kind": …, "data": {…}}]}``, at most ten
+    a second; its ``id`` counts the events so far. A reader more than 1,000 events behind loses the oldest, is told how
+    many by ``dropped``, and reads its snapshot again. Nothing is replayed to whoever comes back: it begins with
+    ``ready``. Kinds: request, finding, violation, device, notification, app, connection, channel, fault, clock, reset.
+    """
+    feed = call.state.simulator.apns.feed
+    if feed.subscribers >= READERS:
+        raise Problem(503, _TOO_MANY, "Too many readers", f"{READERS} programs read the events already; close one.")
+    return StreamingResponse(stream(feed), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def stream(feed: Feed, *, pace: float = PACE, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
+    """The stream's bytes, until the feed ends or the reader leaves."""
+    subscription = feed.subscribe()
+    try:
+        yield b"retry: %d\n" % RETRY_MS + message("ready", feed.serial, {"snapshot": feed.serial, "kept": KEPT})
+        while True:
+            try:
+                async with asyncio.timeout(heartbeat):
+                    events = await subscription.take()
+            except TimeoutError:
+                yield b": nothing happened\n\n"
+                continue
+            if not events:
+                return
+            yield message("batch", feed.serial, _batch(events))
+            await asyncio.sleep(pace)  # what happens meanwhile goes together
+    finally:
+        subscription.close()
+
+
+def message(name: str, serial: int, data: object) -> bytes:
+    """One event of the stream; JSON has no line ends of its own."""
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (serial, name.encode("ascii"), _encode(data))
+
+
+def _batch(events: list[Event]) -> Batch:
+    first = events[0]
+    if first.kind == "dropped" and isinstance(first.data, int):
+        return Batch(first.data, events[1:])
+    return Batch(0, events)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
