@@ -1,7 +1,7 @@
-"""The simulator's own certificate authority and the certificate its listeners show.
+"""The simulator's own certificate authority: the certificate its listeners show, and those that clients present.
 
-Certificates live by the machine's clock, whatever clock the simulator was given: it is the client's TLS that judges
-them.
+The CA's and the server's live by the machine's clock, whatever clock the simulator was given: it is the client's TLS
+that judges them. Clients' live by the simulator's clock, so TLS does not look at their dates here.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import datetime
 import ipaddress
 import os
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,15 +23,19 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from .errors import Invalid
+from .tables import CertificateRefusal
 
 CA_FILE, CA_KEY_FILE = "ca.pem", "ca.key"
 SERVER_FILE, SERVER_KEY_FILE = "server.pem", "server.key"
+REVOKED_FILE = "revoked.pem"
 CA_LIFE = datetime.timedelta(days=3652)
 SERVER_LIFE = datetime.timedelta(days=397)
 RENEW_BEFORE = datetime.timedelta(days=30)
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python's ssl has no name for."""
 
 DNS_NAMES = (
     "localhost",
@@ -41,6 +46,13 @@ DNS_NAMES = (
     "api-manage-broadcast.sandbox.push.apple.com",
 )
 ADDRESSES = ("127.0.0.1", "::1")
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
+_FIRST_LIST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+_LIST_LIFE = datetime.timedelta(days=36524)
 
 
 class Certificates:
@@ -53,7 +65,9 @@ class Certificates:
         self.directory = directory
         self._now = now or datetime.datetime.now(datetime.UTC)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        authority, key = self._authority()
+        self._contexts: list[ssl.SSLContext] = []
+        self._lists = 0
+        self._pair = authority, key = self._authority()
         if not self._server_is_good(authority):
             self._issue_server(authority, key)
 
@@ -65,13 +79,70 @@ class Certificates:
         """What a client must trust."""
         return self.directory / CA_FILE
 
-    def server_context(self) -> ssl.SSLContext:
-        """TLS 1.2 or newer (CONN-8), ALPN h2 for those who ask (CONN-11)."""
+    def server_context(self, refusal: CertificateRefusal = "wire") -> ssl.SSLContext:
+        """TLS 1.2 or newer (CONN-8), ALPN h2 for those who ask (CONN-11), and a request for the client's certificate.
+
+        A client may present none (CONN-9); one of another CA, or with ``wire`` a revoked one, gets a TLS alert
+        (CERT-10).
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.directory / SERVER_FILE, self.directory / SERVER_KEY_FILE)
         context.set_alpn_protocols(["h2"])
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(self.ca_path)
+        context.verify_flags |= _NO_CHECK_TIME
+        if refusal == "wire":
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        self._contexts.append(context)
+        self.revoke_clients(())
         return context
+
+    def revoke_clients(self, serials: Iterable[int]) -> None:
+        """Have new handshakes refuse exactly these certificates of clients."""
+        authority, key = self._pair
+        # Of several lists OpenSSL takes the one with the latest date, and dates count whole seconds.
+        self._lists += 1
+        issued = _FIRST_LIST + datetime.timedelta(seconds=self._lists)
+        builder = x509.CertificateRevocationListBuilder(authority.subject, issued, issued + _LIST_LIFE)
+        for serial in serials:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder(serial, revocation_date=_FIRST_LIST).build()
+            )
+        path = self.directory / REVOKED_FILE
+        _write(path, builder.sign(key, SHA256()).public_bytes(Encoding.PEM), 0o644)
+        for context in self._contexts:
+            context.load_verify_locations(path)
+
+    def sign_client(
+        self,
+        *,
+        common_name: str,
+        uid: str,
+        team_id: str | None,
+        extensions: Iterable[tuple[ObjectIdentifier, bytes]],
+        life: tuple[datetime.datetime, datetime.datetime],
+        rsa: bool,
+    ) -> tuple[x509.Certificate, PrivateKey]:
+        """A certificate for a client, with Apple's ``extensions`` (none of them critical), and its private key."""
+        authority, key = self._pair
+        own = _new_key(rsa)
+        names = [x509.NameAttribute(NameOID.USER_ID, uid), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        if team_id is not None:
+            names.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, team_id))
+        builder = (
+            x509.CertificateBuilder(authority.subject, x509.Name(names), own.public_key(), x509.random_serial_number())
+            .not_valid_before(life[0])
+            .not_valid_after(life[1])
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        )
+        for oid, value in extensions:
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
+        return builder.sign(key, SHA256()), own
 
     def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         path, key_path = self.ca_path, self.directory / CA_KEY_FILE
@@ -166,6 +237,10 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _new_key(wants_rsa: bool) -> PrivateKey:
+    return rsa.generate_private_key(65537, 2048) if wants_rsa else ec.generate_private_key(ec.SECP256R1())
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
