@@ -272,14 +272,3 @@ async def test_unique_id_only_in_the_sandbox(world: World) -> None:
     reply = await client.push(token, world.bearer, topic="com.example.dev")
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", reply.headers["apns-unique-id"])
     assert "apns-unique-id" not in (await world.push()).headers
-
-
-async def test_management_listeners_know_no_path(world: World) -> None:
-    """CONN-3: the channel hosts answer 404 BadPath with an apns-request-id, and 405 to an unknown method."""
-    for listener in ("manage_production", "manage_sandbox"):
-        client = await world.connect(listener)
-        path = f"/1/apps/{TOPIC}/channels"
-        reply = await client.push("", world.bearer, ("apns-request-id", UUID), path=path)
-        assert reply.verdict == (404, "BadPath")
-        assert reply.headers == {"apns-request-id": UUID}
-        assert (await client.push("", world.bearer, method="PUT", path=path)).verdict == (405, "MethodNotAllowed")
