@@ -17,6 +17,8 @@ def test_order_of_checks() -> None:
         "BadPath",
         "MissingDeviceToken",
         "DuplicateHeaders",
+        "BadCertificate",
+        "BadCertificateEnvironment",
         "MissingProviderToken",
         "TooManyProviderTokenUpdates",
         "InvalidProviderToken",

@@ -10,6 +10,7 @@ import msgspec
 
 from .broadcasting import BROADCAST_PATH, Broadcasting
 from .channels import Channels
+from .clientcerts import ClientCertificates
 from .feed import Feed
 from .floors import Floors
 from .journal import Entry, Journal
@@ -17,6 +18,7 @@ from .keys import KeyRing
 from .lockscreen import Arrival
 from .managing import Management
 from .parts import Part, Parts
+from .portal import Portal
 from .registry import Registry
 from .rules import Push, is_apns_id, judge
 from .session import Session
@@ -55,6 +57,18 @@ class Apns:
         self.schedule = self.agenda.at
         self.random = rng or random.SystemRandom()
         self.keys = KeyRing(self.random.choice)
+        self.portal = Portal(
+            keys=self.keys,
+            certificates=ClientCertificates(
+                clock=self.clock,
+                feed=self.feed,
+                refusal=self.settings.certificate_refusal,
+                live_activities=self.settings.certificate_live_activities,
+            ),
+            feed=self.feed,
+            choose=self.random.choice,
+            strict=self.settings.strict_portal,
+        )
         self.registry = Registry(clock=self.clock, rng=self.random, held=self.settings.held)
         self.journal = Journal(self.settings.journal)
         self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
@@ -71,6 +85,9 @@ class Apns:
         self._answer_broadcast = Broadcasting(self).answer
         self.parts = Parts()
         self.parts.add(Part(name="clock", clear=self.time.clear))
+        portal = self.portal
+        self.parts.add(Part(name="portal", clear=portal.clear, export=portal.export, import_=portal.import_))
+        self.parts.add(Part(name="certificates", clear=portal.certificates.clear))
         self.parts.add(Part(name="keys", clear=self.keys.clear))
         self.parts.add(Part(name="devices", clear=self.registry.clear))
         self.parts.add(Part(name="channels", clear=self.channels.clear))
@@ -89,7 +106,7 @@ class Apns:
     def open_session(self, source: str = "") -> Session:
         """Authentication state for a new connection; ``source`` is the client's address."""
         self.journal.connections += 1
-        return Session(self.journal.connections, self.keys, self.floors.open(source))
+        return Session(self.journal.connections, self.keys, self.floors.open(source), self.portal)
 
     def answer(self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int) -> Answer:
         """Answer a request on a push listener; an accepted push is on its device when this returns."""

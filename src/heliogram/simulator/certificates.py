@@ -34,8 +34,6 @@ REVOKED_FILE = "revoked.pem"
 CA_LIFE = datetime.timedelta(days=3652)
 SERVER_LIFE = datetime.timedelta(days=397)
 RENEW_BEFORE = datetime.timedelta(days=30)
-_NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python's ssl has no name for."""
 
 DNS_NAMES = (
     "localhost",

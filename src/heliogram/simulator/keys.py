@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_public_key,
 )
+from msgspec import UNSET, UnsetType
 
 from .errors import Conflict, Invalid, Missing
 from .names import check_identifier, check_topic
@@ -39,8 +40,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     issued: bool = False
 
     def related_to(self, other: Key) -> bool:
-        """Whether the two are a pair of related topic-specific keys (TOK-11, TOK-15); either may name the other."""
-        return other.key_id == self.related_key_id or self.key_id == other.related_key_id
+        """Whether the other was this one's related key when this was looked up (TOK-11, TOK-15)."""
+        return other.key_id == self.related_key_id
 
 
 class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,8 @@ class KeyRing:
     """All keys of all teams. ``generation`` changes whenever a key does, so that verdicts on tokens can be kept."""
 
     def __init__(self, choose: Callable[[str], str]) -> None:
+        self.changed: Callable[[Key, str], object] | None = None
+        """Told of each key that is ``made``, ``changed`` or ``gone``."""
         self._keys: dict[str, Key] = {}
         self._choose = choose
         self.generation = 0
@@ -70,6 +73,13 @@ class KeyRing:
 
     def get(self, key_id: str) -> Key | None:
         return self._keys.get(key_id)
+
+    def find(self, key_id: str) -> Key:
+        """Raises Missing."""
+        key = self._keys.get(key_id)
+        if key is None:
+            raise Missing(f"there is no key {key_id}", field="keyId")
+        return key
 
     def all(self) -> list[Key]:
         """Every key, oldest first."""
@@ -85,9 +95,10 @@ class KeyRing:
         environment: Environment | None = None,
         related_key_id: str | None = None,
     ) -> Key:
-        """Import a public key (PEM). The same key again replaces its topics and environment.
+        """Import a public key (PEM). The same key again replaces its topics, environment and related key.
 
-        Raises Invalid naming the field, or Conflict when the id belongs to another key.
+        The related key may be imported later; then it need not name this one. Raises Invalid naming the field, or
+        Conflict when the id belongs to another key, or the related one is related to a third (TOK-11).
         """
         key = Key(
             key_id=check_identifier(key_id, "keyId"),
@@ -100,6 +111,7 @@ class KeyRing:
         known = self._keys.get(key_id)
         if known is not None and (known.team_id != team_id or known.public_key != key.public_key):
             raise Conflict(f"key {key_id} exists with another public key or team; give another keyId", field="keyId")
+        self._check_related(key)
         return self._put(msgspec.structs.replace(key, issued=known is not None and known.issued))
 
     def issue(
@@ -110,7 +122,10 @@ class KeyRing:
         environment: Environment | None = None,
         related_key_id: str | None = None,
     ) -> IssuedKey:
-        """Make a key as the developer portal does. Its private half is in the answer and nowhere else (TOK-7)."""
+        """Make a key as the developer portal does. Its private half is in the answer and nowhere else (TOK-7).
+
+        Raises Invalid naming the field, or Conflict past the limits of TOK-11.
+        """
         check_identifier(team_id, "teamId")
         wanted = _topics(topics)
         self._check_quota(team_id, wanted, _environment(environment))
@@ -118,17 +133,17 @@ class KeyRing:
         key_id = "".join(self._choose(_ALPHABET) for _ in range(10))
         while key_id in self._keys:
             key_id = "".join(self._choose(_ALPHABET) for _ in range(10))
-        self._put(
-            Key(
-                key_id=key_id,
-                team_id=team_id,
-                public_key=private.public_key(),
-                topics=wanted,
-                environment=environment,
-                related_key_id=None if related_key_id is None else check_identifier(related_key_id, "relatedKeyId"),
-                issued=True,
-            )
+        key = Key(
+            key_id=key_id,
+            team_id=team_id,
+            public_key=private.public_key(),
+            topics=wanted,
+            environment=environment,
+            related_key_id=None if related_key_id is None else check_identifier(related_key_id, "relatedKeyId"),
+            issued=True,
         )
+        self._check_related(key, exists=True)
+        self._put(key)
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
         return IssuedKey(key_id=key_id, team_id=team_id, p8=pem)
 
@@ -142,20 +157,92 @@ class KeyRing:
             field="keyId",
         )
 
+    def change(
+        self,
+        key_id: str,
+        *,
+        topics: Iterable[str] | UnsetType | None = UNSET,
+        related_key_id: str | UnsetType | None = UNSET,
+    ) -> Key:
+        """Give a topic-specific key other topics or another related key; connections keep what they had (TOK-15).
+
+        ``related_key_id`` None: none any more. Raises Missing, Invalid naming the field (a team-scoped key covers all
+        topics and has no related key), or Conflict when the related key is related to a third.
+        """
+        key = self.find(key_id)
+        if topics is not UNSET:
+            wanted = _topics(topics)
+            if (key.topics is None) != (wanted is None):
+                kind = "team-scoped" if key.topics is None else "topic-specific"
+                raise Invalid(f"topics: key {key_id} is {kind} and stays so; issue another key", field="topics")
+            key = msgspec.structs.replace(key, topics=wanted)
+        if related_key_id is not UNSET:
+            if related_key_id is not None:
+                check_identifier(related_key_id, "relatedKeyId")
+            key = msgspec.structs.replace(key, related_key_id=related_key_id)
+            self._check_related(key, exists=True)
+        return self._put(key)
+
     def revoke(self, key_id: str) -> None:
-        """Forget a key: every token signed with it is ``InvalidProviderToken`` from now on (TOK-19)."""
-        if self._keys.pop(key_id, None) is None:
-            raise Missing(f"there is no key {key_id}", field="keyId")
+        """Forget a key: every token signed with it is ``InvalidProviderToken`` from now on (TOK-19). Raises Missing."""
+        key = self.find(key_id)
+        del self._keys[key_id]
+        self._unrelate(key_id, None)
         self.generation += 1
+        self._tell(key, "gone")
 
     def clear(self) -> None:
         self._keys.clear()
         self.generation += 1
 
     def _put(self, key: Key) -> Key:
+        """Store a key, and have its related one name it in turn: each of two related keys knows of the other."""
+        known = self._keys.get(key.key_id)
+        if known is None and key.related_key_id is None:  # another may have been imported that names it already
+            named = next((one.key_id for one in self._keys.values() if one.related_key_id == key.key_id), None)
+            key = msgspec.structs.replace(key, related_key_id=named)
         self._keys[key.key_id] = key
+        self._unrelate(key.key_id, key.related_key_id)
+        self._relate(key.related_key_id, key.key_id)
         self.generation += 1
+        self._tell(key, "made" if known is None else "changed")
         return key
+
+    def _relate(self, key_id: str | None, related_key_id: str) -> None:
+        key = None if key_id is None else self._keys.get(key_id)
+        if key is not None and key.related_key_id != related_key_id:
+            self._keys[key.key_id] = msgspec.structs.replace(key, related_key_id=related_key_id)
+            self._tell(key, "changed")
+
+    def _unrelate(self, key_id: str, spared: str | None) -> None:
+        """No key but ``spared`` is related to this one any more."""
+        for one in [one for one in self._keys.values() if one.related_key_id == key_id and one.key_id != spared]:
+            self._keys[one.key_id] = msgspec.structs.replace(one, related_key_id=None)
+            self._tell(one, "changed")
+
+    def _tell(self, key: Key, change: str) -> None:
+        if self.changed is not None:
+            self.changed(key, change)
+
+    def _check_related(self, key: Key, *, exists: bool = False) -> None:
+        """Two topic-specific keys of one team and environment, neither related to a third (TOK-11)."""
+        if key.related_key_id is None:
+            return
+        problem = None
+        other = self._keys.get(key.related_key_id)
+        if key.related_key_id == key.key_id:
+            problem = "is the key's own id; give the other key's"
+        elif key.topics is None:
+            problem = "is for topic-specific keys alone; give the key's topics, or leave it out"
+        elif other is None:
+            problem = "is no key of the portal; make that key first" if exists else None
+        elif other.team_id != key.team_id or other.environment != key.environment or other.topics is None:
+            problem = "must be a topic-specific key of the same team and environment"
+        elif other.related_key_id not in (None, key.key_id):
+            why = f"key {other.key_id} has key {other.related_key_id} for its related one; a key has one at most"
+            raise Conflict(why, field="relatedKeyId")
+        if problem is not None:
+            raise Invalid(f"relatedKeyId {key.related_key_id} {problem}", field="relatedKeyId")
 
     def _check_quota(self, team_id: str, topics: frozenset[bytes] | None, environment: Environment | None) -> None:
         if environment is None:

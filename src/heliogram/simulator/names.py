@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .errors import Invalid
-from .tables import BUNDLE_ID_LIMIT, TOPIC_LIMIT
+from .tables import BUNDLE_ID_LIMIT, SUFFIXES, TOPIC_LIMIT
 
 _IDENTIFIER = re.compile(r"[A-Z0-9]{10}\Z")
 _BUNDLE_ID = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
@@ -40,3 +40,11 @@ def check_topic(value: str, field: str) -> bytes:
 def is_topic(value: bytes) -> bool:
     """Whether the bytes are a topic by syntax."""
     return len(value) <= TOPIC_LIMIT and _TOPIC.match(value) is not None
+
+
+def base_topic(topic: bytes) -> bytes:
+    """The bundle id within a topic: what is left without the push type's suffix (4.2)."""
+    for suffix in SUFFIXES:
+        if topic.endswith(suffix):
+            return topic[: -len(suffix)]
+    return topic

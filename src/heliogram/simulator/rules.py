@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from . import authentication
 from .jwt import Verified
 from .lockscreen import is_object
 from .names import is_topic
@@ -19,7 +20,6 @@ from .tables import (
     PAYLOAD_LIMIT,
     PUSH_TYPES,
     SUFFIXES,
-    TOKEN_LIFE,
     VOIP_PAYLOAD_LIMIT,
     Environment,
     Settings,
@@ -78,7 +78,7 @@ class Push:
         self.repeated = len(fields) != len(headers)
         self.method = fields.get(b":method", b"")
         self.path = fields.get(b":path", b"")
-        self.topic = fields.get(b"apns-topic", b"")
+        self.topic = fields.get(b"apns-topic", session.default_topic)
         self.push_type = fields.get(b"apns-push-type")
         self.body = body
         self.size = size
@@ -126,44 +126,6 @@ def _repeated_header(push: Push) -> bool:
     return push.repeated
 
 
-def _no_provider_token(push: Push) -> bool:
-    # The scheme's case is unknown territory; HTTP compares it without case, and so does this.
-    scheme, _, token = push.fields.get(b"authorization", b"").partition(b" ")
-    return not token or scheme.lower() != b"bearer"
-
-
-def _token_changed_too_often(push: Push) -> bool:
-    return not push.session.floor.admits(push.fields[b"authorization"], push.now)
-
-
-def _bad_provider_token(push: Push) -> bool:
-    verified = push.session.verified(push.fields[b"authorization"][7:])
-    if verified is None:
-        return True
-    push.verified = verified
-    return verified.issued_at > push.now + push.settings.future_skew
-
-
-def _old_provider_token(push: Push) -> bool:
-    return push.now - push.verified.issued_at > TOKEN_LIFE
-
-
-def _key_of_other_environment(push: Push) -> bool:
-    return push.verified.key.environment not in (None, push.environment)
-
-
-def _other_team(push: Push) -> bool:
-    return push.session.team_id not in (None, push.verified.key.team_id)
-
-
-def _unrelated_key(push: Push) -> bool:
-    key = push.verified.key
-    if not push.session.related(key):
-        return True
-    push.session.bind(key)
-    return False
-
-
 def is_apns_id(value: bytes) -> bool:
     """Whether the bytes are hex digits in the form 8-4-4-4-12; any case, any version bits (REQ-1)."""
     return _APNS_ID.match(value) is not None
@@ -197,7 +159,7 @@ def _unknown_push_type(push: Push) -> bool:
 
 
 def _no_topic(push: Push) -> bool:
-    return b"apns-topic" not in push.fields
+    return b"apns-topic" not in push.fields and not push.session.default_topic
 
 
 def _bad_topic(push: Push) -> bool:
@@ -217,7 +179,10 @@ def _type_against_topic(push: Push) -> bool:
 
 def topic_not_covered(push: Push) -> bool:
     """Whether the credential does not cover the topic, or the connection was bound before it did (TOK-14)."""
-    return not push.session.covers(push.verified.key, push.topic)
+    session = push.session
+    if session.client is not None:
+        return not session.certifies(push.topic)
+    return not session.covers(push.verified.key, push.topic)
 
 
 def _no_body(push: Push) -> bool:
@@ -272,13 +237,15 @@ def _too_many_for_token(push: Push) -> bool:
 
 
 AUTHENTICATION: tuple[Rule, ...] = (
-    Rule("MissingProviderToken", "TOK-1 TOK-21", _no_provider_token, steady=True),
-    Rule("TooManyProviderTokenUpdates", "TOK-9 TOK-10 SUR-7", _token_changed_too_often),
-    Rule("InvalidProviderToken", "TOK-2 TOK-3 TOK-4 TOK-6 TOK-19", _bad_provider_token),
-    Rule("ExpiredProviderToken", "TOK-8", _old_provider_token),
-    Rule("BadEnvironmentKeyInToken", "TOK-11 TOK-17", _key_of_other_environment, steady=True),
-    Rule("InvalidProviderToken", "TOK-12", _other_team, steady=True),
-    Rule("UnrelatedKeyIdInToken", "TOK-15 TOK-16", _unrelated_key, steady=True),
+    Rule("BadCertificate", "CERT-8 CERT-10 CERT-12", authentication.bad_certificate),
+    Rule("BadCertificateEnvironment", "CERT-3 CERT-8 CERT-9", authentication.certificate_elsewhere, steady=True),
+    Rule("MissingProviderToken", "TOK-1 TOK-21", authentication.no_provider_token, steady=True),
+    Rule("TooManyProviderTokenUpdates", "TOK-9 TOK-10 SUR-7", authentication.token_changed_too_often),
+    Rule("InvalidProviderToken", "TOK-2 TOK-3 TOK-4 TOK-6 TOK-19", authentication.bad_provider_token),
+    Rule("ExpiredProviderToken", "TOK-8", authentication.old_provider_token),
+    Rule("BadEnvironmentKeyInToken", "TOK-11 TOK-17", authentication.key_of_other_environment, steady=True),
+    Rule("InvalidProviderToken", "TOK-12", authentication.other_team, steady=True),
+    Rule("UnrelatedKeyIdInToken", "TOK-15 TOK-16", authentication.unrelated_key, steady=True),
 )
 """Who asks, and whether that may be: the same on every listener, for pushes, broadcasts and channels."""
 
@@ -293,10 +260,10 @@ RULES: tuple[Rule, ...] = (
     Rule("BadPriority", "TYPE-2 LA-1", _bad_priority, steady=True),
     Rule("BadCollapseId", "4.1", _bad_collapse_id, steady=True),
     Rule("InvalidPushType", "4.2", _unknown_push_type, steady=True),
-    Rule("MissingTopic", "4.1", _no_topic, steady=True),
+    Rule("MissingTopic", "4.1 CERT-5 CERT-6", _no_topic, steady=True),
     Rule("BadTopic", "4.1", _bad_topic, steady=True),
     Rule("InvalidPushType", "REQ-5", _type_against_topic, steady=True),
-    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18", topic_not_covered, steady=True),
+    Rule("TopicDisallowed", "TOK-14 TOK-15 TOK-18 CERT-4 CERT-7", topic_not_covered, steady=True),
     Rule("PayloadEmpty", "SIZE-2 SIZE-3", _no_body),
     Rule("PayloadTooLarge", "SIZE-1", _big_body),
     Rule("BadDeviceToken", "REQ-6 REQ-7 LIFE-4", _unknown_device_token),

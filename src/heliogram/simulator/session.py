@@ -1,33 +1,85 @@
-"""What APNs remembers about one connection: its team, its first key, and the provider tokens it has shown."""
+"""What APNs remembers about one connection: its certificate, or its team, first key and provider tokens."""
 
 from __future__ import annotations
 
+from . import certkinds
+from .clientcerts import ClientCertificate
 from .floors import Floor
 from .jwt import Verified, verify
 from .keys import Key, KeyRing
-from .tables import SUFFIXES
+from .names import base_topic
+from .portal import Portal, View
+from .tables import Environment
 
 _REMEMBERED = 64
 
 
 class Session:
-    """Authentication state of one connection; ``number`` names it in the request log."""
+    """Authentication state of one connection; ``number`` names it in the request log.
 
-    __slots__ = ("_generation", "_keys", "_passed", "_seen", "floor", "number", "team_id", "topics", "trusted")
+    ``certificate``: what the client presented in TLS, as DER; with one, provider tokens are not looked at (CERT-11).
+    ``default_topic``: the topic of a push that names none, empty when it must (CERT-5, CERT-6).
+    """
 
-    def __init__(self, number: int, keys: KeyRing, floor: Floor) -> None:
+    __slots__ = (
+        "_generation",
+        "_keys",
+        "_passed",
+        "_portal",
+        "_seen",
+        "_view",
+        "certificate",
+        "client",
+        "default_topic",
+        "floor",
+        "number",
+        "team_id",
+        "topics",
+        "trusted",
+    )
+
+    def __init__(self, number: int, keys: KeyRing, floor: Floor, portal: Portal) -> None:
         self.number = number
         self.floor = floor
         self.team_id: str | None = None
         self.trusted: Key | None = None
         self.topics: dict[str, frozenset[bytes] | None] = {}
+        self.certificate: bytes | None = None
+        self.client: ClientCertificate | None = None
+        self.default_topic = b""
         self._keys = keys
+        self._portal = portal
+        self._view: View | None = None
         self._generation = keys.generation
         self._seen: dict[bytes, Verified | None] = {}
         self._passed: set[tuple[bytes | None, ...]] = set()
 
     def __repr__(self) -> str:
-        return f"<Session {self.number} team={self.team_id} keys={len(self.topics)} tokens={len(self._seen)}>"
+        how = "certificate" if self.certificate is not None else f"keys={len(self.topics)} tokens={len(self._seen)}"
+        return f"<Session {self.number} team={self.team_id} {how}>"
+
+    def present(self, der: bytes, environment: Environment) -> str | None:
+        """The client has shown this certificate in the handshake; to be called before its first request.
+
+        The answer is the reason to send it away at once: GOAWAY with ``NO_ERROR``, last-stream-id 0 and the reason as
+        JSON, then the end of the connection (CERT-9). None: it stays, and what may be wrong is told by answers.
+        """
+        certificates = self._portal.certificates
+        self.certificate = der
+        self.client = client = certificates.of(der)
+        if client.contents is not None:
+            self.default_topic = client.contents.default_topic
+        return certificates.objection(client, environment)
+
+    def fits(self, environment: Environment) -> bool:
+        """Whether the certificate is for this environment; the first request that gets so far binds (TOK-13)."""
+        client = self.client
+        if client is None or not self._portal.certificates.fits(client, environment):
+            return False
+        if self._view is None:
+            self._view = self._portal.view
+            self.team_id = None if client.contents is None else client.contents.team_id
+        return True
 
     def verified(self, token: bytes) -> Verified | None:
         """The token's verdict, worked out once per connection and again whenever a key has changed."""
@@ -68,21 +120,34 @@ class Session:
         return key.topics is None
 
     def bind(self, key: Key) -> None:
-        """An authenticated request: the first one binds the connection to its team and key (TOK-12, TOK-13)."""
+        """An authenticated request: the first one binds the connection to its team, the team's apps as they are now,
+        its key and the related one (TOK-12, TOK-13, TOK-15).
+        """
         if self.trusted is None:
             self.trusted = key
             self.team_id = key.team_id
-        if key.key_id not in self.topics:
+            self._view = self._portal.view
+            self.topics[key.key_id] = key.topics
+            related = None if key.related_key_id is None else self._keys.get(key.related_key_id)
+            if related is not None:
+                self.topics[related.key_id] = related.topics
+        elif key.key_id not in self.topics:
             self.topics[key.key_id] = key.topics
 
     def covers(self, key: Key, topic: bytes) -> bool:
-        """Whether the key covers the topic, by what was on the key when this connection first used it (TOK-14)."""
+        """Whether the key covers the topic, by what was on the key and the team's when this connection was bound
+        (TOK-14, TOK-15).
+        """
         topics = self.topics[key.key_id]
-        return topics is None or topic in topics or _base(topic) in topics
+        if topics is not None and topic not in topics and base_topic(topic) not in topics:
+            return False
+        return self._view is None or self._view.allows(key.team_id, topic)
 
-
-def _base(topic: bytes) -> bytes:
-    for suffix in SUFFIXES:
-        if topic.endswith(suffix):
-            return topic[: -len(suffix)]
-    return topic
+    def certifies(self, topic: bytes) -> bool:
+        """Whether the certificate covers the topic (CERT-4, CERT-7), and the App ID may get pushes."""
+        client = self.client
+        if client is None or client.contents is None or self._view is None:
+            return False
+        live_activities = self._portal.certificates.live_activities
+        listed = certkinds.covers(client.contents.topics, topic, live_activities=live_activities)
+        return listed and self._view.allows(self.team_id, topic)

@@ -112,6 +112,7 @@ class Simulator:
     ) -> None:
         self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
         self.time = self.apns.time
+        self.portal = self.apns.portal
         self.channels = self.apns.channels
         self._data_dir = data_dir
         self._listeners: dict[str, Listener] = {}
@@ -148,7 +149,9 @@ class Simulator:
             directory = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="heliogram-apns-")))
         try:
             self._certificates = Certificates(directory)
-            context = self._certificates.server_context()
+            self.portal.certificates.authority = self._certificates
+            context = self._certificates.server_context(self.apns.settings.certificate_refusal)
+            self.portal.certificates.publish_revocations()
             for name, (host, port) in addresses.items():
                 listener = Listener(name, self.apns)
                 await listener.open(host, port, context)
@@ -164,7 +167,7 @@ class Simulator:
         self.apns.agenda.disarm()
         for listener in listeners:
             await listener.close()
-        self._certificates = None
+        self._certificates = self.portal.certificates.authority = None
         self._cleanup.close()
 
     async def __aenter__(self) -> Simulator:
@@ -227,8 +230,8 @@ class Simulator:
         environment: Environment | None = None,
         related_key_id: str | None = None,
     ) -> IssuedKey:
-        """Make a signing key as the developer portal does; see `KeyRing.issue`."""
-        return self.apns.keys.issue(team_id, topics=topics, environment=environment, related_key_id=related_key_id)
+        """Make a signing key as the developer portal does; see `Portal.issue_key`."""
+        return self.portal.issue_key(team_id, topics=topics, environment=environment, related_key_id=related_key_id)
 
     def revoke_key(self, key_id: str) -> None:
         """Make every token of this key ``InvalidProviderToken``, on open connections too (TOK-19)."""

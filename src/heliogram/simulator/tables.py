@@ -38,6 +38,8 @@ STATUS: dict[str, int] = {
     "MissingTopic": 400,
     "PayloadEmpty": 400,
     "TopicDisallowed": 400,
+    "BadCertificate": 403,
+    "BadCertificateEnvironment": 403,
     "BadEnvironmentKeyIdInToken": 403,
     "BadEnvironmentKeyInToken": 403,
     "ExpiredProviderToken": 403,
@@ -120,6 +122,9 @@ TOKEN_FLOOR = 1200
 TokenFloorScope = Literal["connection", "key", "team", "off"]
 TOKEN_FLOOR_SCOPES: tuple[TokenFloorScope, ...] = ("connection", "key", "team", "off")
 
+CertificateRefusal = Literal["wire", "answer"]
+CERTIFICATE_REFUSALS: tuple[CertificateRefusal, ...] = ("wire", "answer")
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where Apple's documents and the traces disagree, or say nothing: the choice, with the default first.
@@ -144,6 +149,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     take a broadcast without ``apns-expiration`` or ``apns-priority`` for 0 and 10; readers of Apple's page call both
     required (6.3). ``strict_broadcast``: answer ``BadRequestPayload`` to a broadcast that is no update or end of a
     Live Activity (LA-1, LA-3); accepted with a finding by default, as everywhere (SIZE-3).
+    ``certificate_refusal``: how a client certificate is refused: ``wire``, as traced, a revoked one by a TLS alert
+    (CERT-10) and one that has expired or is for the other environment by GOAWAY (CERT-9); ``answer``, as documented,
+    all three by 403 to each request (CERT-8). ``certificate_live_activities``: let certificates send Live Activities;
+    that they cannot is likely, but not proven (CERT-4, SUR-14). ``strict_portal``: allow no topic that is not an App
+    ID of the portal.
     """
 
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
@@ -167,6 +177,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     channel_rate: int | None = None
     broadcast_defaults: bool = False
     strict_broadcast: bool = False
+    certificate_refusal: CertificateRefusal = "wire"
+    certificate_live_activities: bool = False
+    strict_portal: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
@@ -187,6 +200,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
         if self.token_floor not in TOKEN_FLOOR_SCOPES:
             raise ValueError(f"token_floor must be one of {', '.join(TOKEN_FLOOR_SCOPES)}, not {self.token_floor!r}")
+        if self.certificate_refusal not in CERTIFICATE_REFUSALS:
+            choices = ", ".join(CERTIFICATE_REFUSALS)
+            raise ValueError(f"certificate_refusal must be one of {choices}, not {self.certificate_refusal!r}")
         for name in ("token_rate", "update_after", "channel_rate"):
             value = getattr(self, name)
             if value is not None and value < 1:
