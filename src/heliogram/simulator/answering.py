@@ -69,7 +69,9 @@ class Apns:
             choose=self.random.choice,
             strict=self.settings.strict_portal,
         )
-        self.registry = Registry(clock=self.clock, rng=self.random, held=self.settings.held)
+        self.registry = Registry(
+            clock=self.clock, rng=self.random, settings=self.settings, feed=self.feed, agenda=self.agenda
+        )
         self.journal = Journal(self.settings.journal)
         self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
@@ -81,6 +83,9 @@ class Apns:
             clock=self.clock,
             rng=self.random,
         )
+        self.registry.followers = self.channels
+        self.channels.listeners = self.registry.activities.subscribers
+        self.channels.reachable = lambda device: device.connected
         self.answer_management = Management(self).answer
         self._answer_broadcast = Broadcasting(self).answer
         self.parts = Parts()
@@ -146,9 +151,9 @@ class Apns:
         return reason
 
     def _accept(self, push: Push, apns_id: bytes) -> Answer:
-        fields, device = push.fields, push.record.device
+        fields, record = push.fields, push.record
         unique_id = self.made_id().lower() if push.environment == "sandbox" else None
-        device.receive(
+        record.receive(
             Arrival(
                 apns_id,
                 unique_id,
@@ -158,9 +163,11 @@ class Apns:
                 fields.get(b"apns-collapse-id"),
                 push.body,
                 push.now,
+                None,
+                fields.get(b"apns-expiration"),
             )
         )
-        self._note(push, apns_id, 200, None, device.id)
+        self._note(push, apns_id, 200, None, record.device.id)
         if unique_id is None:
             return Answer(200, ((b"apns-id", apns_id),), b"")
         return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")

@@ -125,6 +125,9 @@ TOKEN_FLOOR_SCOPES: tuple[TokenFloorScope, ...] = ("connection", "key", "team", 
 CertificateRefusal = Literal["wire", "answer"]
 CERTIFICATE_REFUSALS: tuple[CertificateRefusal, ...] = ("wire", "answer")
 
+StoreBy = Literal["bundle", "topic", "collapse-id"]
+STORE_BY: tuple[StoreBy, ...] = ("bundle", "topic", "collapse-id")
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where Apple's documents and the traces disagree, or say nothing: the choice, with the default first.
@@ -154,6 +157,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     all three by 403 to each request (CERT-8). ``certificate_live_activities``: let certificates send Live Activities;
     that they cannot is likely, but not proven (CERT-4, SUR-14). ``strict_portal``: allow no topic that is not an App
     ID of the portal.
+    ``unregistered_after``: seconds from the first push after an uninstall to ``Unregistered``; 0: at once (LIFE-9).
+    ``store_by``: what an offline device has one stored notification of: each app, as documented, each topic, or each
+    collapse id of an app (LIFE-6). ``background_budget``: background pushes an app is woken for within an hour; none by
+    default, Apple says "two or three" (TYPE-3). ``deliveries``: pushes in the delivery log.
     """
 
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
@@ -180,6 +187,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     certificate_refusal: CertificateRefusal = "wire"
     certificate_live_activities: bool = False
     strict_portal: bool = False
+    unregistered_after: int = 0
+    store_by: StoreBy = "bundle"
+    background_budget: int | None = None
+    deliveries: int = 10_000
 
     def __post_init__(self) -> None:
         bounds = {
@@ -194,6 +205,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "held": (1, 1_000_000),
             "connections": (1, 1_000_000),
             "channels_per_app": (1, 1_000_000),
+            "unregistered_after": (0, 31_536_000),
+            "deliveries": (1, 1_000_000),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
@@ -203,9 +216,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.certificate_refusal not in CERTIFICATE_REFUSALS:
             choices = ", ".join(CERTIFICATE_REFUSALS)
             raise ValueError(f"certificate_refusal must be one of {choices}, not {self.certificate_refusal!r}")
-        for name in ("token_rate", "update_after", "channel_rate"):
+        for name in ("token_rate", "update_after", "channel_rate", "background_budget"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or left out, not {value}")
+        if self.store_by not in STORE_BY:
+            raise ValueError(f"store_by must be one of {', '.join(STORE_BY)}, not {self.store_by!r}")
         if self.min_token_digits > self.max_token_digits:
             raise ValueError("min_token_digits must not exceed max_token_digits")
