@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+Presentation = Literal["banner", "quiet", "card", "none"]
+LEVELS = ("passive", "active", "time-sensitive", "critical")
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A push as it reached the device, kept as the bytes that came; it is read only when somebody looks.
 
-    ``channel``: the broadcast channel it came through, None for a push to this device alone.
+    ``channel``: the broadcast channel it came through, None for a push to this device alone. ``expiration``: the value
+    of ``apns-expiration``. ``presentation``: how it is shown, when that is not what its kind alone says.
     """
 
     apns_id: bytes
@@ -24,10 +28,16 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     received_at: float
     channel: bytes | None = None
+    expiration: bytes | None = None
+    presentation: Presentation | None = None
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An arrival as people read it. ``payload`` is None, and ``findings`` says so, when the body is not JSON."""
+    """An arrival as people read it. ``payload`` is None, and ``findings`` says so, when the body is not JSON.
+
+    ``presentation``: ``banner`` (shown at once), ``quiet`` (in the list only: passive, or a provisional permission),
+    ``card`` (a Live Activity shows it), ``none`` (it went to the app alone and nothing is seen of it).
+    """
 
     apns_id: str
     unique_id: str | None
@@ -44,6 +54,11 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payload: Any
     received_at: str
     findings: list[str]
+    presentation: Presentation
+    thread_id: str | None
+    category: str | None
+    interruption_level: str | None
+    relevance_score: int | float | None
 
 
 class LockScreen:
@@ -62,18 +77,19 @@ class LockScreen:
     def __repr__(self) -> str:
         return f"<LockScreen notifications={len(self)} limit={self._limit}>"
 
-    def add(self, arrival: Arrival) -> None:
-        """Show it. One with the same topic and collapse id goes away; the new one stands last (LIFE-8)."""
-        items = self._items
+    def add(self, arrival: Arrival) -> Arrival | None:
+        """Show it, last. One with the same topic and collapse id goes away, and is what comes back (LIFE-8)."""
+        items, replaced = self._items, None
         if arrival.collapse_id:
             key: tuple[bytes, bytes] | int = (arrival.topic, arrival.collapse_id)
-            items.pop(key, None)
+            replaced = items.pop(key, None)
         else:
             key = self._serial
             self._serial += 1
         items[key] = arrival
         if len(items) > self._limit:
             del items[next(iter(items))]
+        return replaced
 
     def remove(self, belongs: Callable[[bytes], bool]) -> None:
         """Take away the notifications of the topics that ``belongs`` accepts (their app has gone)."""
@@ -86,11 +102,7 @@ class LockScreen:
 
 def read(arrival: Arrival) -> Notification:
     """Take the payload apart the way a device does; nothing in it can make this fail (SIZE-3)."""
-    payload, findings = _payload(arrival.body)
-    aps = payload.get("aps", {}) if isinstance(payload, dict) else {}
-    if not isinstance(aps, dict):
-        findings.append("aps is not a dictionary")
-        aps = {}
+    payload, aps, findings = take_apart(arrival.body)
     alert = aps.get("alert")
     if isinstance(alert, str):
         alert = {"body": alert}
@@ -98,19 +110,20 @@ def read(arrival: Arrival) -> Notification:
         if alert is not None:
             findings.append("aps.alert is neither a string nor a dictionary")
         alert = {}
-    badge, sound = aps.get("badge"), aps.get("sound")
-    if badge is not None and (isinstance(badge, bool) or not isinstance(badge, int | float)):
-        findings.append("aps.badge is not a number")
-        badge = None
+    badge, sound = _number(aps, "badge", findings), aps.get("sound")
     if sound is not None and not isinstance(sound, str | dict):
         findings.append("aps.sound is neither a string nor a dictionary")
         sound = None
-    push_type = _text(arrival.push_type)
+    push_type, level = _text(arrival.push_type), _word(aps, "interruption-level", findings)
+    if level is not None and level not in LEVELS:
+        findings.append(f"aps.interruption-level is none of {', '.join(LEVELS)}")
+        level = None
+    kind = push_type or ("alert" if alert or badge is not None or sound is not None else "background")
     return Notification(
         apns_id=_text(arrival.apns_id) or "",
         unique_id=_text(arrival.unique_id),
         topic=_text(arrival.topic) or "",
-        kind=push_type or ("alert" if alert or badge is not None or sound is not None else "background"),
+        kind=kind,
         push_type=push_type,
         priority=int(arrival.priority or b"10"),
         collapse_id=_text(arrival.collapse_id),
@@ -122,7 +135,29 @@ def read(arrival: Arrival) -> Notification:
         payload=payload,
         received_at=stamp(arrival.received_at),
         findings=findings,
+        presentation=arrival.presentation or _presentation(kind, level),
+        thread_id=_word(aps, "thread-id", findings),
+        category=_word(aps, "category", findings),
+        interruption_level=level or ("active" if kind == "alert" else None),
+        relevance_score=_number(aps, "relevance-score", findings),
     )
+
+
+def take_apart(body: bytes) -> tuple[Any, dict[str, Any], list[str]]:
+    """The payload, its ``aps`` (empty when there is none), and what is wrong with them."""
+    payload, findings = _payload(body)
+    aps = payload.get("aps", {}) if isinstance(payload, dict) else {}
+    if isinstance(aps, dict):
+        return payload, aps, findings
+    return payload, {}, [*findings, "aps is not a dictionary"]
+
+
+def is_silent(body: bytes) -> bool:
+    """Whether a payload is for the app alone: ``content-available`` is 1, and nothing in it can be seen or heard."""
+    if b"content-available" not in body:
+        return False
+    aps = take_apart(body)[1]
+    return aps.get("content-available") == 1 and not any(key in aps for key in ("alert", "badge", "sound"))
 
 
 def stamp(seconds: float) -> str:
@@ -144,6 +179,28 @@ def _payload(body: bytes) -> tuple[Any, list[str]]:
     if not isinstance(payload, dict):
         return payload, ["the payload is not a JSON object"]
     return payload, []
+
+
+def _presentation(kind: str, level: str | None) -> Presentation:
+    if kind == "alert":
+        return "quiet" if level == "passive" else "banner"
+    return "card" if kind == "liveactivity" else "none"
+
+
+def _number(aps: dict[str, Any], key: str, findings: list[str]) -> int | float | None:
+    value = aps.get(key)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    findings.append(f"aps.{key} is not a number")
+    return None
+
+
+def _word(aps: dict[str, Any], key: str, findings: list[str]) -> str | None:
+    value = aps.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    findings.append(f"aps.{key} is not a string")
+    return None
 
 
 def _shown(alert: dict[str, Any], text: str, localised: str) -> str | None:

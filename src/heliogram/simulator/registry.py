@@ -1,111 +1,88 @@
-"""Virtual devices, the apps on them, and the device tokens APNs has given those apps (rule book, section 7)."""
+"""Every device, every app on them and every token APNs has given: made, ended and looked up here (section 7)."""
 
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Protocol
 
-import msgspec
-
+from .activities import LiveActivities
+from .agenda import Agenda
+from .budget import Wakeups
+from .delivering import hand_over
+from .device import App, Device, DeviceToken, Forward, Launch, check_forward
 from .errors import Conflict, Invalid, Missing
-from .lockscreen import Arrival, LockScreen
+from .feed import Feed
+from .kinds import KINDS, PERMISSIONS, Permission, TokenKind
 from .names import check_bundle_id
-from .tables import ENVIRONMENTS, PLATFORMS, SUFFIXES, Environment, Platform
+from .tables import ENVIRONMENTS, PLATFORMS, SUFFIXES, Environment, Platform, Settings
+from .tokens import Tokens
+
+__all__ = [
+    "ENTITLEMENT",
+    "MACOS_ENTITLEMENT",
+    "NAME_LIMIT",
+    "App",
+    "Device",
+    "DeviceToken",
+    "Forward",
+    "Launch",
+    "Registry",
+    "check_forward",
+]
 
 NAME_LIMIT = 100
+TOKENS_PER_APP = 1000
+"""Tokens of other kinds that an app on a device may hold; the simulator's own bound."""
 
 ENTITLEMENT = "aps-environment"
 MACOS_ENTITLEMENT = "com.apple.developer.aps-environment"
 
 
-class DeviceToken(msgspec.Struct, eq=False, kw_only=True):
-    """A token as APNs keeps it. ``ended_at``: milliseconds since the epoch, when it is not active (RESP-6)."""
+class Followers(Protocol):
+    """Is told what happens to those who follow broadcast channels (section 6)."""
 
-    value: bytes
-    device: Device
-    environment: Environment
-    topic: bytes
-    state: Literal["active", "unregistered", "expired"] = "active"
-    ended_at: int = 0
-    window: float = 0.0
-    taken: int = 0
+    def joined(self, device: Device, bundle_id: str, channel_id: str, environment: Environment) -> None: ...
 
-    def __repr__(self) -> str:
-        return f"<DeviceToken {self.value[:8].decode()}… {self.environment} {self.state}>"
+    def app_gone(self, device_id: str, bundle_id: str) -> None: ...
+
+    def came_online(self, device: Device) -> None: ...
 
 
-class Forward(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where an app hands its token: ``url``, and one of ``registration_token`` or ``api_key`` (``keyId:secret``)."""
+class Registry(Tokens):
+    """Every device and every token ever given. Times come from ``clock`` (seconds since the epoch).
 
-    url: str
-    registration_token: str | None = None
-    api_key: str | None = None
-    user_id: str | None = None
-    app_name: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Forward(url={self.url!r}, user_id={self.user_id!r}, app_name={self.app_name!r})"
-
-
-class App(msgspec.Struct, eq=False, kw_only=True):
-    """An installed app. ``entitlement``: True for the platform's own, False for none, or the name it is signed with."""
-
-    bundle_id: str
-    environment: Environment
-    entitlement: bool | str = True
-    forward: Forward | None = None
-    token_bytes: int = 32
-    token: DeviceToken | None = None
-    forward_pending: bool = False
-
-    def __repr__(self) -> str:
-        return f"<App {self.bundle_id} {self.environment} registered={self.token is not None}>"
-
-
-class Device(msgspec.Struct, eq=False, kw_only=True):
-    """A virtual device."""
-
-    id: str
-    name: str
-    platform: Platform
-    screen: LockScreen
-    apps: dict[str, App]
-
-    def __repr__(self) -> str:
-        return f"<Device {self.id} {self.platform} apps={len(self.apps)} notifications={len(self.screen)}>"
-
-    def receive(self, arrival: Arrival) -> None:
-        """A push reaches the device: the one door through which everything is delivered."""
-        self.screen.add(arrival)
-
-
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What registration answered the app: a device token in hex, or the error its failure callback gets (LIFE-1)."""
-
-    device_token: str | None
-    error: str | None = None
-
-
-class Registry:
-    """Every device and every token ever given. Times come from ``clock`` (seconds since the epoch)."""
+    ``portal`` tells why an App ID may not receive pushes, or None: it may. ``reachable``: whether devices can reach
+    APNs at all; change it with `set_reachable`. ``waiting``: the devices for which something is stored,
+    or whose apps could not register.
+    ``followers``: who is told about those that follow channels; None: nobody.
+    """
 
     def __init__(
         self,
         *,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
-        held: int = 1000,
+        settings: Settings | None = None,
+        feed: Feed | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
-        self.clock = clock
+        settings = settings or Settings()
+        super().__init__(clock, rng or random.SystemRandom(), settings, agenda or Agenda(clock))
+        self.feed = feed or Feed()
         self.devices: dict[str, Device] = {}
-        self.tokens: dict[bytes, DeviceToken] = {}
-        self._random = rng or random.SystemRandom()
-        self._held = held
+        self.portal: Callable[[str], str | None] | None = None
+        self.followers: Followers | None = None
+        self.reachable = True
+        self.waiting: dict[str, Device] = {}
+        self.activities = LiveActivities(self)
 
     def __repr__(self) -> str:
         return f"<Registry devices={len(self.devices)} tokens={len(self.tokens)}>"
+
+    # --- devices ---
 
     def add_device(self, name: str, platform: Platform) -> Device:
         """A new device. Raises Invalid naming the field."""
@@ -113,23 +90,68 @@ class Registry:
             raise Invalid(f"name must have 1 to {NAME_LIMIT} characters", field="name")
         if platform not in PLATFORMS:
             raise Invalid(f"platform must be one of {', '.join(PLATFORMS)}", field="platform")
-        device = Device(id=self._hex(6), name=name, platform=platform, screen=LockScreen(self._held), apps={})
+        device = Device(id=self.made_id(6), name=name, platform=platform, home=self, apps={})
         self.devices[device.id] = device
+        device.changed("made")
         return device
 
     def device(self, device_id: str) -> Device:
-        """Raises Missing."""
+        """Raises Missing. What has become due is done first, so that the device is as it is now."""
+        self.agenda.look()
         try:
             return self.devices[device_id]
         except KeyError:
             raise Missing(f"there is no device {device_id}; POST /devices makes one", field="id") from None
 
+    def remove_device(self, device_id: str) -> None:
+        """Erase a device for good: its apps go as if uninstalled, what was stored for it is lost."""
+        device = self.device(device_id)
+        self._wipe(device)
+        device.apps.clear()
+        del self.devices[device_id]
+        device.changed("gone")
+
+    def restore(self, device_id: str, name: str | None = None, platform: Platform | None = None) -> Device:
+        """Restore the device's backup to a new one: the same apps and permissions, new tokens at their next launch.
+
+        The old device and its tokens stay as they are (LIFE-2). Raises Missing, Invalid.
+        """
+        old = self.device(device_id)
+        new = self.add_device(old.name if name is None else name, platform or old.platform)
+        for app in old.apps.values():
+            copy = self.install(
+                new.id,
+                app.bundle_id,
+                app.environment,
+                entitlement=app.entitlement,
+                forward=app.forward,
+                token_bytes=app.token_bytes,
+                signed_for=app.signed_for,
+            )
+            copy.permission = app.permission
+        return new
+
+    def reinstall_os(self, device_id: str) -> Device:
+        """The system is installed anew, the backup put back: apps and permissions stay, every token ends (LIFE-2)."""
+        device = self.device(device_id)
+        self._wipe(device)
+        device.note("the system was installed anew")
+        device.changed()
+        return device
+
+    def set_reachable(self, reachable: bool) -> None:
+        """Cut every device off from APNs, or let them reach it again: then they get what waits for them."""
+        self.reachable = reachable
+        if reachable:
+            following = {device.id: device for device in self.devices.values() if device.activities is not None}
+            for device in (self.waiting | following).values():
+                device.catch_up()
+
+    # --- apps ---
+
     def app(self, device_id: str, bundle_id: str) -> App:
         """Raises Missing."""
-        try:
-            return self.device(device_id).apps[bundle_id]
-        except KeyError:
-            raise Missing(f"{bundle_id} is not installed on device {device_id}", field="bundleId") from None
+        return self.device(device_id).app(bundle_id)
 
     def install(
         self,
@@ -140,93 +162,175 @@ class Registry:
         entitlement: bool | str = True,
         forward: Forward | None = None,
         token_bytes: int = 32,
+        signed_for: Environment | None = None,
     ) -> App:
         """Put an app on a device; it has no token before its first launch (LIFE-1).
 
-        ``token_bytes``: how long its tokens are, 8 to 200 (REQ-7). Raises Missing, Invalid, or Conflict when the app
-        is there already.
+        ``token_bytes``: how long its tokens are, 8 to 200 (REQ-7). ``signed_for``: the environment its entitlement
+        names, when the app believes another (LIFE-4). Raises Missing, Invalid, or Conflict when it is there already.
         """
         device = self.device(device_id)
         check_bundle_id(bundle_id)
-        if environment not in ENVIRONMENTS:
-            raise Invalid("environment must be production or sandbox", field="environment")
+        for field, value in (("environment", environment), ("signedFor", signed_for or environment)):
+            if value not in ENVIRONMENTS:
+                raise Invalid(f"{field} must be production or sandbox", field=field)
         if not 8 <= token_bytes <= 200:
             raise Invalid("token_bytes must be 8 to 200", field="token_bytes")
         if forward is not None:
             check_forward(forward)
         if bundle_id in device.apps:
             raise Conflict(f"{bundle_id} is on device {device_id} already; reinstall or DELETE it", field="bundleId")
-        app = App(
+        bundle_id = sys.intern(bundle_id)
+        app = device.apps[bundle_id] = App(
             bundle_id=bundle_id,
             environment=environment,
+            signed_for=signed_for or environment,
             entitlement=entitlement,
             forward=forward,
             token_bytes=token_bytes,
         )
-        device.apps[bundle_id] = app
+        self._tell_app(device, app, "installed")
         return app
 
     def launch(self, device_id: str, bundle_id: str) -> Launch:
-        """The app starts and asks for its token (LIFE-1): the old one unless it was installed anew (LIFE-2)."""
-        device, app = self.device(device_id), self.app(device_id, bundle_id)
-        wanted = MACOS_ENTITLEMENT if device.platform == "macos" else ENTITLEMENT
-        if app.entitlement is not True and app.entitlement != wanted:
-            return Launch(device_token=None, error=f"no valid “{wanted}” entitlement string found for application")
-        if app.token is None or app.token.state != "active":
-            app.token = DeviceToken(
-                value=self._hex(app.token_bytes).encode("ascii"),
-                device=device,
-                environment=app.environment,
-                topic=bundle_id.encode("ascii"),
+        """The app starts and asks for its token (LIFE-1): the old one unless it was installed anew (LIFE-2).
+
+        It also gets the background push that was held for it (LIFE-8).
+        """
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        hand_over(device, app, self.clock(), launched=True)
+        error = self._refusal(device, app)
+        if error is None and app.token is None:
+            app.token = self.issue(device, app)
+        self._tell_app(device, app, "launched")
+        return Launch(
+            device_token=app.token.value.decode("ascii") if error is None and app.token else None, error=error
+        )
+
+    def register(self, device_id: str, bundle_id: str, kind: TokenKind, name: str = "") -> Launch:
+        """The app asks for a token of another kind: PushKit, push-to-start, a widget's … (LIFE-3).
+
+        ``name`` tells several of a kind apart: the channel joined, the control, the type of activity. The same one
+        again gives the same token. Raises Missing, and Invalid for a kind its platform does not have.
+        """
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        if kind == "device":
+            return self.launch(device_id, bundle_id)
+        if kind not in KINDS or kind == "liveActivity":
+            names = ", ".join(each for each in KINDS if each != "liveActivity")
+            raise Invalid(f"kind must be one of {names}; starting an activity gives its token", field="kind")
+        if device.platform not in KINDS[kind].platforms:
+            raise Invalid(f"{device.platform} has no {kind} tokens", field="kind")
+        if len(name) > NAME_LIMIT or (name and not KINDS[kind].named):
+            raise Invalid(
+                f"name must have at most {NAME_LIMIT} characters, and is for kinds with several", field="name"
             )
-            self.tokens[app.token.value] = app.token
-        return Launch(device_token=app.token.value.decode("ascii"))
+        error = self._refusal(device, app)
+        if error is not None:
+            return Launch(device_token=None, error=error)
+        token = (app.others or {}).get((kind, name))
+        if token is None:
+            if len(app.others or ()) >= TOKENS_PER_APP:
+                raise Conflict(f"{bundle_id} has {TOKENS_PER_APP} tokens already; give some up", field="kind")
+            token = self.issue(device, app, kind, name=name)
+        return Launch(device_token=token.value.decode("ascii"))
+
+    def give_up(self, device_id: str, bundle_id: str, value: str) -> None:
+        """The app unregisters, leaves the channel, removes the widget: this token of it ends. Raises Missing."""
+        app = self.app(device_id, bundle_id)
+        for token in app.tokens:
+            if token.value == value.encode("utf-8", "replace"):
+                self.end_token(token)
+                if token is app.token:
+                    app.token = None
+                else:
+                    (app.others or {}).pop((token.kind, token.name), None)
+                return
+        raise Missing(f"{bundle_id} on device {device_id} does not hold this token", field="deviceToken")
+
+    def set_permission(self, device_id: str, bundle_id: str, permission: Permission) -> App:
+        """What the user allows the app; without it there are tokens all the same, and no alerts (LIFE-7)."""
+        if permission not in PERMISSIONS:
+            raise Invalid(f"permission must be one of {', '.join(PERMISSIONS)}", field="permission")
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        app.permission = permission
+        self._tell_app(device, app, "changed")
+        return app
+
+    def force_quit(self, device_id: str, bundle_id: str) -> None:
+        """Somebody swipes the app away: what was held for it is lost, and nothing wakes it until a launch (LIFE-8)."""
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        app.wakeups = app.wakeups or Wakeups()
+        app.wakeups.quit, app.wakeups.held = True, None
+        self._tell_app(device, app, "quit")
 
     def reinstall(self, device_id: str, bundle_id: str) -> App:
-        """Delete and install again: the old token is dead from now, the next launch gets a new one (LIFE-2)."""
-        app = self.app(device_id, bundle_id)
-        self._end(app, "unregistered")
-        self._clear(device_id, bundle_id)
+        """Delete and install again: the old tokens are dead, the next launch gets a new one (LIFE-2)."""
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        self._strip(device, app)
+        self._tell_app(device, app, "installed")
         return app
 
     def uninstall(self, device_id: str, bundle_id: str) -> None:
-        """The app goes, its notifications with it, and its token answers 410 from now on."""
-        app = self.app(device_id, bundle_id)
-        self._end(app, "unregistered")
-        self._clear(device_id, bundle_id)
-        del self.devices[device_id].apps[bundle_id]
+        """The app goes, its notifications with it, and its tokens end (LIFE-9)."""
+        device = self.device(device_id)
+        app = device.app(bundle_id)
+        self._strip(device, app)
+        del device.apps[bundle_id]
+        self._tell_app(device, app, "uninstalled")
 
     def expire(self, device_id: str, bundle_id: str) -> None:
-        """The app's token outlives its time: ``ExpiredToken`` from now on (LA-4)."""
-        self._end(self.app(device_id, bundle_id), "expired")
+        """The app's device token outlives its time: ``ExpiredToken`` from now on (LA-4)."""
+        app = self.app(device_id, bundle_id)
+        if app.token is not None:
+            self.end_token(app.token, "expired")
+            app.token = None
 
     def clear(self) -> None:
         """No devices and no tokens; a token given earlier is unknown from now on."""
         self.devices.clear()
         self.tokens.clear()
+        self.waiting.clear()
+        self.log.clear()
+        self.activities.clear()
+        self.reachable = True
 
-    def _end(self, app: App, state: Literal["unregistered", "expired"]) -> None:
-        if app.token is not None and app.token.state == "active":
-            app.token.state = state
-            app.token.ended_at = int(self.clock() * 1000)
-        app.token = None
+    def _refusal(self, device: Device, app: App) -> str | None:
+        """Why registration fails now, as the failure callback is told (LIFE-1); then the app tries again later."""
+        wanted = MACOS_ENTITLEMENT if device.platform == "macos" else ENTITLEMENT
+        if app.entitlement is not True and app.entitlement != wanted:
+            return f"no valid “{wanted}” entitlement string found for application"
+        error = None if self.portal is None else self.portal(app.bundle_id)
+        app.registration_pending = error is None and not device.connected
+        if app.registration_pending:
+            self.waiting[device.id] = device
+            return "APNs cannot be reached" if device.online else "the device is not connected to the network"
+        return error
 
-    def _clear(self, device_id: str, bundle_id: str) -> None:
-        base = bundle_id.encode("ascii")
-        own = {base, *(base + suffix for suffix in SUFFIXES)}
-        self.devices[device_id].screen.remove(own.__contains__)
+    def _strip(self, device: Device, app: App) -> None:
+        """The app's data goes: tokens, notifications, activities, what it follows."""
+        self.activities.forget(device, app)
+        for token in app.tokens:
+            self.end_token(token)
+        app.token = app.others = app.wakeups = None
+        if self.followers is not None:
+            self.followers.app_gone(device.id, app.bundle_id)
+        app.registration_pending = app.forward_pending = False
+        if device.shown is not None:
+            base = app.bundle_id.encode("ascii")
+            device.shown.remove({base, *(base + suffix for suffix in SUFFIXES)}.__contains__)
 
-    def _hex(self, size: int) -> str:
-        return f"{self._random.getrandbits(size * 8):0{size * 2}x}"
+    def _wipe(self, device: Device) -> None:
+        for app in device.apps.values():
+            self._strip(device, app)
+        device.stored = device.shown = None
+        self.waiting.pop(device.id, None)
 
-
-def check_forward(forward: Forward) -> None:
-    """Raises Invalid naming the field."""
-    if not forward.url.startswith(("http://", "https://")):
-        raise Invalid("forward.url must start with http:// or https://", field="forward.url")
-    if (forward.registration_token is None) == (forward.api_key is None):
-        raise Invalid("forward needs exactly one of registrationToken and apiKey", field="forward")
-    if forward.api_key is not None and not all(forward.api_key.partition(":")[::2]):
-        raise Invalid("forward.apiKey must be keyId:secret", field="forward.apiKey")
-    if forward.registration_token == "":
-        raise Invalid("forward.registrationToken must not be empty", field="forward.registrationToken")
+    def _tell_app(self, device: Device, app: App, change: str) -> None:
+        if self.feed.live:
+            self.feed.publish("app", {"change": change, "deviceId": device.id, "bundleId": app.bundle_id})
