@@ -66,7 +66,7 @@ class Channels:
         if self.full(bundle_id, environment):
             limit = self._settings.channels_per_app
             raise Conflict(f"{bundle_id} has its {limit} channels in {environment} already", field="bundleId")
-        return self._put(self._new_id(), bundle_id, environment, policy)
+        return self.put(self._new_id(), bundle_id, environment, policy)
 
     def full(self, bundle_id: str, environment: Environment) -> bool:
         """Whether the app has as many channels as it may (BC-2)."""
@@ -222,7 +222,7 @@ class Channels:
 
     # --- inside ---
 
-    def _put(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
+    def put(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
         channel = Channel(
             id=channel_id, bundle_id=bundle_id, environment=environment, policy=policy, created_at=self._clock()
         )
