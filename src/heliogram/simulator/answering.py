@@ -6,11 +6,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
+from .answer import Answer as Answer
 from .broadcasting import BROADCAST_PATH, Broadcasting
 from .channels import Channels
 from .clientcerts import ClientCertificates
+from .faults import Faults
 from .feed import Feed
 from .floors import Floors
 from .journal import Entry, Journal
@@ -29,14 +29,6 @@ from .violations import Violations
 Headers = Sequence[tuple[bytes, bytes]]
 
 VIOLATIONS_KEPT = 1000
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """Status, header fields without ``:status``, and the body."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
 
 
 class Apns:
@@ -86,8 +78,9 @@ class Apns:
         self.registry.followers = self.channels
         self.channels.listeners = self.registry.activities.subscribers
         self.channels.reachable = lambda device: device.connected
+        self.faults = faults = Faults(self)
         self.answer_management = Management(self).answer
-        self._answer_broadcast = Broadcasting(self).answer
+        self._answer_broadcast = faults.around(Broadcasting(self).answer)
         self.parts = Parts()
         self.parts.add(Part(name="clock", clear=self.time.clear))
         portal = self.portal
@@ -96,6 +89,7 @@ class Apns:
         self.parts.add(Part(name="keys", clear=self.keys.clear))
         self.parts.add(Part(name="devices", clear=self.registry.clear))
         self.parts.add(Part(name="channels", clear=self.channels.clear))
+        self.parts.add(Part(name="faults", clear=faults.clear, export=faults.export, import_=faults.import_))
         self.parts.add(Part(name="journal", clear=self.journal.clear))
         self.parts.add(Part(name="violations", clear=self.violations.clear))
         self.parts.add(Part(name="floors", clear=self.floors.clear))
@@ -134,6 +128,14 @@ class Apns:
         given = push.fields.get(b"apns-id")
         # A malformed id is not echoed: such a request gets a made one, like a request without any.
         apns_id = given if given is not None and (reason is None or is_apns_id(given)) else self.made_id()
+        if self.faults.active or b'"simulator"' in body:
+            fault = self.faults.for_request(push, reason)
+            if fault is not None:
+                return self.faults.met(push, apns_id, reason, fault)
+        return self.conclude(push, apns_id, reason)
+
+    def conclude(self, push: Push, apns_id: bytes, reason: str | None) -> Answer:
+        """Deliver or refuse a push that was judged."""
         return self._accept(push, apns_id) if reason is None else self._reject(push, apns_id, reason)
 
     def reply(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> Answer:
@@ -167,7 +169,7 @@ class Apns:
                 fields.get(b"apns-expiration"),
             )
         )
-        self._note(push, apns_id, 200, None, record.device.id)
+        self.note(push, apns_id, 200, None, record.device.id)
         if unique_id is None:
             return Answer(200, ((b"apns-id", apns_id),), b"")
         return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")
@@ -180,10 +182,10 @@ class Apns:
         if status == 410:
             device = push.record.device.id
             body = b'{"reason":"%b","timestamp":%d}' % (reason.encode(), push.record.ended_at)
-        self._note(push, apns_id, status, reason, device)
+        self.note(push, apns_id, status, reason, device)
         return Answer(status, ((b"apns-id", apns_id), *self._error_headers), body)
 
-    def _note(self, push: Push, apns_id: bytes, status: int, reason: str | None, device: str | None) -> None:
+    def note(self, push: Push, apns_id: bytes, status: int, reason: str | None, device: str | None) -> None:
         self.journal.add(
             Entry(
                 push.now,

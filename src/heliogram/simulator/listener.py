@@ -1,133 +1,146 @@
-"""One TLS connection: bytes to the HTTP/2 session, requests to APNs, answers back in one write per read."""
+"""One open port of the simulator."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+import contextlib
+import errno
+import socket
+import ssl
+from typing import TYPE_CHECKING
 
-from heliogram.wire import ErrorCode, ProtocolError, Received, ServerSession
-
-from .answering import Answer, Apns, Headers
-from .session import Session
-from .tables import Environment
+from .connection import Answerer, Connection
+from .errors import PortTaken
+from .secure import LINGER_SECONDS
+from .tables import LISTENERS, Environment
 
 if TYPE_CHECKING:
-    from .simulator import Listener
+    from .answering import Apns
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_QUOTED = 256
-
-Answerer = Callable[[Session, Environment, Headers, bytes, int], Answer]
+_BACKLOG = 1024
 
 
-class Connection(asyncio.Protocol):
-    """A client's connection to one listener. Its authentication state lives and dies with it (TOK-12)."""
+class Listener:
+    """One open port. ``name`` is a key of LISTENERS, ``address`` where it really listens."""
 
-    _session: Session
-    """There from when TLS is up."""
-
-    def __init__(self, apns: Apns, listener: Listener, answer: Answerer) -> None:
-        settings = apns.settings
+    def __init__(self, name: str, apns: Apns) -> None:
+        self.name = name
+        self.environment: Environment = LISTENERS[name]
+        self.address: tuple[str, int] = ("", 0)
+        self.connections: set[Connection] = set()
         self._apns = apns
-        self._listener = listener
-        self._answer = answer
-        self._environment: Environment = listener.environment
-        self._full_limit = settings.stream_limit
-        self._held_to_one = settings.one_stream_first
-        self._wire = ServerSession(
-            stream_limit=1 if self._held_to_one else settings.stream_limit,
-            initial_window=settings.window,
-            max_frame=16384,
-            max_header_list=8000,
-            header_table=4096,
-            max_body=8192,
-            connection_window=settings.connection_window,
-            update_after=settings.update_after,
-        )
-        self._opening: bytes | None = b""
-        self._transport: asyncio.Transport | None = None
-        self.lost = asyncio.get_running_loop().create_future()
+        self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
+        self._placeholder: socket.socket | None = None
+        manages = name.startswith("manage_")
+        self._answer: Answerer = apns.faults.around(apns.answer_management, name) if manages else apns.answer
 
     def __repr__(self) -> str:
-        number = "unopened" if self._transport is None else self._session.number
-        return f"<Connection {number} {self._listener.name} open_streams={self._wire.open_streams}>"
+        return f"<Listener {self.name} {self.address[0]}:{self.address[1]} connections={len(self.connections)}>"
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._session = self._apns.open_session(_source(transport))
-        if not self._listener.admit(self):
-            self._transport.abort()
+    @property
+    def accepting(self) -> bool:
+        """Whether the port is open to new connections."""
+        return self._server is not None and self._placeholder is None
 
-    def data_received(self, data: bytes) -> None:
-        if self._opening is not None:
-            data = self._opening + data
-            if not PREFACE.startswith(data[: len(PREFACE)]):
-                self._refuse_http1(data)
-                return
-            if len(data) < len(PREFACE):
-                self._opening = data
-                return
-            self._opening = None
+    async def open(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        """Raises PortTaken naming the option to change."""
+        self._context = context
         try:
-            events = self._wire.feed(data)
-        except ProtocolError:
-            self._flush()
-            self._shut()
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self._apns, self, self._answer, context), host, port, backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise unusable(self.name, host, port, error) from error
+        self.address = self._server.sockets[0].getsockname()[:2]
+        self._apns.faults.watch(self._faults_changed)
+        self._faults_changed()
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection in; False when there are as many as the settings allow."""
+        if len(self.connections) >= self._apns.settings.connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def release(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+    def refusal(self) -> bytes | None:
+        """What a new connection is told in place of TLS, if a fault wants that: an alert, or b"" for nothing."""
+        faults = self._apns.faults
+        return faults.for_opening(self.name) if faults.opening else None
+
+    async def close(self) -> None:
+        """Stop listening, send every client a GOAWAY, and wait until the connections are gone."""
+        self._apns.faults.unwatch(self._faults_changed)
+        self._drop_placeholder()
+        if self._server is None:
             return
-        for event in events:
-            if type(event) is Received:
-                answer = self._answer(self._session, self._environment, event.headers, event.body, event.size)
-                self._wire.respond(event.stream_id, answer.status, answer.headers, answer.body)
-        if self._held_to_one and self._session.trusted is not None:
-            self._held_to_one = False
-            self._wire.set_stream_limit(self._full_limit)
-        self._flush()
-        if self._wire.closed:  # an error behind the last request, or a client that has gone and has its answers
-            self._shut()
+        self._server.close()
+        leaving = list(self.connections)
+        for connection in leaving:
+            connection.retire()
+        if leaving:
+            _, stuck = await asyncio.wait([connection.lost for connection in leaving], timeout=2 * LINGER_SECONDS)
+            if stuck:
+                for connection in leaving:
+                    connection.abort()
+                await asyncio.wait([connection.lost for connection in leaving], timeout=LINGER_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._server.wait_closed()
+        self._server = None
 
-    def pause_writing(self) -> None:
-        """The client reads too slowly: take no more requests until it has read (bounds what waits for it)."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+    def _faults_changed(self) -> None:
+        """Close or open the port as the faults want it; connections that are up stay."""
+        refused = self._apns.faults.refuses(self.name)
+        if refused and self.accepting and self._server is not None:
+            self._server.close()
+            self._hold_port()
+        elif not refused and self._placeholder is not None:
+            self._reopen()
 
-    def resume_writing(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    def _hold_port(self) -> None:
+        """Keep the number while nobody listens on it: bound, not listening, so that clients are refused."""
+        family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        self._placeholder = holder = socket.socket(family, socket.SOCK_STREAM)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # where that is not possible the number is free meanwhile
+            holder.bind(self.address)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.release(self)
-        if not self.lost.done():
-            self.lost.set_result(None)
+    def _drop_placeholder(self) -> None:
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
 
-    def retire(self) -> None:
-        """Say goodbye the orderly way and close (CONN-22)."""
-        self._wire.goaway()
-        self._flush()
-        self._shut()
+    def _reopen(self) -> None:
+        self._drop_placeholder()
+        context = self._context
+        if context is None:
+            return
+        family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        raw = socket.create_server(self.address, family=family, backlog=_BACKLOG)
+        raw.setblocking(False)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(
+            loop.create_server(lambda: Connection(self._apns, self, self._answer, context), sock=raw, backlog=_BACKLOG)
+        )
+        task.add_done_callback(self._reopened)
 
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _refuse_http1(self, data: bytes) -> None:
-        """HTTP/1.1 text is answered in HTTP/2 frames: SETTINGS, then GOAWAY quoting the request (CONN-12)."""
-        line = data.splitlines()[0].partition(b" HTTP/1")[0][:_QUOTED]
-        self._wire.goaway(ErrorCode.PROTOCOL_ERROR, b"Unexpected HTTP/1.x request: " + line, 0)
-        self._flush()
-        self._shut()
-
-    def _flush(self) -> None:
-        data = self._wire.take()
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _shut(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+    def _reopened(self, task: asyncio.Task[asyncio.Server]) -> None:
+        self._server = task.result()
 
 
-def _source(transport: asyncio.BaseTransport) -> str:
-    """The client's address without its port; empty when it has gone already."""
-    peer = transport.get_extra_info("peername")
-    return str(peer[0]) if peer else ""
+def option(name: str) -> str:
+    """The command-line option of a listener."""
+    return "--" + name.replace("_", "-")
+
+
+def unusable(name: str, host: str, port: int, error: OSError) -> PortTaken:
+    """The clear message for a port that cannot be opened."""
+    why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror or error})"
+    return PortTaken(
+        f"{host}:{port} {why}; choose another address with {option(name)} HOST:PORT (port 0: any free one)",
+        field=option(name),
+    )

@@ -13,7 +13,8 @@ import msgspec
 
 from .control import ControlServer, build_control
 from .forward import Forwarder
-from .simulator import Simulator, option, parse_address
+from .listener import option
+from .simulator import Simulator, parse_address
 from .tables import Settings
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import errno
 import random as random_module
-import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -14,84 +11,13 @@ from pathlib import Path
 
 from .answering import Apns
 from .certificates import Certificates
-from .errors import Invalid, PortTaken
+from .errors import Invalid
 from .journal import RequestRecord
 from .keys import IssuedKey, Key
-from .listener import Answerer, Connection
+from .listener import Listener, option
 from .lockscreen import Notification
 from .registry import App, Device, Forward, Launch
 from .tables import Environment, Platform, Settings
-
-LISTENERS: dict[str, Environment] = {
-    "production": "production",
-    "sandbox": "sandbox",
-    "manage_production": "production",
-    "manage_sandbox": "sandbox",
-}
-_HANDSHAKE_SECONDS = 10.0
-_SHUTDOWN_SECONDS = 1.0
-
-
-class Listener:
-    """One open port. ``name`` is a key of LISTENERS, ``address`` where it really listens."""
-
-    def __init__(self, name: str, apns: Apns) -> None:
-        self.name = name
-        self.environment: Environment = LISTENERS[name]
-        self.address = ("", 0)
-        self.connections: set[Connection] = set()
-        self._apns = apns
-        self._server: asyncio.Server | None = None
-        manages = name.startswith("manage_")
-        self._answer: Answerer = apns.answer_management if manages else apns.answer
-
-    def __repr__(self) -> str:
-        return f"<Listener {self.name} {self.address[0]}:{self.address[1]} connections={len(self.connections)}>"
-
-    async def open(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        """Raises PortTaken naming the option to change."""
-        loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(
-                lambda: Connection(self._apns, self, self._answer),
-                host,
-                port,
-                ssl=context,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
-            )
-        except OSError as error:
-            raise unusable(self.name, host, port, error) from error
-        self.address = self._server.sockets[0].getsockname()[:2]
-
-    def admit(self, connection: Connection) -> bool:
-        """Count a new connection in; False when there are as many as the settings allow."""
-        if len(self.connections) >= self._apns.settings.connections:
-            return False
-        self.connections.add(connection)
-        return True
-
-    def release(self, connection: Connection) -> None:
-        self.connections.discard(connection)
-
-    async def close(self) -> None:
-        """Stop listening, send every client a GOAWAY, and wait until the connections are gone."""
-        if self._server is None:
-            return
-        self._server.close()
-        leaving = list(self.connections)
-        for connection in leaving:
-            connection.retire()
-        if leaving:
-            _, stuck = await asyncio.wait([connection.lost for connection in leaving], timeout=2 * _SHUTDOWN_SECONDS)
-            if stuck:
-                for connection in leaving:
-                    connection.abort()
-        # A client may be in the middle of its handshake; nobody waits for it longer than this.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SHUTDOWN_SECONDS):
-                await self._server.wait_closed()
-        self._server = None
 
 
 class Simulator:
@@ -114,6 +40,7 @@ class Simulator:
         self.time = self.apns.time
         self.portal = self.apns.portal
         self.channels = self.apns.channels
+        self.faults = self.apns.faults
         self._data_dir = data_dir
         self._listeners: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
@@ -307,11 +234,6 @@ class Simulator:
         self.apns.feed.publish("reset", {})
 
 
-def option(name: str) -> str:
-    """The command-line option of a listener."""
-    return "--" + name.replace("_", "-")
-
-
 def parse_address(text: str, name: str) -> tuple[str, int]:
     """``HOST:PORT`` or ``[IPv6]:PORT``; port 0 is a free one. Raises Invalid naming ``name``."""
     host, _, port = text.rpartition(":")
@@ -327,12 +249,3 @@ def _can_be_asked_for(host: str) -> bool:
         return bool(host.encode("idna"))
     except UnicodeError:
         return False
-
-
-def unusable(name: str, host: str, port: int, error: OSError) -> PortTaken:
-    """The clear message for a port that cannot be opened."""
-    why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror or error})"
-    return PortTaken(
-        f"{host}:{port} {why}; choose another address with {option(name)} HOST:PORT (port 0: any free one)",
-        field=option(name),
-    )

@@ -12,6 +12,14 @@ import msgspec
 Environment = Literal["production", "sandbox"]
 ENVIRONMENTS: tuple[Environment, ...] = ("production", "sandbox")
 
+LISTENERS: dict[str, Environment] = {
+    "production": "production",
+    "sandbox": "sandbox",
+    "manage_production": "production",
+    "manage_sandbox": "sandbox",
+}
+"""The listeners by name, each with the environment it serves (CONN-1, CONN-3)."""
+
 Platform = Literal["ios", "ipados", "tvos", "macos", "watchos", "visionos"]
 PLATFORMS: tuple[Platform, ...] = ("ios", "ipados", "tvos", "macos", "watchos", "visionos")
 
@@ -122,11 +130,11 @@ TOKEN_FLOOR = 1200
 TokenFloorScope = Literal["connection", "key", "team", "off"]
 TOKEN_FLOOR_SCOPES: tuple[TokenFloorScope, ...] = ("connection", "key", "team", "off")
 
-CertificateRefusal = Literal["wire", "answer"]
-CERTIFICATE_REFUSALS: tuple[CertificateRefusal, ...] = ("wire", "answer")
-
 StoreBy = Literal["bundle", "topic", "collapse-id"]
 STORE_BY: tuple[StoreBy, ...] = ("bundle", "topic", "collapse-id")
+
+CertificateRefusal = Literal["wire", "answer"]
+CERTIFICATE_REFUSALS: tuple[CertificateRefusal, ...] = ("wire", "answer")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,15 +160,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     take a broadcast without ``apns-expiration`` or ``apns-priority`` for 0 and 10; readers of Apple's page call both
     required (6.3). ``strict_broadcast``: answer ``BadRequestPayload`` to a broadcast that is no update or end of a
     Live Activity (LA-1, LA-3); accepted with a finding by default, as everywhere (SIZE-3).
+    ``unregistered_after``: seconds from the first push after an uninstall to ``Unregistered``; 0: at once (LIFE-9).
+    ``store_by``: what an offline device has one stored notification of: each app, as documented, each topic, or each
+    collapse id of an app (LIFE-6). ``background_budget``: background pushes an app is woken for within an hour; none by
+    default, Apple says "two or three" (TYPE-3). ``deliveries``: pushes in the delivery log.
     ``certificate_refusal``: how a client certificate is refused: ``wire``, as traced, a revoked one by a TLS alert
     (CERT-10) and one that has expired or is for the other environment by GOAWAY (CERT-9); ``answer``, as documented,
     all three by 403 to each request (CERT-8). ``certificate_live_activities``: let certificates send Live Activities;
     that they cannot is likely, but not proven (CERT-4, SUR-14). ``strict_portal``: allow no topic that is not an App
     ID of the portal.
-    ``unregistered_after``: seconds from the first push after an uninstall to ``Unregistered``; 0: at once (LIFE-9).
-    ``store_by``: what an offline device has one stored notification of: each app, as documented, each topic, or each
-    collapse id of an app (LIFE-6). ``background_budget``: background pushes an app is woken for within an hour; none by
-    default, Apple says "two or three" (TYPE-3). ``deliveries``: pushes in the delivery log.
+    ``round_trip_ms``: milliseconds that everything the simulator sends waits, TLS included. ``falls_to_one``: after a
+    4xx other than 410 one stream is allowed until the next accepted push (CONN-17). ``cut_after_errors``: GOAWAY after
+    so many 4xx other than 410, of which ``BadDeviceToken`` counts three times (ERR-4). ``retire_after_requests``,
+    ``retire_after_seconds``: GOAWAY after so many requests, or so long (CONN-22, CONN-23); ``idle_seconds``: GOAWAY
+    with ``IdleTimeout`` after so long without a byte. None of these happens by default; time is the simulator's.
     """
 
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
@@ -191,6 +204,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_by: StoreBy = "bundle"
     background_budget: int | None = None
     deliveries: int = 10_000
+    round_trip_ms: float = 0.0
+    falls_to_one: bool = False
+    cut_after_errors: int | None = None
+    retire_after_requests: int | None = None
+    retire_after_seconds: float | None = None
+    idle_seconds: float | None = None
 
     def __post_init__(self) -> None:
         bounds = {
@@ -216,7 +235,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.certificate_refusal not in CERTIFICATE_REFUSALS:
             choices = ", ".join(CERTIFICATE_REFUSALS)
             raise ValueError(f"certificate_refusal must be one of {choices}, not {self.certificate_refusal!r}")
-        for name in ("token_rate", "update_after", "channel_rate", "background_budget"):
+        whole = ("token_rate", "update_after", "channel_rate", "background_budget", "cut_after_errors")
+        for name in (*whole, "retire_after_requests", "retire_after_seconds", "idle_seconds"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or left out, not {value}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..simulator import unusable
+from ..listener import unusable
 
 
 class _Server(uvicorn.Server):
