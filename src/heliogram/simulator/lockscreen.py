@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -98,6 +99,11 @@ class LockScreen:
     def read(self) -> list[Notification]:
         """All of them, oldest first."""
         return [read(arrival) for arrival in self._items.values()]
+
+    def latest(self, limit: int) -> list[Notification]:
+        """The ``limit`` newest of them, oldest first."""
+        newest = list(islice(reversed(self._items.values()), limit))
+        return [read(arrival) for arrival in reversed(newest)]
 
 
 def read(arrival: Arrival) -> Notification:
