@@ -38,6 +38,7 @@ class Simulator:
     ) -> None:
         self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
         self.time = self.apns.time
+        self.registry = self.apns.registry
         self.portal = self.apns.portal
         self.channels = self.apns.channels
         self.faults = self.apns.faults
