@@ -212,7 +212,7 @@ async def test_la_3_strict(provider: Provider) -> None:
 def test_order_of_checks() -> None:
     """9.3, 6.3: authenticate, check the channel, then the rest; pinned, and every reason has a status."""
     rules = [rule.reason for rule in BROADCAST_RULES]
-    assert rules[:4] == ["MethodNotAllowed", "BadPath", "DuplicateHeaders", "MissingProviderToken"]
+    assert rules[:4] == ["MethodNotAllowed", "BadPath", "DuplicateHeaders", "BadCertificate"]
     assert rules[rules.index("BadMessageId") :] == [
         "BadMessageId",
         "MissingChannelId",

@@ -335,7 +335,7 @@ def test_order_of_checks() -> None:
     """9.3: the order on the management listeners, pinned; every reason has a status."""
     rules = [rule.reason for rule in MANAGEMENT_RULES]
     assert rules[:4] == ["MethodNotAllowed", "BadPath", "MethodNotAllowed", "DuplicateHeaders"]
-    assert rules[4] == "MissingProviderToken"
+    assert rules[4] == "BadCertificate"
     assert rules[rules.index("BadMessageId") :] == [
         "BadMessageId",
         "TopicDisallowed",

@@ -245,6 +245,7 @@ def test_endpoints() -> None:
     assert all(each in ENDPOINTS for each in pinned)
     assert sorted(f"{each.method} {each.path}" for each in pinned) == [
         "DELETE /devices/{id}/apps/{bundleId}",
+        "DELETE /keys/{keyId}",
         "GET /",
         "GET /devices",
         "GET /devices/{id}",

@@ -79,6 +79,8 @@ class Apns:
         self.channels.listeners = self.registry.activities.subscribers
         self.channels.reachable = lambda device: device.connected
         self.faults = faults = Faults(self)
+        self.channels.enabled = self.portal.broadcasts
+        self.registry.portal = self.portal.registration_error
         self.answer_management = Management(self).answer
         self._answer_broadcast = faults.around(Broadcasting(self).answer)
         self.parts = Parts()

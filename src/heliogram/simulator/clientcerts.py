@@ -172,12 +172,16 @@ class ClientCertificates:
         return f"<ClientCertificates known={len(self)} revoked={len(self._revoked())}>"
 
     def issue(self, order: Order) -> IssuedCertificate:
-        """Make a certificate. Raises Invalid, or Conflict when there are MAX_KNOWN or the simulator does not run."""
+        """Make a certificate. Raises Invalid, or Conflict as `ready` does."""
+        return self.take(make(self.ready(), order, self._clock()))
+
+    def ready(self) -> Certificates:
+        """The CA that signs the next one. Raises Conflict when there are MAX_KNOWN or the simulator does not run."""
         if self.authority is None:
             raise Conflict("certificates can be made while the simulator runs; start it first")
         if len(self._known) >= MAX_KNOWN:
             raise Conflict(f"the portal has its {MAX_KNOWN} certificates already; POST /reset forgets them")
-        return self.take(make(self.authority, order, self._clock()))
+        return self.authority
 
     def take(self, made: IssuedCertificate) -> IssuedCertificate:
         """Remember a certificate that was made for this portal."""

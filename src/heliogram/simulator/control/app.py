@@ -10,7 +10,7 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from . import about, channels, clock, devices, events, keys
+from . import about, channels, clock, connections, devices, events, faults, keys, portal
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
@@ -20,8 +20,11 @@ ENDPOINTS = (
     *about.ENDPOINTS,
     *clock.ENDPOINTS,
     *keys.ENDPOINTS,
+    *portal.ENDPOINTS,
     *devices.ENDPOINTS,
     *channels.ENDPOINTS,
+    *connections.ENDPOINTS,
+    *faults.ENDPOINTS,
     *events.ENDPOINTS,
 )
 

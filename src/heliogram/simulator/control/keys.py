@@ -27,7 +27,10 @@ from .keys_schemas import (
     basis="ours",
 )
 async def import_key(call: Call[Controlled]) -> KeyOut:
-    """The same key again replaces its topics and environment; open connections keep what they were bound to."""
+    """The same key again replaces its topics, environment and related key; open connections keep what they have.
+
+    It counts towards no limit: those are the portal's, for the keys it makes (TOK-11).
+    """
     body: KeyIn = call.body
     with problems():
         key = call.state.simulator.add_key(
@@ -44,6 +47,15 @@ async def import_key(call: Call[Controlled]) -> KeyOut:
 @endpoint("GET", "/keys", summary="List the keys", tag="Keys", returns=KeyList, scope=None, basis="ours")
 async def list_keys(call: Call[Controlled]) -> KeyList:
     return KeyList([KeyOut.of(key) for key in call.state.simulator.signing_keys()])
+
+
+@endpoint(
+    "DELETE", "/keys/{keyId}", summary="Revoke a key", tag="Keys", status=204, scope=None, errors=(404,), basis="ours"
+)
+async def revoke_key(call: Call[Controlled]) -> None:
+    """Every token of it is ``InvalidProviderToken`` from now on, on open connections too (TOK-19)."""
+    with problems():
+        call.state.simulator.revoke_key(call.path["keyId"])
 
 
 @endpoint(
