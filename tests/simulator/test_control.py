@@ -252,7 +252,6 @@ def test_endpoints() -> None:
         "GET /devices/{id}/notifications",
         "GET /keys",
         "GET /portal/keys/{keyId}/p8",
-        "GET /requests",
         "POST /devices",
         "POST /devices/{id}/apps",
         "POST /devices/{id}/apps/{bundleId}/launch",

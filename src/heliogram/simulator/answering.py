@@ -64,8 +64,8 @@ class Apns:
         self.registry = Registry(
             clock=self.clock, rng=self.random, settings=self.settings, feed=self.feed, agenda=self.agenda
         )
-        self.journal = Journal(self.settings.journal)
         self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
+        self.journal = Journal(self.settings.journal, self.feed, self.violations.by_request)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
         self.channels = Channels(
             registry=self.registry,
@@ -201,6 +201,9 @@ class Apns:
                 status,
                 reason,
                 device,
+                push.headers,
+                push.body,
+                push.size,
             )
         )
 

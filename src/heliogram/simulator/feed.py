@@ -12,7 +12,11 @@ KEPT = 1000
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened. ``kind``: what; ``data``: a struct or a dict that becomes JSON."""
+    """Something that happened. ``kind``: what; ``data``: a struct or a dict that becomes JSON.
+
+    Whoever publishes much gives a function that makes the data, or None for no event: it is called when a subscriber
+    takes the event, never for one that was dropped.
+    """
 
     kind: str
     data: object
@@ -43,11 +47,15 @@ class Subscription:
 
         Empty: the feed has ended, and nothing comes any more.
         """
-        await self._news.wait()
-        if not self._ended:
-            self._news.clear()
-        events = list(self._events)
-        self._events.clear()
+        events: list[Event] = []
+        while not events:
+            await self._news.wait()
+            if not self._ended:
+                self._news.clear()
+            events = [made for event in self._events if (made := _made(event)) is not None]
+            self._events.clear()
+            if self._ended or self.dropped:
+                break
         if self.dropped:
             events.insert(0, Event("dropped", self.dropped))
             self.dropped = 0
@@ -104,3 +112,10 @@ class Feed:
         """Let every subscriber know that it is over, when the simulator's doors close."""
         for subscription in self._subscriptions:
             subscription.end()
+
+
+def _made(event: Event) -> Event | None:
+    if not callable(event.data):
+        return event
+    data = event.data()
+    return None if data is None else Event(event.kind, data)

@@ -46,6 +46,7 @@ class Push:
         "body",
         "environment",
         "fields",
+        "headers",
         "method",
         "now",
         "path",
@@ -75,6 +76,7 @@ class Push:
     ) -> None:
         fields = dict(headers)
         self.fields = fields
+        self.headers = headers
         self.repeated = len(fields) != len(headers)
         self.method = fields.get(b":method", b"")
         self.path = fields.get(b":path", b"")

@@ -1,0 +1,34 @@
+"""What the control API reads of requests and of what was wrong with them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ..journal import RequestRecord
+from ..violations import ViolationRecord
+
+
+class RequestQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="How many of the latest requests")] = 100
+
+
+class RequestList(Struct, frozen=True):
+    """``requests`` newest first; ``outcomes`` counts every request since the start or the last reset."""
+
+    requests: list[RequestRecord]
+    outcomes: dict[str, int]
+
+
+class ViolationQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many of the latest violations")] = 100
+    rule: Annotated[str, Meta(max_length=100, description="Only those of this rule")] | None = None
+    connection: Annotated[int, Meta(ge=0, description="Only those on the connection of this number")] | None = None
+
+
+class ViolationList(Struct, frozen=True, kw_only=True, rename="camel"):
+    """``violations`` newest first; ``byRule`` counts every one since the start or the last reset."""
+
+    violations: list[ViolationRecord]
+    by_rule: dict[str, int]
