@@ -10,7 +10,7 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from . import about, channels, clock, connections, devices, events, faults, keys, portal, requests
+from . import about, apps, channels, clock, connections, devices, events, faults, keys, portal, requests
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
@@ -22,6 +22,7 @@ ENDPOINTS = (
     *keys.ENDPOINTS,
     *portal.ENDPOINTS,
     *devices.ENDPOINTS,
+    *apps.ENDPOINTS,
     *channels.ENDPOINTS,
     *connections.ENDPOINTS,
     *faults.ENDPOINTS,
