@@ -210,6 +210,12 @@ class Device(msgspec.Struct, eq=False, kw_only=True):
         """What has reached it, oldest first: what it shows and, of presentation ``none``, what only apps saw."""
         return [] if self.shown is None else self.shown.read()
 
+    def clear_notifications(self) -> None:
+        """Somebody clears the list."""
+        self.shown = None
+        if self.home.feed.live:
+            self.home.feed.publish("notification", {"change": "cleared", "deviceId": self.id})
+
     def note(self, text: str, at: float | None = None) -> None:
         """Write a line into its log."""
         if self.lines is None:

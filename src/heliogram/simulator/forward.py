@@ -33,6 +33,7 @@ class Forwarder:
     def __init__(self, registry: Registry, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._registry = registry
         self._timeout = timeout
+        self._failed: dict[int, tuple[str, App]] = {}
         self._client: httpx2.AsyncClient | None = None
 
     def __repr__(self) -> str:
@@ -41,33 +42,49 @@ class Forwarder:
     @property
     def pending(self) -> list[App]:
         """Apps whose token has not reached their server yet."""
-        apps = (app for device in self._registry.devices.values() for app in device.apps.values())
-        return [app for app in apps if app.forward_pending]
+        devices = self._registry.devices
+        for key, (device_id, app) in list(self._failed.items()):
+            device = devices.get(device_id)
+            if not app.forward_pending or device is None or device.apps.get(app.bundle_id) is not app:
+                del self._failed[key]
+        return [app for _, app in self._failed.values()]
 
     async def launch(self, device_id: str, bundle_id: str) -> tuple[Launch, Forwarded | None]:
         """Start the app: it registers, then forwards. A failed forward never undoes the registration.
 
-        Raises Missing.
+        An app that cannot register for want of a network forwards its token when it has one. Raises Missing.
         """
         launch = self._registry.launch(device_id, bundle_id)
         app = self._registry.app(device_id, bundle_id)
-        if launch.device_token is None or app.forward is None:
+        if app.forward is None:
             return launch, None
-        return launch, await self._forward(app)
+        if launch.device_token is None:
+            self._note(device_id, app, pending=app.registration_pending)
+            return launch, None
+        return launch, await self._forward(device_id, app)
 
     async def retry(self) -> list[Forwarded]:
         """Try once more for every app whose last attempt failed, one after the other."""
-        return [await self._forward(app) for app in self.pending if app.token is not None]
+        waiting = {id(app) for app in self.pending if app.token is not None}
+        ready = [failed for key, failed in self._failed.items() if key in waiting]
+        return [await self._forward(device_id, app) for device_id, app in ready]
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
-    async def _forward(self, app: App) -> Forwarded:
+    async def _forward(self, device_id: str, app: App) -> Forwarded:
         result = await self._post(app)
-        app.forward_pending = not result.succeeded
+        self._note(device_id, app, pending=not result.succeeded)
         return result
+
+    def _note(self, device_id: str, app: App, *, pending: bool) -> None:
+        app.forward_pending = pending
+        if pending:
+            self._failed[id(app)] = device_id, app
+        else:
+            self._failed.pop(id(app), None)
 
     async def _post(self, app: App) -> Forwarded:
         forward, token = app.forward, app.token

@@ -6,7 +6,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ..deliverylog import DeliveryRecord
+from ..device import LogLine
 from ..forward import Forwarded
+from ..kinds import Permission
 from ..lockscreen import Notification
 from ..registry import App, Device, Forward, Launch
 from ..tables import Environment, Platform
@@ -19,6 +22,35 @@ class DeviceIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
 
     name: Annotated[str, Meta(min_length=1, max_length=100, examples=["Anna's iPhone"])]
     platform: Platform = "ios"
+
+
+class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What is not given stays as it is."""
+
+    online: bool | UnsetType = UNSET
+    awake: bool | UnsetType = UNSET
+
+
+class RestoreIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The new device; name and platform are the old one's if not given."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    platform: Platform | None = None
+
+
+class DeviceQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="How many devices")] = 1000
+    skip: Annotated[int, Meta(ge=0, description="How many to leave out first")] = 0
+
+
+class DeliveryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="How many of the latest pushes")] = 100
+
+
+class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Whether devices can reach APNs."""
+
+    reachable: bool
 
 
 class ForwardIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -46,11 +78,16 @@ class ForwardIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 
 
 class AppIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """An app to be installed. ``entitlement``: true, false, or the name of the one it is signed with."""
+    """An app to be installed.
+
+    ``entitlement``: true, false, or the name of the one it is signed with. ``signedFor``: the environment that one
+    names, when it is another than the app believes and tells its server (LIFE-4).
+    """
 
     bundle_id: BundleId
     environment: Environment
     entitlement: bool | str = True
+    signed_for: Environment | None = None
     forward: ForwardIn | None = None
 
 
@@ -64,11 +101,17 @@ class ForwardOut(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AppOut(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An installed app; no ``deviceToken`` before its first launch."""
+    """An installed app; no ``deviceToken`` before its first launch.
+
+    ``registrationPending``: registration failed for want of a network, and is tried again when there is one.
+    """
 
     bundle_id: str
     environment: Environment
+    signed_for: Environment
     entitlement: bool | str
+    permission: Permission
+    registration_pending: bool
     device_token: str | None
     forward: ForwardOut | None
 
@@ -78,7 +121,10 @@ class AppOut(Struct, frozen=True, kw_only=True, rename="camel"):
         return cls(
             bundle_id=app.bundle_id,
             environment=app.environment,
+            signed_for=app.signed_for,
             entitlement=app.entitlement,
+            permission=app.permission,
+            registration_pending=app.registration_pending,
             device_token=None if app.token is None else app.token.value.decode("ascii"),
             forward=None
             if forward is None
@@ -89,12 +135,16 @@ class AppOut(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeviceOut(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A device, its apps, and how many notifications it shows."""
+    """A device, its apps, how many notifications have reached it and how many wait for it at APNs."""
 
     id: str
     name: str
     platform: Platform
+    online: bool
+    awake: bool
     notifications: int
+    stored: int
+    activities: int
     apps: list[AppOut]
 
     @classmethod
@@ -103,7 +153,11 @@ class DeviceOut(Struct, frozen=True, kw_only=True, rename="camel"):
             id=device.id,
             name=device.name,
             platform=device.platform,
-            notifications=len(device.screen),
+            online=device.online,
+            awake=device.awake,
+            notifications=device.notification_count,
+            stored=device.waiting,
+            activities=len(device.activities or ()),
             apps=[AppOut.of(app) for app in device.apps.values()],
         )
 
@@ -132,3 +186,15 @@ class NotificationList(Struct, frozen=True):
     """Oldest first."""
 
     notifications: list[Notification]
+
+
+class DeliveryList(Struct, frozen=True):
+    """Newest first."""
+
+    deliveries: list[DeliveryRecord]
+
+
+class LogLines(Struct, frozen=True):
+    """Oldest first."""
+
+    lines: list[LogLine]
