@@ -126,9 +126,9 @@ class Channels:
             raise Conflict(f"a {device.platform} device has no Live Activities; take ios or ipados", field="deviceId")
         if bundle_id != channel.bundle_id:
             raise Conflict(f"channel {channel_id} belongs to {channel.bundle_id}", field="bundleId")
-        if app.environment != channel.environment:
+        if app.signed_for != channel.environment:
             raise Conflict(
-                f"{bundle_id} on device {device_id} is a {app.environment} app, the channel is in "
+                f"{bundle_id} on device {device_id} is a {app.signed_for} app, the channel is in "
                 f"{channel.environment}; channels do not cross environments",
                 field="channelId",
             )
@@ -165,6 +165,11 @@ class Channels:
                 self._hand_over(channel, device)
             else:
                 channel.owed.discard(device.id)
+
+    def owed(self) -> list[Device]:
+        """The devices for which a channel has stored a message."""
+        ids = {device_id for channel in self._owing.values() for device_id in channel.owed}
+        return [device for device in map(self._registry.devices.get, ids) if device is not None]
 
     # --- messages ---
 
@@ -223,6 +228,7 @@ class Channels:
     # --- inside ---
 
     def put(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
+        """A channel under an id that is known already: of a scenario."""
         channel = Channel(
             id=channel_id, bundle_id=bundle_id, environment=environment, policy=policy, created_at=self._clock()
         )

@@ -94,8 +94,11 @@ class KeyRing:
         topics: Iterable[str] | None = None,
         environment: Environment | None = None,
         related_key_id: str | None = None,
+        issued: bool = False,
     ) -> Key:
         """Import a public key (PEM). The same key again replaces its topics, environment and related key.
+
+        ``issued``: it is one the portal made, in a run before this one.
 
         The related key may be imported later; then it need not name this one. Raises Invalid naming the field, or
         Conflict when the id belongs to another key, or the related one is related to a third (TOK-11).
@@ -112,7 +115,7 @@ class KeyRing:
         if known is not None and (known.team_id != team_id or known.public_key != key.public_key):
             raise Conflict(f"key {key_id} exists with another public key or team; give another keyId", field="keyId")
         self._check_related(key)
-        return self._put(msgspec.structs.replace(key, issued=known is not None and known.issued))
+        return self._put(msgspec.structs.replace(key, issued=issued or (known is not None and known.issued)))
 
     def issue(
         self,

@@ -80,6 +80,8 @@ class Portal:
         self._choose = choose
         self._strict = self._strict_at_first = strict
         self._view: View | None = None
+        self.broadcast_off: Callable[[str], object] | None = None
+        """Told of each bundle id whose Broadcast capability is switched off (BC-1)."""
         keys.changed = self._key_changed
 
     def __repr__(self) -> str:
@@ -169,6 +171,8 @@ class Portal:
             push=app.push if push is None else push,
             broadcast=app.broadcast if broadcast is None else broadcast,
         )
+        if app.broadcast and not changed.broadcast and self.broadcast_off is not None:
+            self.broadcast_off(bundle_id)
         return self._put(changed, "changed")
 
     def remove_app(self, bundle_id: str) -> None:

@@ -50,6 +50,8 @@ class Followers(Protocol):
 
     def came_online(self, device: Device) -> None: ...
 
+    def owed(self) -> list[Device]: ...
+
 
 class Registry(Tokens):
     """Every device and every token ever given. Times come from ``clock`` (seconds since the epoch).
@@ -84,13 +86,15 @@ class Registry(Tokens):
 
     # --- devices ---
 
-    def add_device(self, name: str, platform: Platform) -> Device:
-        """A new device. Raises Invalid naming the field."""
+    def add_device(self, name: str, platform: Platform, device_id: str | None = None) -> Device:
+        """A new device; without an id it gets one. Raises Invalid naming the field, or Conflict for an id in use."""
         if not name or len(name) > NAME_LIMIT:
             raise Invalid(f"name must have 1 to {NAME_LIMIT} characters", field="name")
         if platform not in PLATFORMS:
             raise Invalid(f"platform must be one of {', '.join(PLATFORMS)}", field="platform")
-        device = Device(id=self.made_id(6), name=name, platform=platform, home=self, apps={})
+        if device_id is not None and device_id in self.devices:
+            raise Conflict(f"there is a device {device_id} already", field="id")
+        device = Device(id=device_id or self.made_id(6), name=name, platform=platform, home=self, apps={})
         self.devices[device.id] = device
         device.changed("made")
         return device
@@ -144,6 +148,8 @@ class Registry(Tokens):
         self.reachable = reachable
         if reachable:
             following = {device.id: device for device in self.devices.values() if device.activities is not None}
+            if self.followers is not None:
+                following |= {device.id: device for device in self.followers.owed()}
             for device in (self.waiting | following).values():
                 device.catch_up()
 
