@@ -81,23 +81,26 @@ class Carrier:
         self._later(answer.fault, lambda: self._connection.wire.reset(stream_id, code))
 
     def _goaway(self, stream_id: int, answer: Disturbed) -> None:
-        connection, spec = self._connection, answer.fault.spec
-        wire, style = connection.wire, spec.style or "graceful"
+        if answer.fault.spec.style != "abrupt":
+            self._respond(stream_id, answer)
+        self.say_goodbye(answer.fault.spec)
+
+    def say_goodbye(self, spec: FaultSpec) -> None:
+        """GOAWAY in one of its styles."""
+        connection = self._connection
         code, debug = error_code(spec.code), _debug(spec)
-        if style == "abrupt":
-            wire.goaway(code, debug)
+        if spec.style == "abrupt":
+            connection.wire.goaway(code, debug)
             connection.flush()
             connection.shut()
-            return
-        self._respond(stream_id, answer)
-        if style == "announced":
+        elif spec.style == "announced":
             connection.announcing = True
-            wire.goaway(0, b"", frames.MAX_STREAM_ID)
-            self._after(
-                max(ANNOUNCED_SECONDS, connection.apns.settings.round_trip_ms / 1000), lambda: self._leave(code, debug)
-            )
+            connection.wire.goaway(0, b"", frames.MAX_STREAM_ID)
+            connection.flush()
+            wait = max(ANNOUNCED_SECONDS, connection.apns.settings.round_trip_ms / 1000)
+            self._after(wait, lambda: self._leave(code, debug))
         else:
-            connection.farewell = style == "double"
+            connection.farewell = spec.style == "double"
             connection.goaway(code, debug)
 
     def _leave(self, code: int, debug: bytes) -> None:

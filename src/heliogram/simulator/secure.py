@@ -61,6 +61,16 @@ class SecureProtocol(asyncio.Protocol, ABC):
         return self._tls.getpeercert(binary_form=True)
 
     @property
+    def tls_version(self) -> str | None:
+        """Such as ``TLSv1.3``."""
+        return self._tls.version()
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol agreed on, None without ALPN (CONN-11)."""
+        return self._tls.selected_alpn_protocol()
+
+    @property
     def is_closing(self) -> bool:
         return self._ended or self._transport is None or self._transport.is_closing()
 

@@ -124,6 +124,11 @@ class Simulator:
         return self.ca_path.read_bytes()
 
     @property
+    def listeners(self) -> dict[str, Listener]:
+        """The open listeners by name."""
+        return self._listeners
+
+    @property
     def connections(self) -> int:
         """Connections open now, over all listeners."""
         return sum(len(listener.connections) for listener in self._listeners.values())
