@@ -9,7 +9,16 @@ from click.testing import CliRunner
 from heliogram import __version__
 from heliogram.cli.root import cli
 
-COMMANDS = ["serve", "simulator", "api-keys create", "api-keys list", "api-keys revoke", "send", "demo"]
+COMMANDS = [
+    "serve",
+    "simulator",
+    "simulator issue-certificate",
+    "api-keys create",
+    "api-keys list",
+    "api-keys revoke",
+    "send",
+    "demo",
+]
 
 
 def run(*words: str) -> str:

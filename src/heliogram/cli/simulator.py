@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..settings import Address
+from .issue_certificate import issue_certificate
 from .options import ADDRESS, DIRECTORY, print_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _listener(name: str, default: str, what: str) -> Decorator:
     return click.option(f"--{name}", type=ADDRESS, default=default, show_default=True, help=what)
 
 
-class _Command(click.Command):
+class _Command(click.Group):
     """Shows the order of checks under the options; the simulator is loaded only when somebody asks."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -37,7 +38,7 @@ class _Command(click.Command):
             formatter.write_dl([(f"{STATUS[rule.reason]} {rule.reason}", rule.basis) for rule in RULES])
 
 
-@click.command(cls=_Command)
+@click.group(cls=_Command, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @_listener("production", "127.0.0.1:2197", "Pushes to production tokens.")
 @_listener("sandbox", "127.0.0.1:2198", "Pushes to sandbox tokens.")
 @_listener("manage-production", "127.0.0.1:2196", "Channel management, production.")
@@ -59,7 +60,10 @@ class _Command(click.Command):
     "all connections of an address with the same team and key, all connections of a team, or nobody.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
-def simulator(data: Path, token_floor: TokenFloorScope, as_json: bool, **listeners: Address) -> None:
+@click.pass_context
+def simulator(
+    ctx: click.Context, /, data: Path, token_floor: TokenFloorScope, as_json: bool, **listeners: Address
+) -> None:
     """Run an APNs of your own: no device, no developer account, any language.
 
     It checks every push as Apple's service does, verifies provider tokens for real, and shows what arrives on virtual
@@ -71,6 +75,8 @@ def simulator(data: Path, token_floor: TokenFloorScope, as_json: bool, **listene
 
     The control API is documented on its own page, http://127.0.0.1:8090/docs.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from ..simulator import serve  # late: --help should not wait for it
     from ..simulator.errors import SimulatorError
     from ..simulator.tables import Settings
@@ -95,3 +101,6 @@ def simulator(data: Path, token_floor: TokenFloorScope, as_json: bool, **listene
         raise click.ClickException(f"--data {data}: {error.strerror}") from None
     except SimulatorError as error:
         raise click.ClickException(str(error)) from None
+
+
+simulator.add_command(issue_certificate)
