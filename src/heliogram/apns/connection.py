@@ -31,6 +31,8 @@ from .tuning import Tuning
 
 _WORTHWHILE = 64
 _BUSY = 512
+_PIECE = 16384
+"""Bytes read before what they made room for is written: about 300 answers."""
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
 
@@ -134,19 +136,33 @@ class Connection(Link):
         self._heard = True
         if self._watch is not None:
             self._watch.heard = now
+        if len(data) <= _PIECE:
+            self._take_in(data, now)
+            return
+        # A whole window of answers at once: give the room that the first ones make to the next pushes right away.
+        for at in range(0, len(data), _PIECE):
+            if at:
+                self._owner.pour()
+            if not self._take_in(data[at : at + _PIECE], now):
+                return
+
+    def _take_in(self, data: bytes, now: float) -> bool:
+        """Read bytes; False when no more of them are of interest."""
         try:
             events = self._session.feed(data)
         except ProtocolError as error:
             self._broken(error)
-            return
+            return False
         if events:
             self._digest(events, now)
         if self._session.error is not None:
             self._broken(self._session.error)
-        elif self._leaving:
+            return False
+        if self._leaving:
             self._after()
         else:
             self._owner.progress()
+        return True
 
     def _digest(self, events: list[Event], now: float) -> None:
         returned: list[Job] = []

@@ -23,6 +23,9 @@ class Owner(Protocol):
     def progress(self) -> None:
         """There may be room now: take a turn in this pass of the event loop."""
 
+    def pour(self) -> None:
+        """There is room now, and more to be taken in before this pass ends: write what is queued."""
+
     def hand_back(self, jobs: list[Job]) -> None:
         """Provably unprocessed pushes, oldest first: send them again, at the front."""
 

@@ -22,7 +22,11 @@ from .opener import Opener
 from .outcomes import Outcome
 from .reporter import Reporter
 from .tuning import Tuning
+from .turns import Turns
 from .waiting import Waiting
+
+_POUR = 256
+"""Queued pushes that are worth a write of their own."""
 
 
 class Pool:
@@ -72,13 +76,12 @@ class Pool:
         )
         self._back_off = BackOff(clock, rng, tuning, self._resume)
         self._patience: Timer | None = None
-        self._scheduled = False
         self._refusing: str | None = None  # why what is added ends at once
         self._suspended: str | None = None  # why no connection may be opened
         self._switched = False
         self._ending = False
         self._closed = False
-        self._changed: asyncio.Future[None] | None = None
+        self._turns = Turns(clock, self._turn)
         identity.report_to(self.reporter)
         self.reporter.attached(self)
 
@@ -135,17 +138,23 @@ class Pool:
             for job in jobs:
                 self.ends.not_sent(job, self._refusing)
             return
-        self._queue.ready.extend(jobs)
+        ready = self._queue.ready
+        ready.extend(jobs)
         self.progress()
+        if len(ready) >= _POUR:
+            self.pour()
 
     def put(self, job: Job) -> None:
         """Queue one push, as `add` does: this runs once per `Client.send`."""
         if self._refusing is not None or self.ends.heed is not None:
             self.add((job,))
             return
-        self._queue.ready.append(job)
-        if not self._scheduled:
-            self.progress()
+        ready = self._queue.ready
+        ready.append(job)
+        if not self._turns.asked:
+            self._turns.ask()
+        elif not len(ready) % _POUR:
+            self.pour()
 
     def withdraw(self, sink: Callable[[Outcome], object]) -> None:
         """Forget the queued pushes of this very sink: nobody waits for them. Those on the wire go on."""
@@ -171,25 +180,28 @@ class Pool:
 
     def progress(self) -> None:
         """Take a turn at the end of this pass of the event loop: one submit and one write per connection."""
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn)
+        self._turns.ask()
+
+    def pour(self) -> None:
+        """Write what is queued now: a peer far away has it sooner than at the end of a long pass."""
+        if self._queue.picky:
+            return
+        now = self._clock.monotonic()
+        for connection in self._by_load():
+            connection.fill(self._queue.ready, now)
+
+    def _by_load(self) -> list[Connection]:
+        return sorted(self._live, key=_load) if len(self._live) > 1 else self._live[:]
 
     def _turn(self) -> None:
-        self._scheduled = False
         self._queue.shed()
         now = self._clock.monotonic()
-        live = self._live
-        if len(live) > 1:
-            live = sorted(live, key=_load)
-        for connection in live[:]:
+        for connection in self._by_load():
             if self._queue.picky:
                 self._queue.fill(connection, now)
             else:
                 connection.fill(self._queue.ready, now)
         self._grow()
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
 
     def _grow(self, *, impatient: bool = False) -> None:
         if self._opener.is_busy or self._back_off.is_pausing or self._closed or self._suspended is not None:
@@ -321,7 +333,7 @@ class Pool:
         self._refusing = CLOSED.text
         if self._suspended is not None:
             self._queue.give_up(self._suspended)
-        await self._until(lambda: not self.waiting and not self.inflight, drain)
+        await self._turns.until(lambda: not self.waiting and not self.inflight, drain)
         self._closed = True
         self._back_off.cancel()
         if self._patience is not None:
@@ -334,26 +346,10 @@ class Pool:
             if connection.inflight:
                 connection.abandon(CLOSED.text)
             connection.leave(CLOSED)
-        await self._until(lambda: not self._live and not self._leaving, drain)
+        await self._turns.until(lambda: not self._live and not self._leaving, drain)
         for connection in (*self._live, *self._leaving):
             connection.abort(CLOSED)
         self.deadlines.close()
-
-    async def _until(self, is_so: Callable[[], bool], limit: float) -> None:
-        """Wait until a turn finds it so, at most `limit` seconds."""
-        expired = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            self.progress()
-
-        timer = self._clock.call_later(limit, expire)
-        self.progress()
-        while not expired and not is_so():
-            self._changed = asyncio.get_running_loop().create_future()
-            await self._changed
-        timer.cancel()
 
 
 def _load(connection: Connection) -> int:
