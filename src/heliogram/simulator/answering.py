@@ -21,6 +21,7 @@ from .parts import Part, Parts
 from .portal import Portal
 from .registry import Registry
 from .rules import Push, is_apns_id, judge
+from .scenario_parts import ChannelScenario, DeviceScenario, KeyScenario
 from .session import Session
 from .tables import STATUS, Environment, Settings
 from .timing import Time
@@ -80,6 +81,7 @@ class Apns:
         self.channels.reachable = lambda device: device.connected
         self.faults = faults = Faults(self)
         self.channels.enabled = self.portal.broadcasts
+        self.portal.broadcast_off = self.channels.switch_off
         self.registry.portal = self.portal.registration_error
         self.answer_management = Management(self).answer
         self._answer_broadcast = faults.around(Broadcasting(self).answer)
@@ -88,9 +90,13 @@ class Apns:
         portal = self.portal
         self.parts.add(Part(name="portal", clear=portal.clear, export=portal.export, import_=portal.import_))
         self.parts.add(Part(name="certificates", clear=portal.certificates.clear))
-        self.parts.add(Part(name="keys", clear=self.keys.clear))
-        self.parts.add(Part(name="devices", clear=self.registry.clear))
-        self.parts.add(Part(name="channels", clear=self.channels.clear))
+        keys, devices = KeyScenario(self.keys), DeviceScenario(self.registry, self.agenda)
+        channels = ChannelScenario(self.channels)
+        self.parts.add(Part(name="keys", clear=self.keys.clear, export=keys.export, import_=keys.import_))
+        self.parts.add(Part(name="devices", clear=self.registry.clear, export=devices.export, import_=devices.import_))
+        self.parts.add(
+            Part(name="channels", clear=self.channels.clear, export=channels.export, import_=channels.import_)
+        )
         self.parts.add(Part(name="faults", clear=faults.clear, export=faults.export, import_=faults.import_))
         self.parts.add(Part(name="journal", clear=self.journal.clear))
         self.parts.add(Part(name="violations", clear=self.violations.clear))
@@ -103,6 +109,10 @@ class Apns:
 
     def __repr__(self) -> str:
         return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
+
+    def blank(self) -> Apns:
+        """An empty world with the same settings and time."""
+        return Apns(settings=self.settings, clock=self.clock, rng=random.Random(0))
 
     def open_session(self, source: str = "") -> Session:
         """Authentication state for a new connection; ``source`` is the client's address."""
@@ -195,7 +205,7 @@ class Apns:
                 push.environment,
                 push.method,
                 push.path,
-                push.fields.get(b"apns-topic"),
+                push.topic or None,
                 push.push_type,
                 apns_id,
                 status,

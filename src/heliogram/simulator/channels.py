@@ -58,6 +58,10 @@ class Channels:
 
         Raises Invalid naming the field, or Conflict when the app has as many as it may (BC-2).
         """
+        return self.restore(self._new_id(), bundle_id, environment, policy)
+
+    def restore(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
+        """A channel under an id that is known already, as `create` makes them."""
         check_bundle_id(bundle_id)
         if environment not in ENVIRONMENTS:
             raise Invalid("environment must be production or sandbox", field="environment")
@@ -66,7 +70,15 @@ class Channels:
         if self.full(bundle_id, environment):
             limit = self._settings.channels_per_app
             raise Conflict(f"{bundle_id} has its {limit} channels in {environment} already", field="bundleId")
-        return self.put(self._new_id(), bundle_id, environment, policy)
+        if channel_id in self._all or channel_id in self._leaving:
+            raise Conflict("there is a channel of this id already", field="channelId")
+        channel = Channel(
+            id=channel_id, bundle_id=bundle_id, environment=environment, policy=policy, created_at=self._clock()
+        )
+        self._all[channel_id] = channel
+        self._of_app.setdefault((bundle_id, environment), {})[channel_id] = channel
+        self._tell("created", channel)
+        return channel
 
     def full(self, bundle_id: str, environment: Environment) -> bool:
         """Whether the app has as many channels as it may (BC-2)."""
@@ -226,16 +238,6 @@ class Channels:
         self._owing.clear()
 
     # --- inside ---
-
-    def put(self, channel_id: str, bundle_id: str, environment: Environment, policy: int) -> Channel:
-        """A channel under an id that is known already: of a scenario."""
-        channel = Channel(
-            id=channel_id, bundle_id=bundle_id, environment=environment, policy=policy, created_at=self._clock()
-        )
-        self._all[channel_id] = channel
-        self._of_app.setdefault((bundle_id, environment), {})[channel_id] = channel
-        self._tell("created", channel)
-        return channel
 
     def _new_id(self) -> str:
         """Base64 of 96 random bits or more, of no fixed length: none comes twice (BC-2)."""

@@ -17,6 +17,7 @@ from .keys import IssuedKey, Key
 from .listener import Listener, option
 from .lockscreen import Notification
 from .registry import App, Device, Forward, Launch
+from .scenario import Scenario
 from .tables import Environment, Platform, Settings
 
 
@@ -41,6 +42,7 @@ class Simulator:
         self.registry = self.apns.registry
         self.portal = self.apns.portal
         self.channels = self.apns.channels
+        self.scenario = Scenario(self.apns)
         self.faults = self.apns.faults
         self._data_dir = data_dir
         self._listeners: dict[str, Listener] = {}
