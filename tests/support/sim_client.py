@@ -131,12 +131,13 @@ class SimClient(asyncio.Protocol):
         alpn: Sequence[str] = ("h2",),
         preface: bool = True,
         source: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> SimClient:
         """TLS verified against ``ca_pem``; with ``preface`` False nothing is sent and answers collect in ``raw``.
 
-        ``source`` is the address it comes from.
+        ``source`` is the address it comes from; ``context`` may hold a client certificate.
         """
-        context = ssl.create_default_context(cadata=ca_pem.decode("ascii"))
+        context = context or ssl.create_default_context(cadata=ca_pem.decode("ascii"))
         if alpn:
             context.set_alpn_protocols(list(alpn))
         client = cls()
@@ -268,9 +269,16 @@ class World:
         alpn: Sequence[str] = ("h2",),
         preface: bool = True,
         source: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> SimClient:
-        address = self.simulator.ports[listener]
-        client = await SimClient.connect(address, self.simulator.ca_pem, alpn=alpn, preface=preface, source=source)
+        client = await SimClient.connect(
+            self.simulator.ports[listener],
+            self.simulator.ca_pem,
+            alpn=alpn,
+            preface=preface,
+            source=source,
+            context=context,
+        )
         self._clients.append(client)
         return client
 

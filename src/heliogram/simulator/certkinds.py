@@ -29,6 +29,8 @@ TOKEN_ONLY = (b".location-query",)
 PERHAPS_TOKEN_ONLY = (b".push-type.liveactivity",)
 
 _UTF8, _SEQUENCE = 0x0C, 0x30
+_COMMON_NAME_LIMIT = 64
+"""Characters (RFC 5280, ub-common-name); a bundle id may be longer, and then is cut there and whole in the UID."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def describe(
     elif kind == "app" and environment is None:
         listed = [(uid, "app"), (uid + ".voip", "voip"), (uid + ".complication", "complication")]
         extensions.append((TOPICS_OID, encode_topics(listed)))
-    return f"{title}: {identifier}", uid, extensions
+    return f"{title}: {identifier}"[:_COMMON_NAME_LIMIT], uid, extensions
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):

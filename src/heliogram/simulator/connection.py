@@ -134,7 +134,7 @@ class Connection(SecureProtocol):
                     wire.respond(event.stream_id, answer.status, answer.headers, answer.body)
                 if keeper is not None:
                     keeper.answered(answer)
-        if self._held_to_one and self.session.trusted is not None:
+        if self._held_to_one and self.session.proven:
             self._held_to_one = False
             wire.set_stream_limit(self.full_limit)
         self.settle()

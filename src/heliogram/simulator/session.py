@@ -58,6 +58,11 @@ class Session:
         how = "certificate" if self.certificate is not None else f"keys={len(self.topics)} tokens={len(self._seen)}"
         return f"<Session {self.number} team={self.team_id} {how}>"
 
+    @property
+    def proven(self) -> bool:
+        """Whether more than one stream may be open: there was a good provider token, or none is needed (CONN-14)."""
+        return self.trusted is not None or self.client is not None
+
     def present(self, der: bytes, environment: Environment) -> str | None:
         """The client has shown this certificate in the handshake; to be called before its first request.
 
