@@ -72,8 +72,8 @@ class Registry(Tokens):
         agenda: Agenda | None = None,
     ) -> None:
         settings = settings or Settings()
-        super().__init__(clock, rng or random.SystemRandom(), settings, agenda or Agenda(clock))
-        self.feed = feed or Feed()
+        super().__init__(clock, rng or random.SystemRandom(), settings, Agenda(clock) if agenda is None else agenda)
+        self.feed = Feed() if feed is None else feed
         self.devices: dict[str, Device] = {}
         self.portal: Callable[[str], str | None] | None = None
         self.followers: Followers | None = None
