@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -18,9 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from heliogram.simulator import Forward, PortTaken
+from heliogram.simulator import Forward, PortTaken, Settings, Simulator
 from heliogram.simulator.__main__ import main, settings
 from heliogram.simulator.control import ControlServer
+from heliogram.simulator.scenario import start_with
 from heliogram.simulator.serve import Options, Running, run, running
 
 pytestmark = pytest.mark.anyio
@@ -157,3 +159,29 @@ def test_settings_from_the_command_line() -> None:
     """NAME=VALUE pairs are typed."""
     chosen = settings(["window=1048576", "strict_json=true", "token_rate=5"])
     assert (chosen.window, chosen.strict_json, chosen.token_rate) == (1_048_576, True, 5)
+
+
+async def test_a_program_begins_with_a_scenario(tmp_path: Path) -> None:
+    """What GET /scenario gave is there again, settings included; --set goes over them."""
+    before = Simulator(settings=Settings(strict_json=True, token_changes=1))
+    device = before.add_device("iPhone")
+    path = tmp_path / "scenario.json"
+    path.write_text(json.dumps(before.scenario.export()))
+    document, chosen = start_with(path, {"token_changes": "2"})
+    assert (chosen.strict_json, chosen.token_changes) == (True, 2)
+    free = {name.replace("-", "_"): "127.0.0.1:0" for name in FREE}
+    async with running(Options(**free, settings=chosen, scenario=document)) as state:  # type: ignore[arg-type]
+        assert [each.id for each in state.simulator.devices()] == [device.id]
+        assert state.simulator.apns.settings == chosen
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", '{"heliogramScenario": 1, "settings": {"window": 0}}', '{"heliogramScenario": 1, "x": 1}']
+)
+def test_a_bad_scenario_stops_the_program(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2 and the reason on stderr, before anything listens."""
+    path = tmp_path / "scenario.json"
+    path.write_text(content)
+    assert main(["--scenario", str(path)]) == 2
+    assert main(["--scenario", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("simulator: ") == 2

@@ -12,7 +12,7 @@ import click
 
 from ..settings import Address
 from .issue_certificate import issue_certificate
-from .options import ADDRESS, DIRECTORY, print_json
+from .options import ADDRESS, DIRECTORY, FILE, print_json
 
 if TYPE_CHECKING:
     from ..simulator.serve import Running
@@ -54,15 +54,26 @@ class _Command(click.Group):
 @click.option(
     "--token-floor",
     type=click.Choice(FLOORS),
-    default="connection",
-    show_default=True,
+    show_default="connection",
     help="Who shares the 20 minutes between two provider tokens (TooManyProviderTokenUpdates): each connection alone, "
     "all connections of an address with the same team and key, all connections of a team, or nobody.",
+)
+@click.option(
+    "--scenario",
+    type=FILE,
+    help="Begin with the devices, keys, channels … and settings of this document, as GET /scenario of the control API "
+    "gives it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @click.pass_context
 def simulator(
-    ctx: click.Context, /, data: Path, token_floor: TokenFloorScope, as_json: bool, **listeners: Address
+    ctx: click.Context,
+    /,
+    data: Path,
+    token_floor: TokenFloorScope | None,
+    scenario: Path | None,
+    as_json: bool,
+    **listeners: Address,
 ) -> None:
     """Run an APNs of your own: no device, no developer account, any language.
 
@@ -79,7 +90,7 @@ def simulator(
         return
     from ..simulator import serve  # late: --help should not wait for it
     from ..simulator.errors import SimulatorError
-    from ..simulator.tables import Settings
+    from ..simulator.scenario import start_with
 
     def ready(running: Running) -> None:
         if as_json:
@@ -95,11 +106,12 @@ def simulator(
         finally:
             os.umask(before)
         addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
-        options = serve.Options(data=data, settings=Settings(token_floor=token_floor), **addresses)
+        document, settings = start_with(scenario, {} if token_floor is None else {"token_floor": token_floor})
+        options = serve.Options(data=data, settings=settings, scenario=document, **addresses)
         asyncio.run(serve.run(options, ready=ready))
     except OSError as error:
         raise click.ClickException(f"--data {data}: {error.strerror}") from None
-    except SimulatorError as error:
+    except (SimulatorError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
 

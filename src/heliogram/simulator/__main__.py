@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from .errors import SimulatorError
 from .rules import RULES
+from .scenario import start_with
 from .tables import STATUS, TOKEN_FLOOR_SCOPES, Settings
 
 _ADDRESSES = {
@@ -41,9 +40,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--token-floor",
         choices=TOKEN_FLOOR_SCOPES,
-        default=Settings().token_floor,
+        default=None,
         help="who shares the 20 min between provider tokens: each connection alone (default), all connections of an "
         "address with the same team and key, all connections of a team, or off",
+    )
+    made.add_argument(
+        "--scenario",
+        type=Path,
+        metavar="FILE",
+        help="begin with the devices, keys, channels … and settings of this document, as GET /scenario gives it",
     )
     made.add_argument(
         "--set",
@@ -56,18 +61,20 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def settings(pairs: Sequence[str]) -> Settings:
-    """``NAME=VALUE`` pairs as settings. Raises ValueError naming the one at fault."""
+def named(pairs: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` pairs by name. Raises ValueError naming the one at fault."""
     values: dict[str, Any] = {}
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found or name not in Settings.__struct_fields__:
             raise ValueError(f"--set {pair}: give NAME=VALUE with one of {', '.join(Settings.__struct_fields__)}")
         values[name] = value
-    try:
-        return msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"--set: {error}") from error
+    return values
+
+
+def settings(pairs: Sequence[str]) -> Settings:
+    """``NAME=VALUE`` pairs as settings. Raises ValueError naming the one at fault."""
+    return start_with(None, named(pairs))[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,9 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"simulator: {error.name} is missing; install heliogram[server]\n")
         return 2
     try:
-        floor = given.pop("token_floor")
-        chosen = settings((f"token_floor={floor}", *given.pop("settings")))
-        asyncio.run(serve.run(serve.Options(**given, settings=chosen)))
+        floor, own = given.pop("token_floor"), named(given.pop("settings"))
+        if floor is not None:
+            own["token_floor"] = floor
+        document, chosen = start_with(given.pop("scenario"), own)
+        asyncio.run(serve.run(serve.Options(**given, settings=chosen, scenario=document)))
     except (SimulatorError, ValueError) as error:
         sys.stderr.write(f"simulator: {error}\n")
         return 2

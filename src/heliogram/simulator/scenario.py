@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,19 @@ def settings_of(document: Any) -> Settings:
         return msgspec.convert(given, Settings)
     except msgspec.ValidationError as error:
         raise Invalid(f"settings: {error}", field="settings") from error
+
+
+def start_with(path: Path | None, given: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Settings]:
+    """The document in a file, None without one, and its settings with those ``given`` over them.
+
+    Raises Invalid, and ValueError for settings that do not go together.
+    """
+    document = None if path is None else read(path)
+    named = {} if document is None else document.get("settings", {})
+    try:
+        return document, msgspec.convert({**named, **given}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"--set: {error}") from error
 
 
 def read(path: Path) -> dict[str, Any]:

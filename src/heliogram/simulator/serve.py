@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,7 +22,8 @@ from .tables import Settings
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen (``HOST:PORT``; port 0: a free one) and where the CA is kept (None: nowhere, made anew).
 
-    ``retry_seconds``: how often apps whose token did not reach their server try again.
+    ``retry_seconds``: how often apps whose token did not reach their server try again. ``scenario``: a document to
+    begin with (see `heliogram.simulator.scenario`); its settings are the caller's to put into ``settings``.
     """
 
     production: str = "127.0.0.1:2197"
@@ -32,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     data: Path | None = None
     settings: Settings = Settings()
     retry_seconds: float = 30.0
+    scenario: dict[str, Any] | None = None
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,8 @@ async def run(options: Options, *, ready: Callable[[Running], None] = say, stop:
 async def running(options: Options) -> AsyncIterator[Running]:
     """The simulator and its control API for the length of a block, without touching signals."""
     simulator = Simulator(options.data, settings=options.settings)
+    if options.scenario is not None:
+        simulator.scenario.load(options.scenario, settings=False)
     forwarder = Forwarder(simulator.apns.registry)
     async with contextlib.AsyncExitStack() as stack:
         host, port = parse_address(options.control, option("control"))
