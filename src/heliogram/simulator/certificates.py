@@ -63,7 +63,8 @@ class Certificates:
         self.directory = directory
         self._now = now or datetime.datetime.now(datetime.UTC)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._contexts: list[ssl.SSLContext] = []
+        self.contexts: list[ssl.SSLContext] = []
+        """Those made by `server_context`; what is changed on one holds for new handshakes."""
         self._lists = 0
         self._pair = authority, key = self._authority()
         if not self._server_is_good(authority):
@@ -92,7 +93,7 @@ class Certificates:
         context.verify_flags |= _NO_CHECK_TIME
         if refusal == "wire":
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-        self._contexts.append(context)
+        self.contexts.append(context)
         self.revoke_clients(())
         return context
 
@@ -109,7 +110,7 @@ class Certificates:
             )
         path = self.directory / REVOKED_FILE
         _write(path, builder.sign(key, SHA256()).public_bytes(Encoding.PEM), 0o644)
-        for context in self._contexts:
+        for context in self.contexts:
             context.load_verify_locations(path)
 
     def sign_client(
