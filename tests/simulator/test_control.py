@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from support.sim_client import KEY_ID, TEAM, TOPIC, Clock, Signer, SimClient
 
 from heliogram.simulator import Simulator
-from heliogram.simulator.control import ENDPOINTS, ControlServer, about, build_control, devices, keys
+from heliogram.simulator.control import ENDPOINTS, ControlServer, about, build_control, keys
 from heliogram.simulator.forward import Forwarder
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,8 @@ async def test_a_push_from_nothing(control: Control) -> None:
     assert shown["uniqueId"] == reply.headers["apns-unique-id"]
     assert set(shown) == {
         "apnsId", "uniqueId", "topic", "kind", "pushType", "priority", "collapseId", "title", "subtitle", "body",
-        "badge", "sound", "payload", "receivedAt", "findings",
+        "badge", "sound", "payload", "receivedAt", "findings", "presentation", "threadId", "category",
+        "interruptionLevel", "relevanceScore",
     }  # fmt: skip
     log = await control.call("GET", "/requests?limit=1")
     assert log["outcomes"] == {"Accepted": 1}
@@ -240,22 +241,14 @@ async def test_document(control: Control) -> None:
 
 
 def test_endpoints() -> None:
-    """The control API on itself, keys and devices, whole; every other part pins its own."""
-    pinned = (*about.ENDPOINTS, *keys.ENDPOINTS, *devices.ENDPOINTS)
+    """The control API on itself and on keys, whole; every other part pins its own."""
+    pinned = (*about.ENDPOINTS, *keys.ENDPOINTS)
     assert all(each in ENDPOINTS for each in pinned)
     assert sorted(f"{each.method} {each.path}" for each in pinned) == [
-        "DELETE /devices/{id}/apps/{bundleId}",
         "DELETE /keys/{keyId}",
         "GET /",
-        "GET /devices",
-        "GET /devices/{id}",
-        "GET /devices/{id}/notifications",
         "GET /keys",
         "GET /portal/keys/{keyId}/p8",
-        "POST /devices",
-        "POST /devices/{id}/apps",
-        "POST /devices/{id}/apps/{bundleId}/launch",
-        "POST /devices/{id}/apps/{bundleId}/reinstall",
         "POST /keys",
         "POST /portal/keys",
         "POST /reset",
