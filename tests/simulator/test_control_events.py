@@ -85,6 +85,18 @@ async def test_a_slow_reader_is_told_how_much_it_missed() -> None:
         assert batch["events"][0]["data"]["number"] == dropped
 
 
+async def test_whoever_only_counts_never_falls_behind(watched: Watched) -> None:
+    """With ``counts`` a reader is told how many events of each kind there were; their data is never made."""
+    feed = watched.simulator.apns.feed
+    async with watched.http.stream("GET", "/events?counts=true") as answer:
+        stream = messages(answer.aiter_lines())
+        assert (await anext(stream))[1] == "ready"
+        for _ in range(KEPT + 1):
+            feed.publish("request", lambda: pytest.fail("made for nobody"))
+        feed.publish("clock", {})
+        assert await anext(stream) == (str(KEPT + 2), "counts", {"counts": {"request": KEPT + 1, "clock": 1}})
+
+
 async def test_silence_is_filled_with_heartbeats() -> None:
     """When nothing happens a comment is sent, which every reader of such a stream skips."""
     async with aclosing(events.stream(Feed(), heartbeat=0)) as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
 import msgspec
 
@@ -70,6 +70,40 @@ class Subscription:
         self._feed.forget(self)
 
 
+class Tally:
+    """A watcher that only wants to know what kinds of things happen, and how often: it never falls behind."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._counts: Counter[str] = Counter()
+        self._news = asyncio.Event()
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<Tally waiting={self._counts.total()}>"
+
+    def put(self, event: Event) -> None:
+        self._counts[event.kind] += 1
+        self._news.set()
+
+    async def take(self) -> dict[str, int]:
+        """How many events of each kind since the last call; waits until there is one. Empty: the feed has ended."""
+        await self._news.wait()
+        if not self._ended:
+            self._news.clear()
+        counts = dict(self._counts)
+        self._counts.clear()
+        return counts
+
+    def end(self) -> None:
+        """Nothing comes after what is waiting."""
+        self._ended = True
+        self._news.set()
+
+    def close(self) -> None:
+        self._feed.forget(self)
+
+
 class Feed:
     """Hands every event to every subscriber. Publishers ask ``live`` first where it is hot.
 
@@ -77,7 +111,7 @@ class Feed:
     """
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[Subscription | Tally] = set()
         self.serial = 0
 
     def __repr__(self) -> str:
@@ -98,7 +132,13 @@ class Feed:
         self._subscriptions.add(subscription)
         return subscription
 
-    def forget(self, subscription: Subscription) -> None:
+    def tally(self) -> Tally:
+        """Count everything from now on; close it in the end."""
+        tally = Tally(self)
+        self._subscriptions.add(tally)
+        return tally
+
+    def forget(self, subscription: Subscription | Tally) -> None:
         self._subscriptions.discard(subscription)
 
     def publish(self, kind: str, data: object) -> None:

@@ -10,7 +10,7 @@ from heliogram.rest import build_app
 
 from ..forward import Forwarder
 from ..simulator import Simulator
-from . import about, apps, channels, clock, connections, devices, events, faults, keys, portal, requests
+from . import about, apps, channels, clock, connections, devices, events, faults, keys, phones, portal, requests
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
@@ -26,6 +26,7 @@ ENDPOINTS = (
     *channels.ENDPOINTS,
     *connections.ENDPOINTS,
     *faults.ENDPOINTS,
+    *phones.ENDPOINTS,
     *events.ENDPOINTS,
     *requests.ENDPOINTS,
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from heliogram.rest import Call, Endpoint, Problem, endpoint
 
-from ..feed import KEPT, Event, Feed
+from ..feed import KEPT, Event, Feed, Subscription, Tally
 from .base import Controlled
 
 READERS = 32
@@ -27,6 +28,10 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    counts: Annotated[bool, msgspec.Meta(description="true: how many of each kind, without their data")] = False
+
+
 class Batch(msgspec.Struct, frozen=True):
     """What one message carries. ``dropped``: so many older events were thrown away because the reader was slow."""
 
@@ -34,11 +39,18 @@ class Batch(msgspec.Struct, frozen=True):
     events: list[Event]
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """The same for whoever only counts."""
+
+    counts: dict[str, int]
+
+
 @endpoint(
     "GET",
     "/events",
     summary="Watch what happens",
     tag="About",
+    query=EventQuery,
     returns=str,
     media_type="text/event-stream",
     scope=None,
@@ -51,32 +63,39 @@ async def watch(call: Call[Controlled]) -> Response:
     Then, as things happen, ``event: batch`` with ``{"dropped": 0, "events": [{"kind": …, "data": {…}}]}``, at most ten
     a second; its ``id`` counts the events so far. A reader more than 1,000 events behind loses the oldest, is told how
     many by ``dropped``, and reads its snapshot again. Nothing is replayed to whoever comes back: it begins with
-    ``ready``. Kinds: request, finding, violation, device, notification, app, connection, channel, fault, clock, reset.
+    ``ready``. Kinds: request, finding, violation, device, notification, app, connection, channel, portal, fault, clock,
+    reset. With ``counts=true`` it is ``event: counts`` with ``{"counts": {"request": 500, …}}``, and never ``dropped``.
     """
     feed = call.state.simulator.apns.feed
     if feed.subscribers >= READERS:
         raise Problem(503, _TOO_MANY, "Too many readers", f"{READERS} programs read the events already; close one.")
-    return StreamingResponse(stream(feed), media_type="text/event-stream", headers=_HEADERS)
+    query: EventQuery = call.query
+    return StreamingResponse(stream(feed, counts=query.counts), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def stream(feed: Feed, *, pace: float = PACE, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
+async def stream(
+    feed: Feed, *, counts: bool = False, pace: float = PACE, heartbeat: float = HEARTBEAT
+) -> AsyncGenerator[bytes, None]:
     """The stream's bytes, until the feed ends or the reader leaves."""
-    subscription = feed.subscribe()
+    watcher: Subscription | Tally = feed.tally() if counts else feed.subscribe()
     try:
         yield b"retry: %d\n" % RETRY_MS + message("ready", feed.serial, {"snapshot": feed.serial, "kept": KEPT})
         while True:
             try:
                 async with asyncio.timeout(heartbeat):
-                    events = await subscription.take()
+                    news = await watcher.take()
             except TimeoutError:
                 yield b": nothing happened\n\n"
                 continue
-            if not events:
+            if not news:
                 return
-            yield message("batch", feed.serial, _batch(events))
+            if isinstance(news, dict):
+                yield message("counts", feed.serial, Counts(news))
+            else:
+                yield message("batch", feed.serial, _batch(news))
             await asyncio.sleep(pace)  # what happens meanwhile goes together
     finally:
-        subscription.close()
+        watcher.close()
 
 
 def message(name: str, serial: int, data: object) -> bytes:
