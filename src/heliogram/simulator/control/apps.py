@@ -96,7 +96,7 @@ async def uninstall_app(call: Call[Controlled]) -> None:
     errors=(404,),
     basis="ours",
 )
-async def change_app(call: Call[Controlled]) -> AppOut:
+async def set_permission(call: Call[Controlled]) -> AppOut:
     """Without permission an app gets its token all the same; alerts to it are discarded (LIFE-7)."""
     body: AppChange = call.body
     with problems():
