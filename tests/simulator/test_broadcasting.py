@@ -189,6 +189,21 @@ async def test_la_3_what_no_device_can_use(world: World, provider: Provider, aps
     assert finding in kept.findings[0]
 
 
+async def test_la_3_findings_are_in_the_journal(world: World, provider: Provider) -> None:
+    """LA-1, LA-3, SIZE-3: a broadcast is linted as one, and its request can be looked into."""
+    channel = await provider.create()
+    for body, extra, rules in (
+        (goal(), (), []),
+        (goal(event="start"), (), ["LA-3"]),
+        (b'{"aps":{"event":"update","timestamp":1800000000}}', (), ["LA-1"]),
+        (goal(), (("apns-topic", TOPIC), ("apns-collapse-id", "x")), ["6.3", "6.3"]),
+    ):
+        assert (await provider.broadcast(channel, *extra, body=body)).status == 200
+        (record,) = world.simulator.requests(1)
+        assert [finding.split(":")[0] for finding in record.findings] == rules
+    assert world.simulator.apns.journal.detail(record.number).size == len(goal())
+
+
 def test_la_1_nothing_is_found_in_an_update() -> None:
     """LA-1: timestamp, event and content-state make an update, or an end."""
     for event in ("update", "end"):

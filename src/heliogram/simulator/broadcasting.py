@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .channel import NO_MESSAGE_STORED, TOPIC_SUFFIX
+from .lint_broadcast import BROADCAST_PATH as BROADCAST_PATH
 from .lockscreen import Arrival
 from .managing import (
     ChannelAnswerer,
@@ -30,7 +31,6 @@ from .tables import BROADCAST_LIMIT, Environment
 if TYPE_CHECKING:
     from .answering import Answer, Headers
 
-BROADCAST_PATH = b"/4/broadcasts/"
 _APP_PATH = b"/4/broadcasts/apps/"
 _EXPIRATION = re.compile(rb"[0-9]{1,18}\Z")
 _PRIORITIES = frozenset({b"10", b"5", b"1"})
@@ -134,6 +134,7 @@ class Broadcasting(ChannelAnswerer):
             None,
             body,
             request.now,
+            expiration=request.fields.get(b"apns-expiration"),
             channel=request.channel_id,
         )
         findings = tuple(activity_findings(request.document))

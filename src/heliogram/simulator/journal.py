@@ -11,6 +11,7 @@ import msgspec
 from .errors import Missing
 from .feed import Feed
 from .lint import Finding, lint
+from .lint_broadcast import BROADCAST_PATH, lint_broadcast
 from .lockscreen import stamp
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -46,6 +47,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """What APNs accepted and would not show, or not as meant. Worked out now; none on what was rejected."""
         if self.status != 200 or self.listener not in _PUSHES or not self.headers:
             return ()
+        if self.path.startswith(BROADCAST_PATH):
+            return tuple(lint_broadcast(dict(self.headers), self.body, self.at))
         return tuple(lint(dict(self.headers), self.body, self.at))
 
 

@@ -277,6 +277,9 @@ class ChannelAnswerer:
                 status=status,
                 reason=reason,
                 device=None,
+                headers=request.headers,
+                body=request.body,
+                size=request.size,
             )
         )
 
