@@ -124,6 +124,31 @@ async def test_refused_forward_is_repeated_until_it_succeeds(server: AppServer, 
     assert len(server.posts) == 3
 
 
+async def test_registration_without_a_network_is_forwarded_later(server: AppServer, forwarder: Forwarder) -> None:
+    """LIFE-1: an app that could not register sets its flag, and forwards the token it gets later."""
+    device_id = install(forwarder, Forward(url=server.url, api_key="id:secret"))
+    device = forwarder._registry.device(device_id)
+    device.connect(False)
+    launch, forwarded = await forwarder.launch(device_id, TOPIC)
+    assert (launch.device_token, forwarded) == (None, None)
+    assert len(forwarder.pending) == 1
+    assert await forwarder.retry() == []
+    device.connect(True)
+    assert [again.status for again in await forwarder.retry()] == [201]
+    assert forwarder.pending == []
+    assert len(server.posts) == 1
+
+
+async def test_an_app_that_has_gone_forwards_nothing(server: AppServer, forwarder: Forwarder) -> None:
+    """Uninstalled, or on a device that is no more, it does not try again."""
+    server.answer = Response(status_code=503)
+    device_id = install(forwarder, Forward(url=server.url, api_key="id:secret"))
+    await forwarder.launch(device_id, TOPIC)
+    assert len(forwarder.pending) == 1
+    forwarder._registry.clear()
+    assert await forwarder.retry() == []
+
+
 async def test_unreachable_server(forwarder: Forwarder) -> None:
     """A server that is down is an error in the answer, and never blocks the registration."""
     with socket.socket() as reserved:
