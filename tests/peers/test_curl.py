@@ -5,14 +5,11 @@ Without a curl that speaks HTTP/2 these tests are skipped by name with their cur
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from support.curl_peer import curl_program, run
 from support.sim_client import TOPIC, World, write_ca
 
 pytestmark = pytest.mark.anyio
@@ -20,42 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def curl() -> str:
-    path = shutil.which("curl")
-    lacks = "no curl here"
-    if path is not None:
-        version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-        if "HTTP2" in version.split():
-            return path
-        lacks = "this curl has no HTTP/2"
-    message = f"{lacks}: apt-get install curl"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-async def run(curl: str, world: World, ca: Path, path: str, *arguments: str) -> tuple[int, str, dict[str, str], str]:
-    """Status, HTTP version, headers and body of one curl call."""
-    host, port = world.simulator.ports["production"]
-    process = await asyncio.create_subprocess_exec(
-        curl,
-        "--silent",
-        "--show-error",
-        "--noproxy",
-        "*",
-        "--cacert",
-        str(ca),
-        "--write-out",
-        "\n%{http_code} %{http_version} %{header_json}",
-        *arguments,
-        f"https://{host}:{port}{path}",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    body, _, rest = output.decode().partition("\n")
-    status, version, headers = rest.split(" ", 2)
-    return int(status), version, {name: values[0] for name, values in json.loads(headers).items()}, body
+    return curl_program()
 
 
 @pytest.mark.parametrize("how", ["--http2", "--http2-prior-knowledge"])

@@ -1,0 +1,3 @@
+module heliogram/tests/peers/go
+
+go 1.21
