@@ -8,8 +8,9 @@ import re
 from typing import Any
 
 import pytest
-from support.sim_channels import CREATE, NOWHERE, UUID, Provider
+from support.sim_channels import CREATE, NOWHERE, UUID, Provider, goal
 from support.sim_client import KEY_ID, TEAM, TOPIC, Signer, World
+from support.sim_identity import identity, issue
 
 from heliogram.simulator import Settings
 from heliogram.simulator.managing import MANAGEMENT_RULES
@@ -306,6 +307,21 @@ async def test_tok_9_the_floor_holds_here_too(world: World, provider: Provider) 
     assert replies[2].reason == "TooManyProviderTokenUpdates"
     world.simulator.time.advance(1200)
     assert (await provider.manage("GET", resource="all-channels", bearer=bearers[2])).status == 200
+
+
+async def test_a_certificate_manages_and_broadcasts(world: World) -> None:
+    """6.2, CERT-11: with a certificate of the app no token is needed, and one that is there is not looked at."""
+    context = identity(world.simulator, issue(world.simulator, TOPIC, team_id=TEAM))
+    manager = await world.connect("manage_production", context=context)
+    path = f"/1/apps/{TOPIC}/channels"
+    made = await manager.push("", None, path=path, topic=None, body=document())
+    assert made.status == 201
+    assert (await manager.push("", "junk", path=path, topic=None, method="GET", body=b"")).reason == "MissingChannelId"
+    sender = await world.connect(context=context)
+    fields = {"apns-push-type": "liveactivity", "apns-expiration": "0", "apns-priority": "5"}
+    fields["apns-channel-id"] = made.headers["apns-channel-id"]
+    path = f"/4/broadcasts/apps/{TOPIC}"
+    assert (await sender.push("", None, *fields.items(), path=path, topic=None, body=goal())).status == 200
 
 
 @pytest.mark.parametrize("settings", [Settings(documented_spelling=True, error_content_type=True)])

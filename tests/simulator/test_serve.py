@@ -137,6 +137,8 @@ def test_help_prints_the_order_of_checks(capsys: pytest.CaptureFixture[str]) -> 
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert text.index("405 MethodNotAllowed") < text.index("403 MissingProviderToken") < text.index("410 Unregistered")
+    assert text.index("410 Unregistered") < text.index("on a broadcast:") < text.index("on channel management:")
+    assert text.index("on channel management:") < text.index("400 CannotCreateChannelConfig")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .broadcasting import BROADCAST_RULES
 from .errors import SimulatorError
-from .rules import RULES
+from .managing import MANAGEMENT_RULES, ChannelRule
+from .rules import RULES, Rule
 from .scenario import start_with
 from .tables import STATUS, TOKEN_FLOOR_SCOPES, Settings
 
@@ -25,13 +27,11 @@ _ADDRESSES = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line; its help prints the order of checks."""
-    order = "\n".join(
-        f"  {at:2}. {STATUS[rule.reason]} {rule.reason}  ({rule.basis})" for at, rule in enumerate(RULES, 1)
-    )
+    orders = {"": RULES, " on a broadcast": BROADCAST_RULES, " on channel management": MANAGEMENT_RULES}
     made = argparse.ArgumentParser(
         prog="python -m heliogram.simulator",
         description="A stand-alone APNs on your own machine.",
-        epilog=f"order of checks:\n{order}\n",
+        epilog="\n".join(f"order of checks{of}:\n{_numbered(rules)}\n" for of, rules in orders.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name, (default, what) in _ADDRESSES.items():
@@ -59,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
         help="a setting, repeatable: " + ", ".join(Settings.__struct_fields__),
     )
     return made
+
+
+def _numbered(rules: Sequence[Rule | ChannelRule]) -> str:
+    return "\n".join(
+        f"  {at:2}. {STATUS[rule.reason]} {rule.reason}  ({rule.basis})" for at, rule in enumerate(rules, 1)
+    )
 
 
 def named(pairs: Sequence[str]) -> dict[str, Any]:
