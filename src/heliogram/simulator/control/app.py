@@ -9,12 +9,28 @@ import heliogram
 from heliogram.rest import build_app
 
 from ..forward import Forwarder
+from ..scenario import FILE_LIMIT
 from ..simulator import Simulator
-from . import about, apps, channels, clock, connections, devices, events, faults, keys, phones, portal, requests
+from . import (
+    about,
+    apps,
+    channels,
+    clock,
+    connections,
+    devices,
+    events,
+    faults,
+    keys,
+    phones,
+    portal,
+    requests,
+    scenario,
+)
 from .base import CODES, Controlled
 from .guard import LoopbackGuard
 
-BODY_LIMIT = 65_536
+BODY_LIMIT = FILE_LIMIT
+"""A scenario is the largest thing that is sent."""
 
 ENDPOINTS = (
     *about.ENDPOINTS,
@@ -28,12 +44,13 @@ ENDPOINTS = (
     *faults.ENDPOINTS,
     *phones.ENDPOINTS,
     *events.ENDPOINTS,
+    *scenario.ENDPOINTS,
     *requests.ENDPOINTS,
 )
 
 
 def build_control(simulator: Simulator, forwarder: Forwarder, *, host: str = "127.0.0.1") -> Starlette:
-    """The application for a control API bound to ``host``; bodies of at most 64 KiB.
+    """The application for a control API bound to ``host``; bodies of at most 64 MiB.
 
     ``app.state.closing`` is to be called before its server stops: it ends the streams of events.
     """
