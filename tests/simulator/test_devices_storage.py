@@ -416,3 +416,21 @@ async def test_watching(world: World) -> None:
     changes = [event.data["change"] for event in events if isinstance(event.data, dict)]
     assert changes == ["shown", "replaced", "changed", "held", "changed", "shown", "cleared"]
     watcher.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("unregistered_after", (0, 31_536_000), (-1, 31_536_001)),
+        ("deliveries", (1, 1_000_000), (0, 1_000_001)),
+        ("background_budget", (1, None), (0, -1)),
+        ("store_by", ("bundle", "topic", "collapse-id"), ("", "device")),
+    ],
+)
+def test_setting_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
+    """Each setting of devices is taken at its bounds and refused, by name, past them."""
+    for value in good:
+        assert getattr(Settings(**{name: value}), name) == value
+    for value in bad:
+        with pytest.raises(ValueError, match=name):
+            Settings(**{name: value})
