@@ -10,6 +10,7 @@ from .answer import Answer as Answer
 from .broadcasting import BROADCAST_PATH, Broadcasting
 from .channels import Channels
 from .clientcerts import ClientCertificates
+from .conduct import Conduct
 from .faults import Faults
 from .feed import Feed
 from .floors import Floors
@@ -28,8 +29,6 @@ from .timing import Time
 from .violations import Violations
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-VIOLATIONS_KEPT = 1000
 
 
 class Apns:
@@ -65,8 +64,9 @@ class Apns:
         self.registry = Registry(
             clock=self.clock, rng=self.random, settings=self.settings, feed=self.feed, agenda=self.agenda
         )
-        self.violations = Violations(VIOLATIONS_KEPT, self.clock, self.feed)
+        self.violations = Violations(self.settings.violations, self.clock, self.feed)
         self.journal = Journal(self.settings.journal, self.feed, self.violations.by_request)
+        self.conduct = Conduct(self.violations, self.journal, self.settings, self.clock)
         self.floors = Floors(self.settings.token_floor, self.settings.token_changes)
         self.channels = Channels(
             registry=self.registry,
@@ -100,6 +100,7 @@ class Apns:
         self.parts.add(Part(name="faults", clear=faults.clear, export=faults.export, import_=faults.import_))
         self.parts.add(Part(name="journal", clear=self.journal.clear))
         self.parts.add(Part(name="violations", clear=self.violations.clear))
+        self.parts.add(Part(name="conduct", clear=self.conduct.clear))
         self.parts.add(Part(name="floors", clear=self.floors.clear))
         # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
         self._ids = random.Random(self.random.getrandbits(64))
@@ -117,7 +118,9 @@ class Apns:
     def open_session(self, source: str = "") -> Session:
         """Authentication state for a new connection; ``source`` is the client's address."""
         self.journal.connections += 1
-        return Session(self.journal.connections, self.keys, self.floors.open(source), self.portal)
+        number = self.journal.connections
+        watch = self.conduct.open(number, source)
+        return Session(number, self.keys, self.floors.open(source), self.portal, watch)
 
     def answer(self, session: Session, environment: Environment, headers: Headers, body: bytes, size: int) -> Answer:
         """Answer a request on a push listener; an accepted push is on its device when this returns."""
@@ -140,10 +143,18 @@ class Apns:
         given = push.fields.get(b"apns-id")
         # A malformed id is not echoed: such a request gets a made one, like a request without any.
         apns_id = given if given is not None and (reason is None or is_apns_id(given)) else self.made_id()
+        if self.conduct.waiting:
+            self.conduct.retried(push)
         if self.faults.active or b'"simulator"' in body:
             fault = self.faults.for_request(push, reason)
             if fault is not None:
                 return self.faults.met(push, apns_id, reason, fault)
+        if given is not None and reason is None:
+            watch = session.watch
+            if given in watch.ids:
+                watch.used_again(given)
+            else:
+                watch.ids.add(given)
         return self.conclude(push, apns_id, reason)
 
     def conclude(self, push: Push, apns_id: bytes, reason: str | None) -> Answer:
@@ -198,6 +209,9 @@ class Apns:
         return Answer(status, ((b"apns-id", apns_id), *self._error_headers), body)
 
     def note(self, push: Push, apns_id: bytes, status: int, reason: str | None, device: str | None) -> None:
+        """Write down how a push was answered."""
+        if status != 200:
+            self.conduct.refused(push, apns_id, status, reason)
         self.journal.add(
             Entry(
                 push.now,

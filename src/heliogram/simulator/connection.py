@@ -115,26 +115,31 @@ class Connection(SecureProtocol):
         wire = self.wire
         try:
             events = wire.feed(data)
-        except ProtocolError:
+        except ProtocolError as error:
+            self.session.watch.broken_protocol(error.section, error.detail)
             self.flush()
             self.shut()
             return
         keeper = self._keeper
         if keeper is not None:
             keeper.heard()
+        session = self.session
+        session.watch.read(wire, session.proven)
         for event in events:
             if type(event) is Received:
                 self.requests += 1
                 if keeper is not None and keeper.refuses(event.stream_id):
                     continue
-                answer = self.answerer(self.session, self.environment, event.headers, event.body, event.size)
+                answer = self.answerer(session, self.environment, event.headers, event.body, event.size)
                 if type(answer) is Disturbed:
                     self.carrier.carry_out(event.stream_id, answer)
                 else:
                     wire.respond(event.stream_id, answer.status, answer.headers, answer.body)
                 if keeper is not None:
                     keeper.answered(answer)
-        if self._held_to_one and self.session.proven:
+            else:
+                session.watch.event(event)
+        if self._held_to_one and session.proven:
             self._held_to_one = False
             wire.set_stream_limit(self.full_limit)
         self.settle()
@@ -147,6 +152,7 @@ class Connection(SecureProtocol):
             self._carrier.cancel()
         super().connection_lost(exc)
         if self._secured:
+            self.session.watch.closed(self.requests, self.wire.error is None and not self.wire.said_goaway)
             self.tell("closed")
 
     # ---- what can be done to it
@@ -200,6 +206,7 @@ class Connection(SecureProtocol):
     def _refuse_http1(self, data: bytes) -> None:
         """HTTP/1.1 text is answered in HTTP/2 frames: SETTINGS, then GOAWAY quoting the request (CONN-12)."""
         line = data.splitlines()[0].partition(b" HTTP/1")[0][:_QUOTED]
+        self.session.watch.no_http2(line.decode("utf-8", "replace"))
         self.wire.goaway(ErrorCode.PROTOCOL_ERROR, b"Unexpected HTTP/1.x request: " + line, 0)
         self.flush()
         self.shut()

@@ -35,12 +35,14 @@ _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+\Z")
 class Push:
     """One request under judgement. ``now``: seconds since the epoch; ``size``: bytes of the whole body.
 
-    ``token``, ``verified`` and ``record`` are there once the check that finds them has passed.
+    ``token``, ``verified`` and ``record`` are there once the check that finds them has passed, ``rule`` once one
+    objects.
     """
 
     token: bytes
     verified: Verified
     record: DeviceToken
+    rule: Rule
 
     __slots__ = (
         "body",
@@ -54,6 +56,7 @@ class Push:
         "record",
         "registry",
         "repeated",
+        "rule",
         "session",
         "settings",
         "size",
@@ -276,8 +279,11 @@ RULES: tuple[Rule, ...] = (
 )
 """The order of checks; what passes them all is answered 200."""
 
-_CHECKS = tuple((rule.objects, rule.reason) for rule in RULES)
-_UNSTEADY_CHECKS = tuple((rule.objects, rule.reason) for rule in RULES if not rule.steady)
+_CHECKS = tuple((rule.objects, rule) for rule in RULES)
+_UNSTEADY_CHECKS = tuple((rule.objects, rule) for rule in RULES if not rule.steady)
+_BEHIND_STEADY = frozenset(
+    rule.objects for rule in RULES[max(at for at, rule in enumerate(RULES) if rule.steady) + 1 :]
+)
 
 
 def _steady_fields(push: Push) -> tuple[bytes | None, ...]:
@@ -301,8 +307,18 @@ def judge(push: Push) -> str | None:
     they are not asked again.
     """
     session, steady = push.session, _steady_fields(push)
-    for objects, reason in _UNSTEADY_CHECKS if session.has_passed(steady) else _CHECKS:
+    passed = session.has_passed(steady)
+    for objects, rule in _UNSTEADY_CHECKS if passed else _CHECKS:
         if objects(push):
-            return reason
-    session.passes(steady)
+            push.rule = rule
+            if not passed and objects in _BEHIND_STEADY:
+                _remember(push, steady)
+            return rule.reason
+    if not passed:
+        _remember(push, steady)
     return None
+
+
+def _remember(push: Push, steady: tuple[bytes | None, ...]) -> None:
+    push.session.passes(steady)
+    push.session.watch.combination(push)

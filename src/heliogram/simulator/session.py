@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import certkinds
 from .clientcerts import ClientCertificate
+from .conduct import Watch
 from .floors import Floor
 from .jwt import Verified, verify
 from .keys import Key, KeyRing
@@ -36,10 +37,12 @@ class Session:
         "team_id",
         "topics",
         "trusted",
+        "watch",
     )
 
-    def __init__(self, number: int, keys: KeyRing, floor: Floor, portal: Portal) -> None:
+    def __init__(self, number: int, keys: KeyRing, floor: Floor, portal: Portal, watch: Watch) -> None:
         self.number = number
+        self.watch = watch
         self.floor = floor
         self.team_id: str | None = None
         self.trusted: Key | None = None
@@ -98,16 +101,15 @@ class Session:
             return verdict
 
     def has_passed(self, fields: tuple[bytes | None, ...]) -> bool:
-        """Whether a push with these header fields was accepted here since a key last changed."""
+        """Whether a push with these header fields has passed here since a key last changed."""
         self._notice_changed_keys()
         return fields in self._passed
 
     def passes(self, fields: tuple[bytes | None, ...]) -> None:
-        """A push with these header fields was accepted."""
-        if fields not in self._passed:
-            if len(self._passed) >= _REMEMBERED:
-                self._passed.clear()
-            self._passed.add(fields)
+        """A push with these header fields has passed every check that looks at nothing else."""
+        if len(self._passed) >= _REMEMBERED:
+            self._passed.clear()
+        self._passed.add(fields)
 
     def _notice_changed_keys(self) -> None:
         if self._generation != self._keys.generation:

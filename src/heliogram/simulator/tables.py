@@ -174,6 +174,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     so many 4xx other than 410, of which ``BadDeviceToken`` counts three times (ERR-4). ``retire_after_requests``,
     ``retire_after_seconds``: GOAWAY after so many requests, or so long (CONN-22, CONN-23); ``idle_seconds``: GOAWAY
     with ``IdleTimeout`` after so long without a byte. None of these happens by default; time is the simulator's.
+    ``violations``: violations remembered. ``brief_connections``: connections from one address that carry one request or
+    none, within a minute, before they are a violation (CONN-25); ``ping_floor``: seconds between two PINGs below which
+    the second is one (CONN-24): Apple publishes no numbers, libraries PING every 15 s. ``report_indexing``: call it a
+    violation when ``:path`` or ``authorization`` enters the header table: Apple's articles contradict each other on it
+    (CONN-29), it works, and whoever uses an HTTP/2 library often cannot change it.
     """
 
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
@@ -210,6 +215,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retire_after_requests: int | None = None
     retire_after_seconds: float | None = None
     idle_seconds: float | None = None
+    violations: int = 1_000
+    brief_connections: int = 10
+    ping_floor: float = 10.0
+    report_indexing: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
@@ -226,6 +235,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "channels_per_app": (1, 1_000_000),
             "unregistered_after": (0, 31_536_000),
             "deliveries": (1, 1_000_000),
+            "violations": (1, 100_000),
+            "brief_connections": (1, 100_000),
+            "ping_floor": (0, 3600),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:

@@ -62,6 +62,11 @@ class Decoder:
         entries = len(self._dynamic) - _FIRST_DYNAMIC
         return f"<Decoder {entries} entries, {self._size} of {self._max} bytes>"
 
+    @property
+    def names(self) -> set[bytes]:
+        """The names that stand in the dynamic table."""
+        return {name for name, _ in self._dynamic[_FIRST_DYNAMIC:]}
+
     def limit(self, max_table: int) -> None:
         """The peer acknowledged our HEADER_TABLE_SIZE: its next block must say so if its table is larger (§4.2)."""
         self._allowed = max_table

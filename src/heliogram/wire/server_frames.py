@@ -66,6 +66,8 @@ class ServerFrames(ServerSender):
         elif kind == frames.GOAWAY:
             self._gone = True
             events.append(ClientGone(*frames.parse_goaway(payload)))
+        elif kind == frames.PRIORITY:
+            self._note("priority", sid)
         elif kind == frames.PUSH_PROMISE:
             raise frames.protocol_error("8.4", "a client must not send PUSH_PROMISE")
 
@@ -81,8 +83,10 @@ class ServerFrames(ServerSender):
             raise frames.protocol_error("5.1.1", f"a client must not open stream {sid}: its number is even")
         self._last = sid
         if self._goaway_at is not None and sid > self._goaway_at:
+            self._note("after-goaway", sid)
             self._note_ended(sid)
         elif self.open_streams >= self._acknowledged and self.open_streams >= self._effective_limit:
+            self._note("stream-limit", sid, str(self._effective_limit))
             self._owe(self._end(sid, ErrorCode.REFUSED_STREAM))
         else:
             self._open(sid, flags, pairs, events)
@@ -95,10 +99,12 @@ class ServerFrames(ServerSender):
         if size > self._max_list:
             self._refuse_fields(sid, flags)
         elif fault:
+            self._note("malformed", sid, fault)
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         elif not flags & frames.END_STREAM:
             self._uploads[sid] = Upload(tuple(pairs), length, self._upload_credit)
         elif length > 0:
+            self._note("malformed", sid, "content-length announces a body and there is none")
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
         else:
             self._unanswered.add(sid)
@@ -106,6 +112,7 @@ class ServerFrames(ServerSender):
 
     def _refuse_fields(self, sid: int, flags: int) -> None:
         """More header fields than we take: 431 without asking the caller (RFC 9113 §10.5.1)."""
+        self._note("too-long", sid, str(self._max_list))
         self._unanswered.add(sid)
         self.respond(sid, 431, ())
         if not flags & frames.END_STREAM:
@@ -160,6 +167,7 @@ class ServerFrames(ServerSender):
     def _complete(self, sid: int, upload: Upload, events: list[ServerEvent]) -> None:
         del self._uploads[sid]
         if upload.expected not in (-1, upload.size):
+            self._note("malformed", sid, "content-length is not the length of the body")
             self._owe(self._end(sid, ErrorCode.PROTOCOL_ERROR))
             return
         self._unanswered.add(sid)

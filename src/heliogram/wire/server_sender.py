@@ -16,9 +16,20 @@ from heliogram.wire.session import Session
 _UNACKNOWLEDGED = 1000  # streams a client may open before it has seen our first SETTINGS
 _REMEMBERED = 1000  # streams we ended and still expect late frames on
 _NAMES = 256  # response field names kept encoded
+_NOTES = 100  # notes kept until they are taken
 
 _STATUS = {200: b"\x88", 204: b"\x89", 206: b"\x8a", 304: b"\x8b", 400: b"\x8c", 404: b"\x8d", 500: b"\x8e"}
 _STATUS |= {code: b"\x08\x03%d" % code for code in range(100, 600) if code not in _STATUS}
+
+
+class Note(Struct, frozen=True, gc=False):
+    """Something the client did that ended in no event: "malformed", "stream-limit", "too-long", "after-goaway" for a
+    request that was refused here, "priority" for a frame that was ignored. `stream_id` is the first stream it concerns.
+    """
+
+    kind: str
+    stream_id: int
+    detail: str
 
 
 class Upload(Struct, gc=False):
@@ -53,8 +64,33 @@ class ServerSender(Session[ServerEvent]):
         self._answered = 0
         self._goaway_at: int | None = None
         self._gone = False
+        self.notes: list[Note] = []
 
     # ---- questions
+
+    def take_notes(self) -> list[Note]:
+        """What the client did since the last call that ended in no event, at most a hundred notes."""
+        taken, self.notes = self.notes, []
+        return taken
+
+    def _note(self, kind: str, sid: int, detail: str = "") -> None:
+        if len(self.notes) < _NOTES:
+            self.notes.append(Note(kind, sid, detail))
+
+    @property
+    def said_goaway(self) -> bool:
+        """Whether we have sent GOAWAY."""
+        return self._goaway_at is not None
+
+    @property
+    def table_generation(self) -> int:
+        """Changes whenever the client puts something into the header table."""
+        return self._decoder.generation
+
+    @property
+    def table_names(self) -> set[bytes]:
+        """The names of the fields that the client has in the header table now."""
+        return self._decoder.names
 
     @property
     def open_streams(self) -> int:
