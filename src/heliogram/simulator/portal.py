@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .clientcerts import ClientCertificates, IssuedCertificate, Order
 from .errors import Conflict, Invalid, Missing
@@ -212,13 +213,19 @@ class Portal:
             raise Invalid("environment is needed for a topic-specific key (TOK-11)", field="environment")
         return self.keys.issue(team_id, topics=listed, environment=environment, related_key_id=related_key_id)
 
-    def change_key(self, key_id: str, **changes: Any) -> Key:
+    def change_key(
+        self,
+        key_id: str,
+        *,
+        topics: Iterable[str] | UnsetType | None = UNSET,
+        related_key_id: str | UnsetType | None = UNSET,
+    ) -> Key:
         """`KeyRing.change` for what the portal knows: raises Invalid for another team's App ID, too."""
         key = self.keys.find(key_id)
-        if changes.get("topics") is not None:
-            changes["topics"] = list(changes["topics"])
-            self._check_topics(key.team_id, changes["topics"])
-        return self.keys.change(key_id, **changes)
+        listed = topics if topics is UNSET or topics is None else list(topics)
+        if isinstance(listed, list):
+            self._check_topics(key.team_id, listed)
+        return self.keys.change(key_id, topics=listed, related_key_id=related_key_id)
 
     def revoke_key(self, key_id: str) -> None:
         """See `KeyRing.revoke`."""
