@@ -150,6 +150,20 @@ def test_history_is_not_part_of_it() -> None:
     assert len(simulator.apns.violations) == 0
 
 
+def test_the_clock_is_where_it_was() -> None:
+    """How far the clock was moved is in the document; without it the clock is the unmoved one."""
+    simulator = populated()
+    simulator.time.advance(3600)
+    document = simulator.scenario.export()
+    copied = Simulator(clock=Clock())
+    copied.scenario.load(document)
+    assert copied.time.offset == 3600.0
+    assert copied.scenario.export() == document
+    del document["clock"]
+    copied.scenario.load(document)
+    assert copied.time.offset == 0.0
+
+
 def test_settings_that_are_not_in_force_are_refused() -> None:
     """A document with other settings than the running ones changes nothing; without settings it is taken."""
     strict = Settings(strict_json=True, token_changes=1)
@@ -175,6 +189,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("settings", {"token_changes": 0}, "token_changes must be"),
     ("settings", [], "settings"),
     ("nonsense", {}, "nonsense is no part"),
+    ("clock", {}, "offset: seconds"),
+    ("clock", {"offset": "x"}, "offset: seconds"),
+    ("clock", {"offset": 1e12}, "between the years"),
     ("keys", {}, "keys"),
     ("keys", [{"keyId": "x"}], "keys"),
     ("keys", [{"keyId": "KEY1234567", "teamId": TEAM, "publicKey": "x"}], "publicKey must be"),

@@ -27,7 +27,11 @@ _ADDRESSES = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line; its help prints the order of checks."""
-    orders = {"": RULES, " on a broadcast": BROADCAST_RULES, " on channel management": MANAGEMENT_RULES}
+    orders: dict[str, Sequence[Rule | ChannelRule]] = {
+        "": RULES,
+        " on a broadcast": BROADCAST_RULES,
+        " on channel management": MANAGEMENT_RULES,
+    }
     made = argparse.ArgumentParser(
         prog="python -m heliogram.simulator",
         description="A stand-alone APNs on your own machine.",

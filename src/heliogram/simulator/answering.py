@@ -86,7 +86,8 @@ class Apns:
         self.answer_management = Management(self).answer
         self._answer_broadcast = faults.around(Broadcasting(self).answer)
         self.parts = Parts()
-        self.parts.add(Part(name="clock", clear=self.time.clear))
+        moved = self.time
+        self.parts.add(Part(name="clock", clear=moved.clear, export=moved.export, import_=moved.import_))
         portal = self.portal
         self.parts.add(Part(name="portal", clear=portal.clear, export=portal.export, import_=portal.import_))
         self.parts.add(Part(name="certificates", clear=portal.certificates.clear))
@@ -112,8 +113,8 @@ class Apns:
         return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
 
     def blank(self) -> Apns:
-        """An empty world with the same settings and time."""
-        return Apns(settings=self.settings, clock=self.clock, rng=random.Random(0))
+        """An empty world with the same settings and source of time."""
+        return Apns(settings=self.settings, clock=self.clock.source, rng=random.Random(0))
 
     def open_session(self, source: str = "") -> Session:
         """Authentication state for a new connection; ``source`` is the client's address."""

@@ -26,8 +26,8 @@ _OWN = ("heliogramScenario", "at", "settings")
 class Scenario:
     """Exports and imports what every registered part holds (`Parts`), under the part's name.
 
-    Private halves of keys, credentials of servers and what has happened so far are in no scenario. The clock is not
-    moved by one.
+    Private halves of keys, credentials of servers and what has happened so far are in no scenario. How far the clock
+    was moved is.
     """
 
     def __init__(self, apns: Apns) -> None:

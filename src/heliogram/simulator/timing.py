@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -85,6 +86,18 @@ class Time:
         """The clock as people read it."""
         now = self.clock()
         return ClockReading(now=now, at=stamp(now), offset=self.clock.offset, waiting=len(self.agenda))
+
+    def export(self) -> dict[str, float]:
+        """How far the clock was moved, for a scenario."""
+        return {"offset": self.clock.offset}
+
+    def import_(self, value: Any) -> None:
+        """Move the clock by what `export` gave. Raises Invalid."""
+        try:
+            offset = msgspec.convert(value, dict[str, float])["offset"]
+        except (msgspec.ValidationError, KeyError) as error:
+            raise Invalid("clock must be {offset: seconds}", field="clock") from error
+        self._move(self.clock.source() + offset, "offset")
 
     def clear(self) -> None:
         """Nothing waits, and the clock is the unmoved one."""
