@@ -21,6 +21,7 @@ def test_the_clock_is_the_real_one_until_moved() -> None:
     simulator = Simulator()
     assert abs(simulator.time.now() - time.time()) < 5
     simulator.time.advance(3600)
+    assert simulator.time.offset == 3600.0
     assert abs(simulator.time.now() - time.time() - 3600) < 5
     assert simulator.apns.clock() - time.time() > 3590
     simulator.time.reset()

@@ -68,14 +68,14 @@ class Time:
         own moment. Raises Invalid for a negative or an endless time, or one beyond the year 3000."""
         if not 0 <= seconds < math.inf:
             raise Invalid("advance must be seconds, 0 or more; set takes the clock back", field="advance")
-        return self._move(self.clock() + seconds, "advance")
+        return self._move(self.clock.offset + seconds, "advance")
 
     def set(self, moment: float) -> float:
         """Make it ``moment``, seconds since the epoch. Forwards as `advance`; backwards nothing happens twice.
 
         Raises Invalid for a moment before 1970 or beyond the year 3000.
         """
-        return self._move(moment, "set")
+        return self._move(moment - self.clock.source(), "set")
 
     def reset(self) -> float:
         """Back to the unmoved clock."""
@@ -97,14 +97,15 @@ class Time:
             offset = msgspec.convert(value, dict[str, float])["offset"]
         except (msgspec.ValidationError, KeyError) as error:
             raise Invalid("clock must be {offset: seconds}", field="clock") from error
-        self._move(self.clock.source() + offset, "offset")
+        self._move(offset, "offset")
 
     def clear(self) -> None:
         """Nothing waits, and the clock is the unmoved one."""
         self.agenda.clear()
         self.clock.offset = 0.0
 
-    def _move(self, target: float, field: str) -> float:
+    def _move(self, offset: float, field: str) -> float:
+        target = self.clock.source() + offset
         if not 0 <= target <= LATEST:
             raise Invalid(f"{field} must leave the clock between the years 1970 and 3000", field=field)
         agenda, clock = self.agenda, self.clock
@@ -113,7 +114,7 @@ class Time:
             if agenda.due > now:
                 clock.offset += agenda.due - now
             agenda.run(max(agenda.due, now))
-        clock.offset += target - clock()
+        clock.offset = offset
         return self._moved()
 
     def _moved(self) -> float:
