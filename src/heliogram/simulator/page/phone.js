@@ -145,7 +145,7 @@ function makeApp(app) {
   const name = app.bundleId;
   const parts = {
     token: h("code"), state: h("span", { class: "note" }),
-    copy: button("Copy token", "copy-token", { "aria-label": `Copy the device token of ${name}` }),
+    copy: button("Copy token", "copy-token", { "aria-label": `Copy token of ${name}` }),
     launch: button("Launch", "launch", { "aria-label": `Launch ${name}` }),
   };
   const buttons = h("div", { class: "buttons" }, parts.copy, parts.launch,

@@ -20,7 +20,6 @@ export class Phones {
     $("search").addEventListener("input", () => { this.row.scrollLeft = 0; this.source.touch(); });
     $("earlier").addEventListener("click", () => this.turn(-1));
     $("later").addEventListener("click", () => this.turn(1));
-    $("track").addEventListener("focusin", (event) => this.keep(event.target));
   }
 
   /** The first phone in view, and how many there are at most. */
@@ -55,11 +54,6 @@ export class Phones {
     this.row.scrollBy({ left: direction * whole * STEP, behavior: "instant" });
   }
 
-  /** Bring the phone that got the focus into view as a whole. */
-  keep(target) {
-    target.closest(".phone")?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
-  }
-
   find(deviceId) {
     return this.phones.find((phone) => phone.device.id === deviceId);
   }
@@ -81,7 +75,7 @@ export class Phones {
       updatePhone(made, phone, this.now());
     });
     const last = Math.min(matching, from + Math.max(1, Math.floor(this.row.clientWidth / STEP)));
-    say($("window"), matching ? `${from + 1}–${last} of ${matching.toLocaleString("en")}` : "none found");
+    say($("window"), matching ? `${from + 1} to ${last} of ${matching.toLocaleString("en")}` : "none found");
     $("earlier").disabled = from === 0;
     $("later").disabled = last >= matching;
   }

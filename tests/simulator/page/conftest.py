@@ -1,0 +1,77 @@
+"""The simulator's page in a real Chromium.
+
+Without a chromium these tests are skipped by name with their cure; where `CI` is set that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, async_playwright, expect
+from support.browser import Shown
+
+from heliogram.simulator import Simulator
+from heliogram.simulator.control import ControlServer, build_control
+from heliogram.simulator.forward import Forwarder
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 20_000
+"""Milliseconds a condition may take: a bound for a machine with much else to do, not a pause."""
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """For the session, so that one browser serves all tests."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        message = "no chromium here: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def shown(browser: Browser) -> AsyncIterator[Shown]:
+    """The page, open; in the end it must have logged no error, broken no policy and asked nobody else."""
+    simulator = Simulator()
+    await simulator.start()
+    forwarder = Forwarder(simulator.apns.registry)
+    server = ControlServer("127.0.0.1", 0)
+    server.start(build_control(simulator, forwarder))
+    context = await browser.new_context(
+        locale="en-GB", timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900}
+    )
+    context.set_default_timeout(PATIENCE)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    shown = Shown(simulator, server, await context.new_page())
+    await shown.open()
+    yield shown
+    await context.close()
+    await shown.close()
+    await server.stop()
+    await forwarder.close()
+    await simulator.stop()
+    assert shown.complaints == []
