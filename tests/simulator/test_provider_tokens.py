@@ -55,8 +55,26 @@ async def test_key_and_team_swapped(world: World) -> None:
 
 
 async def test_der_signature(world: World) -> None:
-    """TOK-4: the signature is 64 raw bytes; DER is InvalidProviderToken."""
+    """TOK-4: the signature is 64 raw bytes; DER is taken as APNs takes it, and noted once for a connection."""
+    client = await world.connect()
+    tokens = [world.signer.token(int(world.clock.now) - old, der=True) for old in (1, 0)]
+    assert [(await client.push(world.token, token)).verdict for token in tokens] == [(200, None), (200, None)]
+    assert len(world.simulator.apns.violations.latest(rule="TOK-4")) == 1
+
+
+@pytest.mark.parametrize("settings", [Settings(strict_signature=True)])
+async def test_der_signature_strictly(world: World) -> None:
+    """TOK-4: with the setting, DER is InvalidProviderToken."""
     assert (await world.push(bearer=world.signer.token(int(world.clock.now), der=True))).verdict == INVALID
+    assert (await world.push()).verdict == (200, None)
+
+
+async def test_der_signature_of_another_key(world: World) -> None:
+    """TOK-4, TOK-19: a DER signature is verified like any, and wrong bytes are InvalidProviderToken."""
+    assert (await world.push(bearer=Signer().token(int(world.clock.now), der=True))).verdict == INVALID
+    head, claims, _ = world.bearer.split(".")
+    for wrong in ("MA", "MAYCAQACAQA", "A" * 84, "A" * 87):
+        assert (await world.push(bearer=f"{head}.{claims}.{wrong}")).verdict == INVALID
 
 
 async def test_signature_of_another_key(world: World) -> None:

@@ -47,7 +47,8 @@ def bad_provider_token(push: Push) -> bool:
     if verified is None:
         return True
     push.verified = verified
-    return verified.issued_at > push.now + push.settings.future_skew
+    settings = push.settings
+    return verified.issued_at > push.now + settings.future_skew or (verified.der and settings.strict_signature)
 
 
 def old_provider_token(push: Push) -> bool:

@@ -23,10 +23,14 @@ MAX_TOKEN_BYTES = 4096
 
 
 class Verified(msgspec.Struct, frozen=True, eq=False):
-    """A token whose structure, algorithm, key, team and signature are right. Its age is not judged here."""
+    """A token whose structure, algorithm, key, team and signature are right. Its age is not judged here.
+
+    ``der``: its signature is right, but DER where JWS wants two numbers side by side (TOK-4).
+    """
 
     key: Key
     issued_at: float
+    der: bool = False
 
     def __repr__(self) -> str:
         return f"Verified(key_id={self.key.key_id!r}, issued_at={self.issued_at!r})"
@@ -52,9 +56,10 @@ def verify(token: bytes, keys: KeyRing) -> Verified | None:
     key = keys.get(key_id)
     if key is None or claims.get("iss") != key.team_id:
         return None
-    if not _signed(key, signature, token[: len(parts[0]) + 1 + len(parts[1])]):
+    der = len(signature) != _SIGNATURE_BYTES
+    if not _signed(key, signature if der else _as_der(signature), token[: len(parts[0]) + 1 + len(parts[1])]):
         return None
-    return Verified(key, issued_at)
+    return Verified(key, issued_at, der)
 
 
 def claimed(token: bytes) -> tuple[str, str]:
@@ -65,14 +70,15 @@ def claimed(token: bytes) -> tuple[str, str]:
     return team_id if isinstance(team_id, str) else "", key_id if isinstance(key_id, str) else ""
 
 
-def _signed(key: Key, signature: bytes, message: bytes) -> bool:
-    # JWS wants R and S side by side, 32 bytes each; a DER signature is 70 to 72 bytes and fails here (TOK-4).
-    if len(signature) != _SIGNATURE_BYTES:
-        return False
+def _as_der(signature: bytes) -> bytes:
+    # JWS has R and S side by side, 32 bytes each.
     half = _SIGNATURE_BYTES // 2
-    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+
+
+def _signed(key: Key, signature: bytes, message: bytes) -> bool:
     try:
-        key.public_key.verify(encode_dss_signature(r, s), message, _ALGORITHM)
+        key.public_key.verify(signature, message, _ALGORITHM)
     except InvalidSignature:
         return False
     return True

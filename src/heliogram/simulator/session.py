@@ -98,6 +98,10 @@ class Session:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             verdict = self._seen[token] = verify(token, self._keys)
+            if verdict is not None and verdict.der:
+                self.watch.report(
+                    "TOK-4", "the signature of the provider token is DER; send R and S side by side", most=1
+                )
             return verdict
 
     def has_passed(self, fields: tuple[bytes | None, ...]) -> bool:

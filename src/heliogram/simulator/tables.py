@@ -144,7 +144,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alone, as documented; ``key``, all connections from one address, for each team and key id, as one report suggests
     (TOK-10); ``team``, all connections of a team, from everywhere, the harshest reading; ``off``, nobody.
     ``token_changes``: distinct provider tokens such a memory takes within 20 min; 2 as traced (TOK-10), 1 to the
-    letter of TOK-9. ``future_skew``: seconds an ``iat`` may lie in the future. ``documented_spelling``: answer
+    letter of TOK-9. ``future_skew``: seconds an ``iat`` may lie in the future. ``strict_signature``: refuse a DER
+    signature, which is not ES256 and which APNs takes all the same (TOK-4). ``documented_spelling``: answer
     ``BadEnvironmentKeyIdInToken`` as documented in place of the wire's ``BadEnvironmentKeyInToken`` (TOK-17).
     ``one_stream_first``: advertise one stream until the first authenticated request (CONN-15 "strict").
     ``strict_json``: answer ``PayloadEmpty`` to a body that is not a JSON object (SIZE-3). ``error_content_type``: send
@@ -184,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_floor: TokenFloorScope = "connection"  # noqa: S105 - a word, no secret
     token_changes: int = 2
     future_skew: int = 300
+    strict_signature: bool = False
     documented_spelling: bool = False
     one_stream_first: bool = False
     strict_json: bool = False
