@@ -137,6 +137,15 @@ async def test_permission_and_signature(control: Control) -> None:
     await control.call("PATCH", control.app, {"permission": "maybe"}, 400)
 
 
+async def test_token_length(control: Control) -> None:
+    """REQ-7: an app's tokens may be of another length, 8 to 200 bytes."""
+    for size, status in ((7, 400), (8, 201), (200, 201), (201, 400)):
+        body = {"bundleId": f"com.example.b{size}", "environment": "production", "tokenBytes": size}
+        await control.call("POST", f"{control.device}/apps", body, status)
+    launched = await control.call("POST", f"{control.device}/apps/com.example.b200/launch")
+    assert len(launched["deviceToken"]) == 400
+
+
 async def test_force_quit(control: Control) -> None:
     """LIFE-8: an app that was force-quit is not woken."""
     await control.call("POST", f"{control.app}/quit", status=204)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 from support.sim_client import TOPIC, Clock, World
@@ -249,6 +250,20 @@ def test_the_newest_log_lines_are_kept(registry: Registry) -> None:
     for number in range(201):
         device.note(str(number))
     assert [line.text for line in device.log()][::199] == ["1", "200"]
+
+
+def test_a_registered_device_is_small(registry: Registry) -> None:
+    """A million devices, each with an app that has registered, fit in 1 GiB: at most 1,000 bytes for one."""
+    number = 3000
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(number):
+            registry.launch(installed(registry), TOPIC)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken / number < 1000
 
 
 def test_reprs(registry: Registry) -> None:

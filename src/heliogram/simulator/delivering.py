@@ -120,7 +120,8 @@ def wake(device: Device, app: App, arrival: Arrival, at: float) -> None:
         tell(device, arrival, "silent")
         return
     if wakeups.held is None and not wakeups.quit:
-        _hand_over_later(device, app, wakeups.next_turn(at))
+        turn = wakeups.next_turn(at)
+        device.home.agenda.at(turn, lambda: hand_over(device, app, turn))
     wakeups.held = arrival
     why = "it was force-quit" if wakeups.quit else "its budget is used up"
     device.note(f"{app.bundle_id} was not woken by a background push: {why}; the newest is held", at)
@@ -135,20 +136,12 @@ def hand_over(device: Device, app: App, now: float, *, launched: bool = False) -
     if launched:
         wakeups.quit = False
     held = wakeups.held
-    if held is None:
-        return
-    if not launched and not wakeups.take(now, device.home.settings.background_budget):
-        if not wakeups.quit:
-            _hand_over_later(device, app, wakeups.next_turn(now))
+    if held is None or (not launched and not wakeups.take(now, device.home.settings.background_budget)):
         return
     wakeups.held = None
     device.screen.add(held)
     device.note(f"{app.bundle_id} got the background push held for it", now)
     tell(device, held, "silent")
-
-
-def _hand_over_later(device: Device, app: App, at: float) -> None:
-    device.home.agenda.at(at, lambda: hand_over(device, app, at))
 
 
 def nature(arrival: Arrival, token: DeviceToken | None) -> str:

@@ -31,6 +31,7 @@ async def install_app(call: Call[Controlled]) -> AppOut:
             body.environment,
             entitlement=body.entitlement,
             forward=None if body.forward is None else body.forward.build(),
+            token_bytes=body.token_bytes,
             signed_for=body.signed_for,
         )
     return AppOut.of(app)

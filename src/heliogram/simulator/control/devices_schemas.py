@@ -88,6 +88,7 @@ class AppIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     environment: Environment
     entitlement: bool | str = True
     signed_for: Environment | None = None
+    token_bytes: Annotated[int, Meta(ge=8, le=200, description="How long its tokens are (REQ-7)")] = 32
     forward: ForwardIn | None = None
 
 
