@@ -23,7 +23,7 @@ from heliogram.simulator.certkinds import (
     encode_topics,
     read,
 )
-from heliogram.simulator.clientcerts import MAX_KNOWN, ClientCertificate, ClientCertificates, Order, make
+from heliogram.simulator.clientcerts import MAX_KNOWN, CertificateOrder, ClientCertificate, ClientCertificates, make
 from heliogram.simulator.feed import Feed
 
 BOTH = {"production", "sandbox"}
@@ -42,8 +42,8 @@ def portal(authority: Certificates) -> ClientCertificates:
     return certificates
 
 
-def order(**changes: Any) -> Order:
-    return Order(**{"bundle_id": TOPIC, "rsa": False, **changes})
+def order(**changes: Any) -> CertificateOrder:
+    return CertificateOrder(**{"bundle_id": TOPIC, "rsa": False, **changes})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from support.sim_client import TEAM, TOPIC, Clock, Signer, SimClient, World
 from support.sim_identity import identity, issue
 
 from heliogram.simulator import Conflict, Invalid, Missing, Settings, Simulator
-from heliogram.simulator.clientcerts import Order
+from heliogram.simulator.clientcerts import CertificateOrder
 from heliogram.simulator.portal import MAX_APPS, MAX_TEAMS, AppId, Portal
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +165,7 @@ class TestStrict:
         """
         calls: list[tuple[Any, str]] = [
             (lambda: portal.issue_key(TEAM), "teamId"),
-            (lambda: portal.issue_certificate(Order(bundle_id=TOPIC)), "bundleId"),
+            (lambda: portal.issue_certificate(CertificateOrder(bundle_id=TOPIC)), "bundleId"),
         ]
         for call, field in calls:
             with pytest.raises(Invalid) as caught:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from heliogram.simulator import Simulator
-from heliogram.simulator.clientcerts import IssuedCertificate, Order
+from heliogram.simulator.clientcerts import CertificateOrder, IssuedCertificate
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
 def issue(simulator: Simulator, bundle_id: str = "com.example.app", **order: Any) -> IssuedCertificate:
     """A certificate with a key on P-256, which is made fast."""
-    return simulator.portal.issue_certificate(Order(bundle_id=bundle_id, rsa=order.pop("rsa", False), **order))
+    return simulator.portal.issue_certificate(
+        CertificateOrder(bundle_id=bundle_id, rsa=order.pop("rsa", False), **order)
+    )
 
 
 def identity(simulator: Simulator, made: IssuedCertificate, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:

@@ -55,11 +55,11 @@ def issue_certificate(
     """
     _check_files(out, key, p12, password_file)
     from ..simulator.certificates import Certificates
-    from ..simulator.clientcerts import Order, make
+    from ..simulator.clientcerts import CertificateOrder, make
     from ..simulator.errors import SimulatorError
 
     try:
-        wanted = Order(**order)
+        wanted = CertificateOrder(**order)
         wanted.check()
         password = None if password_file is None else _password(password_file)
         made = make(Certificates(data or _simulators_data(ctx)), wanted, time.time())

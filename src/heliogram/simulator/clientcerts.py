@@ -38,7 +38,7 @@ MAX_KNOWN = 10_000
 _EARLY = 3600
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class CertificateOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate to be made: for ``bundle_id`` (an MDM topic, a pass type or a website id for those kinds).
 
     ``environment`` None: all that the kind works in, both for an app's (CERT-1). ``rsa``: a 2048-bit RSA key, as the
@@ -123,7 +123,7 @@ class ClientCertificate(msgspec.Struct, eq=False, kw_only=True):
         return contents is not None and self.revoked_at is None and contents.not_before <= now <= contents.not_after
 
 
-def make(authority: Certificates, order: Order, now: float) -> IssuedCertificate:
+def make(authority: Certificates, order: CertificateOrder, now: float) -> IssuedCertificate:
     """Sign a certificate with the simulator's CA. ``now``: seconds since the epoch. Raises Invalid."""
     order.check()
     try:
@@ -171,7 +171,7 @@ class ClientCertificates:
     def __repr__(self) -> str:
         return f"<ClientCertificates known={len(self)} revoked={len(self._revoked())}>"
 
-    def issue(self, order: Order) -> IssuedCertificate:
+    def issue(self, order: CertificateOrder) -> IssuedCertificate:
         """Make a certificate. Raises Invalid, or Conflict as `ready` does."""
         return self.take(make(self.ready(), order, self._clock()))
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .clientcerts import ClientCertificates, IssuedCertificate, Order
+from .clientcerts import CertificateOrder, ClientCertificates, IssuedCertificate
 from .errors import Conflict, Invalid, Missing
 from .feed import Feed
 from .keys import IssuedKey, Key, KeyRing
@@ -233,7 +233,7 @@ class Portal:
 
     # --- certificates ---
 
-    def complete(self, order: Order) -> Order:
+    def complete(self, order: CertificateOrder) -> CertificateOrder:
         """The order with the team that the App ID belongs to. Raises Invalid or Conflict when that cannot be."""
         order.check()
         app = self.apps.get(order.bundle_id)
@@ -248,7 +248,7 @@ class Portal:
             raise Conflict(f"App ID {app.bundle_id} does not have the Push Notifications capability", field="bundleId")
         return msgspec.structs.replace(order, team_id=app.team_id)
 
-    def issue_certificate(self, order: Order) -> IssuedCertificate:
+    def issue_certificate(self, order: CertificateOrder) -> IssuedCertificate:
         """Make a client certificate. Raises Invalid or Conflict."""
         return self.certificates.issue(self.complete(order))
 

@@ -24,7 +24,8 @@ async def index(call: Call[Controlled]) -> Result | Response:
         ca_file=str(simulator.ca_path.resolve()),
         connections=simulator.connections,
         links={
-            name: f"/{name}" for name in ("docs", "openapi.json", "clock", "keys", "devices", "requests", "violations")
+            name: f"/{name}"
+            for name in ("docs", "openapi.json", "clock", "keys", "portal", "devices", "requests", "violations")
         },
     )
     return Result(found, headers={"Vary": "Accept"})
@@ -32,7 +33,7 @@ async def index(call: Call[Controlled]) -> Result | Response:
 
 @endpoint("POST", "/reset", summary="Start afresh", tag="About", status=204, scope=None, basis="ours")
 async def reset(call: Call[Controlled]) -> None:
-    """Keys, devices, tokens, requests, violations and counters are forgotten. Connections stay open."""
+    """Portal, keys, devices, tokens, requests, violations and counters are forgotten. Connections stay open."""
     call.state.simulator.reset()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..certkinds import CertificateKind
-from ..clientcerts import DAYS, MAX_DAYS, ClientCertificate, IssuedCertificate, Order
+from ..clientcerts import DAYS, MAX_DAYS, CertificateOrder, ClientCertificate, IssuedCertificate
 from ..lockscreen import stamp
 from ..portal import NAME_LIMIT, AppId, Portal, Team
 from ..tables import Environment
@@ -79,8 +79,8 @@ class CertificateIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __repr__(self) -> str:
         return f"CertificateIn(bundle_id={self.bundle_id!r}, kind={self.kind!r}, environment={self.environment!r})"
 
-    def build(self) -> Order:
-        return Order(
+    def build(self) -> CertificateOrder:
+        return CertificateOrder(
             bundle_id=self.bundle_id,
             kind=self.kind,
             environment=self.environment,
