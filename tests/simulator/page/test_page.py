@@ -247,11 +247,13 @@ async def test_it_looks_as_in_the_documentation(shown: Shown, scheme: Any, tmp_p
     """By day the page is light, by night dark; with HELIOGRAM_SCREENSHOTS it is the picture in the documentation."""
     page = shown.page
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    await page.set_viewport_size({"width": 1280, "height": 1240})
+    await page.set_viewport_size({"width": 1280, "height": 1270})
     await fill(shown)
     background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in background.removeprefix("rgb(").removesuffix(")").split(",")) / 3
     assert brightness > 200 if scheme == "light" else brightness < 50
+    await page.mouse.move(0, 0)
+    await page.evaluate("scrollTo(0, 0)")
     name = "simulator.png" if scheme == "light" else "simulator-dark.png"
     picture = await page.screenshot(path=Path(SCREENSHOTS or tmp_path) / name)
     assert len(picture) < PICTURE_BYTES

@@ -52,7 +52,7 @@ const everything = [about, phones.source, requests.source, violations.source, co
 
 /** Which of it may have changed with an event of each kind; whatever else happens changes the phones at most. */
 const TOUCHED = {
-  request: [requests.source], finding: [requests.source], violation: [requests.source, violations.source], notification: [phones.source, requests.source],
+  request: [requests.source, connections.source], finding: [requests.source], violation: [requests.source, violations.source], notification: [phones.source, requests.source],
   connection: [connections.source, about], clock: [clock.source, phones.source], fault: [faults.source], channel: [], portal: [], reset: everything,
 };
 

@@ -28,7 +28,8 @@ export class Requests {
     keyed($("outcomes"), outcomes, ([name]) => name, ([name]) => makeOutcome(name), (made, [, count]) => say(made.count, count.toLocaleString("en")));
     const problems = $("only-problems").checked;
     const rows = this.requests.filter((each) => !problems || isProblem(each));
-    keyed($("request-list"), rows, (request) => request.number, makeRow, (made, request) => updateRow(made, request, this.names));
+    // In a burst all hundred rows are new at every look: a row that has left lends its element to a new one.
+    keyed($("request-list"), rows, (request) => request.number % ROWS, makeRow, (made, request) => updateRow(made, request, this.names));
     const parts = [];
     if (answered > this.requests.length) parts.push(`The latest ${this.requests.length} of ${answered.toLocaleString("en")}.`);
     if (problems && rows.length === 0 && answered > 0) parts.push("No problem among them.");
@@ -58,6 +59,7 @@ function makeRow() {
 
 function updateRow(made, request, names) {
   const { parts } = made;
+  if (made.request && made.request.number !== request.number) made.details.open = false;
   made.request = request;
   mark(made, "data-kind", request.status < 300 ? (isProblem(request) ? "odd" : "good") : "bad");
   say(parts.status, String(request.status));
