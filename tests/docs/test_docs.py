@@ -106,12 +106,18 @@ def _commands(page: Path) -> Iterator[list[str]]:
 def _options(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the words name, and the options they give it."""
     command: click.Command = cli
-    given = []
+    given, value_follows = [], False
     for word in words:
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            command = command.commands[word]
+        if value_follows:
+            value_follows = False
         elif word.startswith("-") and word != "-":
-            given.append(word.partition("=")[0])
+            name, value_is_there, _ = word.partition("=")
+            given.append(name)
+            known = {opt: parameter for parameter in command.params for opt in parameter.opts}
+            option = known.get(name)
+            value_follows = not value_is_there and isinstance(option, click.Option) and not option.is_flag
+        elif isinstance(command, click.Group):
+            command = command.commands[word]
     return command, given
 
 
