@@ -32,6 +32,11 @@ def push(request: pytest.FixtureRequest) -> Push:
     return CLIENTS[str(request.param)]()
 
 
+def broken(world: World) -> list[str]:
+    """The rules that the simulator saw broken."""
+    return [violation.rule for violation in world.simulator.apns.violations.latest()]
+
+
 async def test_accepted(world: World, push: Push) -> None:
     """RESP-1: one push and then several at once are accepted, and each stands on the device once."""
     assert await push(world, world.token, TEXTS, world.signer) == [Result(200)] * len(TEXTS)
@@ -53,12 +58,20 @@ async def test_unregistered(world: World, push: Push) -> None:
 
 
 async def test_wrong_key(world: World, push: Push) -> None:
-    """TOK-3: a key that APNs does not know by that id is InvalidProviderToken."""
+    """TOK-19: a key that APNs does not know by that id is InvalidProviderToken, and noted."""
     stranger = Signer(KEY_ID, TEAM)
     assert await push(world, world.token, ["x"], stranger) == [Result(403, "InvalidProviderToken")]
+    assert broken(world) == ["TOK-19"]
 
 
 async def test_expired_token(world: World, push: Push) -> None:
-    """TOK-8: the token it signs now is too old for an APNs whose clock is more than an hour ahead."""
+    """TOK-8: the token it signs now is too old for an APNs whose clock is an hour ahead; that is noted."""
     world.clock.move(3700)
     assert await push(world, world.token, ["x"], world.signer) == [Result(403, "ExpiredProviderToken")]
+    assert set(broken(world)) == {"TOK-8"}
+
+
+async def test_conduct(world: World, push: Push, request: pytest.FixtureRequest) -> None:
+    """CONN-25: none of them breaks a rule, but for curl, which opens a connection for each push."""
+    await push(world, world.token, TEXTS, world.signer)
+    assert broken(world) == (["CONN-25"] if "curl" in request.node.name else [])
