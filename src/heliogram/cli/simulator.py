@@ -84,7 +84,8 @@ def simulator(
     A first device, by hand:
       curl -d '{"name": "My iPhone", "platform": "ios"}' -H 'content-type: application/json' 127.0.0.1:8090/devices
 
-    The control API is documented on its own page, http://127.0.0.1:8090/docs.
+    In a browser, http://127.0.0.1:8090 shows the devices and everything else. The control API behind it is documented
+    at http://127.0.0.1:8090/docs.
     """
     if ctx.invoked_subcommand is not None:
         return
