@@ -79,6 +79,7 @@ async def test_a_push_from_nothing(control: Control) -> None:
     assert log["outcomes"] == {"Accepted": 1}
     assert set(log["requests"][0]) == {
         "at", "connection", "listener", "method", "path", "topic", "pushType", "apnsId", "status", "reason", "device",
+        "number", "findings", "violations",
     }  # fmt: skip
     await control.call("DELETE", f"/devices/{device_id}/apps/{TOPIC}", status=204)
     reply = await client.push(launched["deviceToken"], signer.token(int(control.clock.now)))
