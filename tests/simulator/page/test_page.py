@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Error, Locator, expect
 from support.browser import Shown
 from support.sim_client import TOPIC
 
@@ -152,6 +152,16 @@ async def test_it_says_when_the_simulator_is_gone(shown: Shown) -> None:
     await shown.server.stop()
     await expect(shown.page.locator("#live")).to_have_text("connection lost, trying again…")
     shown.complaints.clear()  # the browser logs that nobody answers
+
+
+async def test_the_browser_enforces_the_policy(shown: Shown) -> None:
+    """Neither a script made out of text nor a picture from elsewhere gets past the browser, and it shows here."""
+    with pytest.raises(Error, match="TrustedScript"):
+        await shown.page.evaluate("document.createElement('script').textContent = 'ran = 1'")
+    async with shown.page.expect_console_message():
+        await shown.page.evaluate("() => { new Image().src = 'http://evil.example/'; }")
+    assert any("Content Security Policy" in each for each in shown.complaints)
+    shown.complaints.clear()
 
 
 async def test_the_way_with_the_keyboard_alone(shown: Shown) -> None:

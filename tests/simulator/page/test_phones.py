@@ -222,3 +222,17 @@ async def test_what_the_simulator_refuses_is_said_in_the_dialog(shown: Shown) ->
     await expect(dialog.get_by_role("alert")).to_contain_text(f"{TOPIC} is on device")
     await expect(dialog.get_by_label("Bundle id")).to_have_value(TOPIC)
     shown.complaints.clear()  # the browser logs every answer of 400 and above
+
+
+async def test_a_second_try_is_for_the_same_phone(shown: Shown) -> None:
+    """A phone whose app was refused is not made again when the mistake is put right."""
+    await shown.page.locator("#start").get_by_role("button", name="Add a phone").click()
+    dialog = shown.page.get_by_role("dialog", name="Add a phone")
+    await dialog.get_by_label("Bundle id").fill("no bundle id!")
+    await dialog.get_by_role("button", name="Add the phone").click()
+    await expect(dialog.get_by_role("alert")).not_to_be_empty()
+    await dialog.get_by_label("Bundle id").fill(TOPIC)
+    await dialog.get_by_role("button", name="Add the phone").click()
+    await expect(card(shown).get_by_role("button", name=f"Copy token of {TOPIC}")).to_be_visible()
+    assert len(shown.simulator.devices()) == 1
+    shown.complaints.clear()  # the browser logs every answer of 400 and above

@@ -176,14 +176,22 @@ function submits(dialog, work) {
   });
 }
 
+let made = null; // a phone whose app was refused: the next try is for the same phone
+
 submits($("add-phone"), async (form) => {
   const given = new FormData(form);
-  const { id } = await actions.addPhone(given.get("name"), given.get("platform"));
-  phones.follow = true;
+  if (!made) {
+    $("search").value = "";
+    phones.follow = true;
+    made = await actions.addPhone(given.get("name"), given.get("platform"));
+  }
+  const { id } = made;
   const app = appOf(form);
   await actions.install(id, app);
+  made = null;
   return actions.launch(id, app.bundleId);
 });
+$("add-phone").addEventListener("close", () => { made = null; });
 
 submits($("install-app"), async (form) => {
   const app = appOf(form);
