@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sim_client import ALERT, KEY_ID, TEAM, TOPIC, Clock, Signer
@@ -93,6 +94,89 @@ def test_verdicts_are_those_of_the_whole_table(steps: list[dict[str, Any]]) -> N
         whole = bench.push(bench.witness, step)
         expected = next((rule.reason for rule in RULES if rule.objects(whole)), None)
         assert judge(bench.push(bench.judged, step)) == expected
+
+
+def answered(bench: Bench, session: Any, step: dict[str, Any]) -> tuple[Any, ...]:
+    push = bench.push(session, step)
+    answer = bench.apns.answer(session, "production", push.headers, step["body"], len(step["body"]))
+    (logged,) = bench.apns.journal.latest(1)
+    kept = tuple(getattr(logged, name) for name in logged.__struct_fields__ if name not in ("number", "connection"))
+    return answer.status, answer.body, kept[:7], kept[8:]  # without the id that was made
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(pushes, max_size=12), st.integers(1, 4))
+def test_pushes_alike_are_answered_as_if_each_was_judged(steps: list[dict[str, Any]], times: int) -> None:
+    """9.3: the short way for a push that is like the one before it gives the answer and the entry of the long way."""
+    bench, witness = Bench(), Bench()
+    witness.path = bench.path
+    witness.apns.registry.tokens[bench.path[10:].encode()] = next(iter(witness.apns.registry.tokens.values()))
+    for step in steps:
+        bench.change(step["change"])
+        witness.change(step["change"])
+        for _ in range(times):
+            witness.judged.alike = None
+            found, expected = answered(bench, bench.judged, step), answered(witness, witness.judged, step)
+            assert found[:2] == expected[:2] or found[0] == expected[0] == 410  # whose body has a time
+            assert [part if part != bench.device.id else witness.device.id for part in found[3]] == list(expected[3])
+
+
+@pytest.mark.parametrize(
+    ("extra", "length"),
+    [((), False), (((b"apns-id", b"8e4d1f0a-0000-4000-8000-000000000001"),), False), ((), True)],
+)
+def test_the_short_way_is_taken(extra: tuple[tuple[bytes, bytes], ...], length: bool) -> None:
+    """The third push that differs in path, id, body and its length alone is not judged anew."""
+    bench = Bench()
+    for number in range(4):
+        body = b'{"aps":{"alert":"%b"}}' % (b"x" * number)
+        headers = [*bench.push(bench.judged, PLAIN).headers, *extra]
+        if length:
+            headers.append((b"content-length", b"%d" % len(body)))
+        assert (bench.judged.alike is not None) == (number > 1)
+        assert bench.apns.answer(bench.judged, "production", tuple(headers), body, len(body)).status == 200
+    assert "topic=b'com.example.app'" in repr(bench.judged.alike)
+
+
+PLAIN = {"change": "none", "token": 0, "topic": TOPIC, "push_type": b"alert", "extra": (), "body": ALERT}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"path": b"/3/device/zz"}, b"BadDeviceToken"),
+        ({"path": b"/2"}, b"BadPath"),
+        ({"apns-id": b"x"}, b"BadMessageId"),
+        ({"apns-topic": b"com.example.other"}, b"DeviceTokenNotForTopic"),
+        ({"apns-priority": b"7"}, b"BadPriority"),
+        ({"name": b"x-path"}, b"BadPath"),
+        ({"body": b""}, b"PayloadEmpty"),
+        ({"body": b"x" * 4097}, b"PayloadTooLarge"),
+        ({"wait": 3601}, b"ExpiredProviderToken"),
+        ({"revoke": True}, b"InvalidProviderToken"),
+        ({"uninstall": True}, b"Unregistered"),
+    ],
+)
+def test_the_short_way_is_left_for_anything_else(change: dict[str, Any], reason: bytes) -> None:
+    """9.3: what is not like the pushes before it is judged by every rule."""
+    bench = Bench()
+    pairs = [*bench.push(bench.judged, PLAIN).headers]
+    pairs += [(b"apns-priority", b"10"), (b"apns-id", b"8e4d1f0a-0000-4000-8000-000000000001")]
+    for _ in range(3):
+        assert bench.apns.answer(bench.judged, "production", tuple(pairs), ALERT, len(ALERT)).status == 200
+    assert bench.judged.alike is not None
+    fields = dict(pairs)
+    fields[b":path"] = change.get("path", fields[b":path"])
+    for name in ("apns-id", "apns-topic", "apns-priority"):
+        fields[name.encode()] = change.get(name, fields[name.encode()])
+    bench.clock.move(change.get("wait", 0))
+    for what in ("revoke", "uninstall"):
+        if change.get(what):
+            bench.change(what)
+    headers = tuple((change.get("name", name) if name == b":path" else name, value) for name, value in fields.items())
+    body = change.get("body", ALERT)
+    answer = bench.apns.answer(bench.judged, "production", headers, body, len(body))
+    assert b'"reason":"%b"' % reason in answer.body
 
 
 KEYS = KeyRing(random.Random(1).choice)

@@ -6,11 +6,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+from .alike import Alike
 from .answer import Answer as Answer
 from .broadcasting import BROADCAST_PATH, Broadcasting
 from .channels import Channels
 from .clientcerts import ClientCertificates
 from .conduct import Conduct
+from .device import DeviceToken
 from .faults import Faults
 from .feed import Feed
 from .floors import Floors
@@ -128,6 +130,12 @@ class Apns:
         now = self.clock()
         if self.agenda.due <= now:
             self.agenda.run(now)
+        alike = session.alike
+        if alike is not None and not self.faults.active and not self.conduct.waiting:
+            found = alike.find(headers, body, size, now)
+            if found is not None:
+                return self._accept_alike(session, environment, alike, found, headers, body, now)
+        session.alike = None
         push = Push(
             headers,
             body,
@@ -150,12 +158,12 @@ class Apns:
             fault = self.faults.for_request(push, reason)
             if fault is not None:
                 return self.faults.met(push, apns_id, reason, fault)
-        if given is not None and reason is None:
-            watch = session.watch
-            if given in watch.ids:
-                watch.used_again(given)
-            else:
-                watch.ids.add(given)
+        if reason is None:
+            if given is not None:
+                session.watch.uses(given)
+            if session.latest == push.steady:  # the second like this: there may be more
+                session.alike = Alike.of(push)
+            session.latest = push.steady
         return self.conclude(push, apns_id, reason)
 
     def conclude(self, push: Push, apns_id: bytes, reason: str | None) -> Answer:
@@ -194,9 +202,61 @@ class Apns:
             )
         )
         self.note(push, apns_id, 200, None, record.device.id)
-        if unique_id is None:
-            return Answer(200, ((b"apns-id", apns_id),), b"")
-        return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")
+        return _accepted(apns_id, unique_id)
+
+    def _accept_alike(
+        self,
+        session: Session,
+        environment: Environment,
+        alike: Alike,
+        found: tuple[bytes, bytes | None, DeviceToken],
+        headers: Headers,
+        body: bytes,
+        now: float,
+    ) -> Answer:
+        """The same for a push that is like the one before it."""
+        path, given, record = found
+        if given is None:
+            apns_id = self.made_id()
+        else:
+            apns_id = given
+            session.watch.uses(given)
+        unique_id = self.made_id().lower() if environment == "sandbox" else None
+        topic, push_type = alike.topic, alike.push_type
+        record.receive(
+            Arrival(
+                apns_id,
+                unique_id,
+                topic,
+                push_type,
+                alike.priority,
+                alike.collapse_id,
+                body,
+                now,
+                None,
+                alike.expiration,
+            )
+        )
+        device = record.device.id
+        self.journal.add(
+            Entry(
+                now,
+                session.number,
+                environment,
+                b"POST",
+                path,
+                topic,
+                push_type,
+                apns_id,
+                200,
+                None,
+                device,
+                headers,
+                body,
+                len(body),
+            )
+        )
+        return _accepted(apns_id, unique_id)
 
     def _reject(self, push: Push, apns_id: bytes, reason: str) -> Answer:
         reason = self.spelled(reason)
@@ -236,3 +296,9 @@ class Apns:
         """128 random bits as a UUID's text in upper case, without version bits (RESP-3)."""
         digits = b"%032X" % self._ids.getrandbits(128)
         return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+
+
+def _accepted(apns_id: bytes, unique_id: bytes | None) -> Answer:
+    if unique_id is None:
+        return Answer(200, ((b"apns-id", apns_id),), b"")
+    return Answer(200, ((b"apns-id", apns_id), (b"apns-unique-id", unique_id)), b"")

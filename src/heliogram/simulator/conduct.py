@@ -148,7 +148,7 @@ class Conduct:
 
 
 class Watch:
-    """The watch over one connection; ``ids``: the ids of the pushes accepted on it."""
+    """The watch over one connection."""
 
     __slots__ = (
         "_authorization",
@@ -157,11 +157,11 @@ class Watch:
         "_generation",
         "_goodbye_at",
         "_heard_at",
+        "_ids",
         "_pinged_at",
         "_stream",
         "_told",
         "_unknown",
-        "ids",
         "number",
         "source",
     )
@@ -169,7 +169,7 @@ class Watch:
     def __init__(self, conduct: Conduct, number: int, source: str) -> None:
         self.number = number
         self.source = source
-        self.ids: set[bytes] = set()
+        self._ids: set[bytes] = set()
         self._conduct = conduct
         self._told: dict[str, int] = {}
         self._authorization: bytes | None = None
@@ -181,7 +181,7 @@ class Watch:
         self._unknown = True
 
     def __repr__(self) -> str:
-        return f"<Watch {self.number} ids={len(self.ids)} told={sum(self._told.values())}>"
+        return f"<Watch {self.number} ids={len(self._ids)} told={sum(self._told.values())}>"
 
     def report(self, rule: str, text: str, *, most: int = ALIKE, **context: str | int | None) -> None:
         """Add a violation of this connection's client, unless there were ``most`` of that rule."""
@@ -204,8 +204,8 @@ class Watch:
         if self._conduct.settings.report_indexing and wire.table_generation != self._generation:
             self._generation = wire.table_generation
             self._table(wire.table_names)
-        if len(self.ids) > IDS:
-            self.ids.clear()
+        if len(self._ids) > IDS:
+            self._ids.clear()
 
     def event(self, event: ServerEvent) -> None:
         """Something that is no request."""
@@ -266,8 +266,11 @@ class Watch:
         for rule, text in fields_at_fault(push.fields):
             self.report(rule, text, most=ALIKE, request=self._conduct.journal.next_number)
 
-    def used_again(self, apns_id: bytes) -> None:
-        """A second push with the id of one that was accepted on this very connection."""
+    def uses(self, apns_id: bytes) -> None:
+        """A push with this id is accepted; the second one with it on this very connection is a violation."""
+        if apns_id not in self._ids:
+            self._ids.add(apns_id)
+            return
         self.report(
             "4.1",
             "an apns-id that was used for another push before; make a new one for each",

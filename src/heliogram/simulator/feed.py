@@ -107,20 +107,16 @@ class Tally:
 class Feed:
     """Hands every event to every subscriber. Publishers ask ``live`` first where it is hot.
 
-    ``serial`` counts the events somebody heard.
+    ``live``: whether anybody listens. ``serial`` counts the events somebody heard.
     """
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription | Tally] = set()
         self.serial = 0
+        self.live = False
 
     def __repr__(self) -> str:
         return f"<Feed subscribers={len(self._subscriptions)}>"
-
-    @property
-    def live(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._subscriptions)
 
     @property
     def subscribers(self) -> int:
@@ -130,6 +126,7 @@ class Feed:
         """Hear everything from now on; close it in the end."""
         subscription = Subscription(self)
         self._subscriptions.add(subscription)
+        self.live = True
         return subscription
 
     def tally(self) -> Tally:
@@ -140,6 +137,7 @@ class Feed:
 
     def forget(self, subscription: Subscription | Tally) -> None:
         self._subscriptions.discard(subscription)
+        self.live = bool(self._subscriptions)
 
     def publish(self, kind: str, data: object) -> None:
         if self._subscriptions:

@@ -36,13 +36,14 @@ class Push:
     """One request under judgement. ``now``: seconds since the epoch; ``size``: bytes of the whole body.
 
     ``token``, ``verified`` and ``record`` are there once the check that finds them has passed, ``rule`` once one
-    objects.
+    objects, ``steady`` once it was judged.
     """
 
     token: bytes
     verified: Verified
     record: DeviceToken
     rule: Rule
+    steady: tuple[bytes | None, ...]
 
     __slots__ = (
         "body",
@@ -60,6 +61,7 @@ class Push:
         "session",
         "settings",
         "size",
+        "steady",
         "token",
         "topic",
         "verified",
@@ -307,6 +309,7 @@ def judge(push: Push) -> str | None:
     they are not asked again.
     """
     session, steady = push.session, _steady_fields(push)
+    push.steady = steady
     passed = session.has_passed(steady)
     for objects, rule in _UNSTEADY_CHECKS if passed else _CHECKS:
         if objects(push):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import certkinds
 from .clientcerts import ClientCertificate
 from .conduct import Watch
@@ -12,6 +14,9 @@ from .names import base_topic
 from .portal import Portal, View
 from .tables import Environment
 
+if TYPE_CHECKING:
+    from .alike import Alike
+
 _REMEMBERED = 64
 
 
@@ -19,20 +24,23 @@ class Session:
     """Authentication state of one connection; ``number`` names it in the request log.
 
     ``certificate``: what the client presented in TLS, as DER; with one, provider tokens are not looked at (CERT-11).
-    ``default_topic``: the topic of a push that names none, empty when it must (CERT-5, CERT-6).
+    ``default_topic``: the topic of a push that names none, empty when it must (CERT-5, CERT-6). ``latest``: what steady
+    checks looked at in the last push, ``alike``: what makes others like it.
     """
 
     __slots__ = (
         "_generation",
-        "_keys",
         "_passed",
         "_portal",
         "_seen",
         "_view",
+        "alike",
         "certificate",
         "client",
         "default_topic",
         "floor",
+        "keys",
+        "latest",
         "number",
         "team_id",
         "topics",
@@ -43,6 +51,8 @@ class Session:
     def __init__(self, number: int, keys: KeyRing, floor: Floor, portal: Portal, watch: Watch) -> None:
         self.number = number
         self.watch = watch
+        self.alike: Alike | None = None
+        self.latest: tuple[bytes | None, ...] = ()
         self.floor = floor
         self.team_id: str | None = None
         self.trusted: Key | None = None
@@ -50,7 +60,7 @@ class Session:
         self.certificate: bytes | None = None
         self.client: ClientCertificate | None = None
         self.default_topic = b""
-        self._keys = keys
+        self.keys = keys
         self._portal = portal
         self._view: View | None = None
         self._generation = keys.generation
@@ -97,7 +107,7 @@ class Session:
         except KeyError:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
-            verdict = self._seen[token] = verify(token, self._keys)
+            verdict = self._seen[token] = verify(token, self.keys)
             if verdict is not None and verdict.der:
                 self.watch.report(
                     "TOK-4", "the signature of the provider token is DER; send R and S side by side", most=1
@@ -116,8 +126,8 @@ class Session:
         self._passed.add(fields)
 
     def _notice_changed_keys(self) -> None:
-        if self._generation != self._keys.generation:
-            self._generation = self._keys.generation
+        if self._generation != self.keys.generation:
+            self._generation = self.keys.generation
             self._seen.clear()
             self._passed.clear()
 
@@ -139,7 +149,7 @@ class Session:
             self.team_id = key.team_id
             self._view = self._portal.view
             self.topics[key.key_id] = key.topics
-            related = None if key.related_key_id is None else self._keys.get(key.related_key_id)
+            related = None if key.related_key_id is None else self.keys.get(key.related_key_id)
             if related is not None:
                 self.topics[related.key_id] = related.topics
         elif key.key_id not in self.topics:

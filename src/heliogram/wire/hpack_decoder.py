@@ -14,6 +14,9 @@ _REMEMBERED = 256  # Huffman strings kept, at most; the memo starts anew beyond 
 # device token is in between and does not.
 _ONCE, _AGAIN = 23, 64
 _CODED_ONCE, _CODED_AGAIN = 0x80 | _ONCE, 0x80 | _AGAIN
+_PATHS: dict[bytes, bytes] = {}
+_PATHS_KEPT = 32_768
+# Coded paths, decoded, for all connections of a process: they name devices, and those come again with each campaign.
 
 _AUTHORIZATION = 23 - 15  # what follows the prefix of a literal with this static name
 
@@ -150,7 +153,7 @@ class Decoder:
             at = start + length - 0x80
             if at > len(block):
                 raise IndexError
-            value = decode_huffman(block[start:at])
+            value = _path(block[start:at]) if 4 <= index <= 5 else decode_huffman(block[start:at])
         else:
             value, at = self._string(block, at)
         pair = (name, value)
@@ -232,3 +235,13 @@ class Decoder:
             name, value = table.pop()
             size -= len(name) + len(value) + 32
         self._size = size
+
+
+def _path(coded: bytes) -> bytes:
+    """The string behind a Huffman-coded one that comes again, sooner or later."""
+    path = _PATHS.get(coded)
+    if path is None:
+        if len(_PATHS) >= _PATHS_KEPT:
+            _PATHS.clear()
+        path = _PATHS[coded] = decode_huffman(coded)
+    return path
