@@ -25,7 +25,17 @@ async def index(call: Call[Controlled]) -> Result | Response:
         connections=simulator.connections,
         links={
             name: f"/{name}"
-            for name in ("docs", "openapi.json", "clock", "keys", "portal", "devices", "requests", "violations")
+            for name in (
+                "docs",
+                "openapi.json",
+                "clock",
+                "keys",
+                "portal",
+                "devices",
+                "requests",
+                "violations",
+                "events",
+            )
         },
     )
     return Result(found, headers={"Vary": "Accept"})
