@@ -176,7 +176,7 @@ class Connection(SecureProtocol):
         self.wire.goaway(code, debug)
         if not self._goodbye:
             self._goodbye = True
-            self._loop.call_later(_DRAIN_SECONDS, self.shut)
+            self._deadline = self._loop.call_later(_DRAIN_SECONDS, self.shut)
         self.settle()
 
     def dismiss(self, reason: str, *, code: int = 0, last_stream_id: int = 0) -> None:

@@ -101,9 +101,9 @@ class FaultSpec(
         Annotated[
             Style,
             Meta(
-                description="graceful: GOAWAY, what is open is answered, then the end. announced: GOAWAY with the largest "
-                "stream id first, then the real one. double: once more without debug data before the end (CONN-21). "
-                "abrupt: the end at once, what is open stays unanswered"
+                description="graceful: GOAWAY, what is open is answered, then the end. announced: GOAWAY with the "
+                "largest stream id first, then the real one. double: once more without debug data before the "
+                "end (CONN-21). abrupt: the end at once, what is open stays unanswered"
             ),
         ]
         | None
