@@ -89,7 +89,9 @@ async def test_a_fault_comes_and_goes(world: World, http: httpx2.AsyncClient) ->
         ({"kind": "status", "status": 503, "unknown": 1}, "unknown", ""),
     ],
 )
-async def test_mistakes_are_told_by_field(http: httpx2.AsyncClient, body: dict[str, Any], field: str, says: str) -> None:
+async def test_mistakes_are_told_by_field(
+    http: httpx2.AsyncClient, body: dict[str, Any], field: str, says: str
+) -> None:
     """A fault that makes no sense is a 400 that names the field and what to write."""
     answer = await http.post("/faults", json=body)
     assert answer.status_code == 400, answer.text
