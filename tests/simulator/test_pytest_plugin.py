@@ -77,7 +77,8 @@ def test_plain_and_async_tests(project: Project) -> None:
 
 
 def test_each_test_finds_it_empty(project: Project) -> None:
-    """Nothing of a test is there in the next one, run after run in one server: no device, key, request, time moved."""
+    """Nothing of a test is there in the next one, run after run in one server but for its settings (an ini option)."""
+    project.write("pytest.ini", "[pytest]\nheliogram_simulator_settings =\n    token_changes=1\n    held=5\n")
     project.write(
         "test_apart.py",
         """
@@ -89,6 +90,8 @@ def test_each_test_finds_it_empty(project: Project) -> None:
         def test_alone(apns_simulator, again):
             assert apns_simulator.requests == [] and apns_simulator.violations == []
             assert apns_simulator.call(lambda simulator: (simulator.devices(), simulator.signing_keys())) == ([], [])
+            settings = apns_simulator.call(lambda simulator: simulator.apns.settings)
+            assert (settings.token_changes, settings.held) == (1, 5)
             assert abs(apns_simulator.call(lambda simulator: simulator.time.now()) - time.time()) < 600
             assert apns_simulator.call(lambda simulator: simulator.connections) == 0
             phone = apns_simulator.add_device().install(TOPIC)
@@ -160,30 +163,21 @@ def test_failures_explain_themselves(project: Project) -> None:
     assert "PRIVATE KEY" not in run.output
 
 
-def test_settings(project: Project) -> None:
-    """The ini option chooses among the simulator's settings; a wrong one is named with those there are."""
-    project.write("pytest.ini", "[pytest]\nheliogram_simulator_settings =\n    token_changes=1\n    held=5\n")
-    project.write(
-        "test_settings.py",
-        """
-        def test_them(apns_simulator):
-            settings = apns_simulator.call(lambda simulator: simulator.apns.settings)
-            assert (settings.token_changes, settings.held) == (1, 5)
-        """,
-    )
-    assert project.pytest().counts == {"passed": 1}
-    wrong = project.pytest("-o", "heliogram_simulator_settings=colour=red")
+def test_wrong_settings(project: Project) -> None:
+    """A setting that does not exist is named, with those that do."""
+    project.write("pytest.ini", "[pytest]\nheliogram_simulator_settings = colour=red\n")
+    project.write("test_settings.py", "def test_it(apns_simulator): pass\n")
+    wrong = project.pytest()
     assert wrong.code != 0
     assert "heliogram_simulator_settings: colour=red: give NAME=VALUE with one of token_floor," in wrong.output
 
 
 def test_documented_where_pytest_shows_it(project: Project) -> None:
-    """`pytest --fixtures -v` and `pytest --help` describe the fixture and the option."""
+    """`pytest --fixtures -v` describes the fixture."""
     project.write("test_none.py", "")
     fixtures = project.pytest("--fixtures", "-v").output
     assert "apns_simulator" in fixtures
     assert '.production, .sandbox: "host:port"' in fixtures
-    assert "heliogram_simulator_settings (linelist):" in project.pytest("--help").output
 
 
 def test_loads_in_no_time() -> None:

@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+_WITHOUT = [word for name in ("cacheprovider", "timeout", "hypothesispytest") for word in ("-p", f"no:{name}")]
 ROOT = Path(__file__).parents[2]
 
 
@@ -46,10 +47,10 @@ class Project:
         (self.folder / name).write_text(textwrap.dedent(text), "utf-8")
 
     def pytest(self, *arguments: str) -> Run:
-        """Run its tests; warnings are errors."""
+        """Run its tests; warnings are errors. Plugins that are slow to load and not needed are left out."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-p", "no:timeout", *arguments],
+            [sys.executable, "-m", "pytest", "-W", "error", *_WITHOUT, *arguments],
             cwd=self.folder,
             env=environment | {"PYTHONPATH": os.pathsep.join([str(self._site), str(ROOT / "src")])},
             capture_output=True,
