@@ -25,17 +25,7 @@ async def index(call: Call[Controlled]) -> Result | Response:
         connections=simulator.connections,
         links={
             name: f"/{name}"
-            for name in (
-                "docs",
-                "openapi.json",
-                "clock",
-                "keys",
-                "portal",
-                "devices",
-                "requests",
-                "violations",
-                "events",
-            )
+            for name in ("docs", "openapi.json", "clock", "keys", "portal", "devices", "requests", "violations")
         },
     )
     return Result(found, headers={"Vary": "Accept"})
