@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import frames as s
 
-from heliogram.wire import ClientSession, ErrorCode
+from heliogram.wire import Answered, ClientSession, ErrorCode
 from heliogram.wire import frames as f
 
 ROOMY = (f.MAX_CONCURRENT_STREAMS, 1000)
@@ -22,6 +22,16 @@ def test_cancel_resets_the_stream_and_ignores_its_late_answer() -> None:
     late = s.headers(1, s.OK + b"\x40\x01a\x01b", end=False) + s.data(1, b"x") + f.reset_frame(1, 5)
     assert session.feed(late) == []
     assert not session.cancel(tag)
+
+
+def test_an_answer_cut_in_two_by_its_cancellation_is_ignored() -> None:
+    """The body of a cancelled request, whose headers came before, harms nobody and leaves nothing behind."""
+    session = s.client(ROOMY)
+    s.opened(session, 1, 2)
+    assert session.feed(s.headers(1, s.OK, end=False)) == []
+    assert session.cancel(1)
+    assert session.feed(s.data(1, b"late") + s.headers(3, s.OK)) == [Answered(2, 200, (), b"")]
+    assert not session._answers
 
 
 def test_cancel_goes_by_identity() -> None:

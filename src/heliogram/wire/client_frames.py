@@ -230,13 +230,16 @@ class ClientFrames(ClientSender):
             self._out.append(frames.window_frame(0, self._receive_full - self._receive))
             self._receive = self._receive_full
 
+    def _forget(self, sid: int) -> Request | None:
+        self._answers.pop(sid, None)
+        return super()._forget(sid)
+
     def _finish(self, sid: int, answer: _Answer, events: list[Event], *, plain: bool = False) -> None:
         if answer.expected not in (-1, answer.size):
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         if sid in self._blocked:  # the peer answered without wanting the rest of the body
             self._owe(frames.reset_frame(sid, ErrorCode.CANCEL))
-        self._answers.pop(sid, None)
         if self._empty:
             self._empty -= 1
         request = self._forget(sid)
@@ -249,7 +252,6 @@ class ClientFrames(ClientSender):
     def _give_up(self, sid: int, code: ErrorCode, events: list[Event]) -> None:
         """A stream error (RFC 9113 §5.4.2): RST_STREAM to the peer, `Reset` to the caller."""
         self._owe(frames.reset_frame(sid, code))
-        self._answers.pop(sid, None)
         request = self._forget(sid)
         if request is not None:
             events.append(Reset(request.tag, code))
@@ -260,7 +262,6 @@ class ClientFrames(ClientSender):
     def _on_reset(self, sid: int, code: int, events: list[Event]) -> None:
         """RST_STREAM; a second one, or one after the answer, is of no interest (CONN-17)."""
         self._check_known(sid, "6.4")
-        self._answers.pop(sid, None)
         request = self._forget(sid)
         if request is None:
             return
@@ -277,7 +278,6 @@ class ClientFrames(ClientSender):
             self._goaway = event
         events.append(event)
         for sid in [sid for sid in self._open if sid > event.last_stream_id]:
-            self._answers.pop(sid, None)
             request = self._forget(sid)
             if request is not None:
                 events.append(Unprocessed(request.tag, "GOAWAY", event.code))
