@@ -147,7 +147,7 @@ def arrival(body: bytes, at: int = 0) -> Arrival:
         (b"\xff\xfe", "not JSON"),
         (b"[" * 5000, "not JSON"),
         (b"[]", "not a JSON object"),
-        (b'{"aps":1}', "aps is not a dictionary"),
+        (b'{"aps":1}', "aps is 1, not a dictionary"),
         (b'{"aps":{"alert":1}}', "aps.alert"),
         (b'{"aps":{"badge":"1"}}', "aps.badge"),
         (b'{"aps":{"badge":true}}', "aps.badge"),

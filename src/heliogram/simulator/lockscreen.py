@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .lint import lint
+
 Presentation = Literal["banner", "quiet", "card", "none"]
 LEVELS = ("passive", "active", "time-sensitive", "critical")
 
@@ -108,21 +110,17 @@ class LockScreen:
 
 def read(arrival: Arrival) -> Notification:
     """Take the payload apart the way a device does; nothing in it can make this fail (SIZE-3)."""
-    payload, aps, findings = take_apart(arrival.body)
+    payload, aps = take_apart(arrival.body)
     alert = aps.get("alert")
     if isinstance(alert, str):
         alert = {"body": alert}
     elif not isinstance(alert, dict):
-        if alert is not None:
-            findings.append("aps.alert is neither a string nor a dictionary")
         alert = {}
-    badge, sound = _number(aps, "badge", findings), aps.get("sound")
-    if sound is not None and not isinstance(sound, str | dict):
-        findings.append("aps.sound is neither a string nor a dictionary")
+    badge, sound = _number(aps, "badge"), aps.get("sound")
+    if not isinstance(sound, str | dict):
         sound = None
-    push_type, level = _text(arrival.push_type), _word(aps, "interruption-level", findings)
-    if level is not None and level not in LEVELS:
-        findings.append(f"aps.interruption-level is none of {', '.join(LEVELS)}")
+    push_type, level = _text(arrival.push_type), _word(aps, "interruption-level")
+    if level not in LEVELS:
         level = None
     kind = push_type or ("alert" if alert or badge is not None or sound is not None else "background")
     return Notification(
@@ -140,22 +138,23 @@ def read(arrival: Arrival) -> Notification:
         sound=sound,
         payload=payload,
         received_at=stamp(arrival.received_at),
-        findings=findings,
+        findings=[str(finding) for finding in lint(_fields(arrival), arrival.body, arrival.received_at)],
         presentation=arrival.presentation or _presentation(kind, level),
-        thread_id=_word(aps, "thread-id", findings),
-        category=_word(aps, "category", findings),
+        thread_id=_word(aps, "thread-id"),
+        category=_word(aps, "category"),
         interruption_level=level or ("active" if kind == "alert" else None),
-        relevance_score=_number(aps, "relevance-score", findings),
+        relevance_score=_number(aps, "relevance-score"),
     )
 
 
-def take_apart(body: bytes) -> tuple[Any, dict[str, Any], list[str]]:
-    """The payload, its ``aps`` (empty when there is none), and what is wrong with them."""
-    payload, findings = _payload(body)
-    aps = payload.get("aps", {}) if isinstance(payload, dict) else {}
-    if isinstance(aps, dict):
-        return payload, aps, findings
-    return payload, {}, [*findings, "aps is not a dictionary"]
+def take_apart(body: bytes) -> tuple[Any, dict[str, Any]]:
+    """The payload, None when it is not JSON, and its ``aps``, empty when there is none."""
+    try:
+        payload = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        payload = None
+    aps = payload.get("aps") if isinstance(payload, dict) else None
+    return payload, aps if isinstance(aps, dict) else {}
 
 
 def is_silent(body: bytes) -> bool:
@@ -174,17 +173,19 @@ def stamp(seconds: float) -> str:
 
 def is_object(body: bytes) -> bool:
     """Whether the body is a JSON object in UTF-8."""
-    return isinstance(_payload(body)[0], dict)
+    return isinstance(take_apart(body)[0], dict)
 
 
-def _payload(body: bytes) -> tuple[Any, list[str]]:
-    try:
-        payload = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        return None, [f"the payload is not JSON: {error}"]
-    if not isinstance(payload, dict):
-        return payload, ["the payload is not a JSON object"]
-    return payload, []
+def _fields(arrival: Arrival) -> dict[bytes, bytes]:
+    """The header fields of the push, as far as they have come to the device."""
+    found = {
+        b"apns-topic": arrival.topic,
+        b"apns-push-type": arrival.push_type,
+        b"apns-priority": arrival.priority,
+        b"apns-collapse-id": arrival.collapse_id,
+        b"apns-expiration": arrival.expiration,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _presentation(kind: str, level: str | None) -> Presentation:
@@ -193,20 +194,14 @@ def _presentation(kind: str, level: str | None) -> Presentation:
     return "card" if kind == "liveactivity" else "none"
 
 
-def _number(aps: dict[str, Any], key: str, findings: list[str]) -> int | float | None:
+def _number(aps: dict[str, Any], key: str) -> int | float | None:
     value = aps.get(key)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    findings.append(f"aps.{key} is not a number")
-    return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _word(aps: dict[str, Any], key: str, findings: list[str]) -> str | None:
+def _word(aps: dict[str, Any], key: str) -> str | None:
     value = aps.get(key)
-    if value is None or isinstance(value, str):
-        return value
-    findings.append(f"aps.{key} is not a string")
-    return None
+    return value if isinstance(value, str) else None
 
 
 def _shown(alert: dict[str, Any], text: str, localised: str) -> str | None:
