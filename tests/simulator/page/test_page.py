@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Error, Locator, expect
 from support.browser import Shown
+from support.peers import node_folder
 from support.sim_client import TOPIC
 
 from heliogram.simulator.lockscreen import Arrival
 
 pytestmark = pytest.mark.anyio
 
-AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text("utf-8")
 SCREENSHOTS = os.environ.get("HELIOGRAM_SCREENSHOTS")
 """A directory that the screenshots of the documentation are written to."""
 PICTURE_BYTES = 300_000
@@ -239,7 +239,7 @@ async def fill(shown: Shown) -> None:
 async def test_it_is_accessible(shown: Shown, scheme: Any) -> None:
     """axe finds nothing wrong, neither on the empty page nor on a full one, by day or by night."""
     await shown.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    await shown.page.evaluate(AXE)
+    await shown.page.evaluate((node_folder() / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8"))
     assert await problems(shown) == []
     await fill(shown)
     assert await problems(shown) == []
