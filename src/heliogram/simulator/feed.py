@@ -133,6 +133,7 @@ class Feed:
         """Count everything from now on; close it in the end."""
         tally = Tally(self)
         self._subscriptions.add(tally)
+        self.live = True
         return tally
 
     def forget(self, subscription: Subscription | Tally) -> None:
