@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from support.credentials import make_key
 from support.engine import HELLO, all_accepted, tokens
+from support.manual_clock import ManualClock
 
 from heliogram.apns import Client
 from heliogram.wire import Received, ServerSession
@@ -116,3 +117,39 @@ async def test_a_window_of_answers_lets_the_next_pushes_out_in_pieces(client: Cl
     assert sum(far.writes) == STREAMS
     far.hear()
     assert all_accepted([await one for one in futures], 2 * STREAMS)
+
+
+async def test_a_connection_without_stream_ids_left_is_replaced(client: Client, net: Net) -> None:
+    """Stream ids are used up at 2^31-1 (RFC 9113 §5.1.1): the pushes that are left go out on another connection."""
+    far = await proven(client, net)
+    old = client.pool.connections[0]
+    old._session._next = 2**31 - 3
+    futures = [client.send(token, HELLO) for token in tokens(3)]
+    await passes(lambda: len(net.made) == 2)
+    assert sum(far.writes) == 2
+    far.hear()
+    net.made[1].hear()
+    await passes(lambda: sum(net.made[1].writes) > 0)
+    net.made[1].hear()
+    assert all_accepted([await one for one in futures], 3)
+    assert old.cause.text == "its stream ids are used up"
+
+
+async def test_few_free_streams_are_used_when_no_answers_come(net: Net) -> None:
+    """Pushes wait for room that makes a write worthwhile, but not for answers that do not come."""
+    clock = ManualClock()
+    client = Client(make_key(), topic="com.example.app", max_connections=1, connect=net.connect, clock=clock)
+    far = await proven(client, net)
+    futures = [client.send(token, HELLO) for token in tokens(STREAMS - 10)]
+    await asyncio.sleep(0)
+    futures += [client.send(token, HELLO) for token in tokens(STREAMS + 10)[STREAMS - 10 :]]
+    await asyncio.sleep(0)
+    assert sum(far.writes) == STREAMS - 10
+    clock.advance(0.1)
+    await asyncio.sleep(0)
+    assert sum(far.writes) == STREAMS
+    far.hear()
+    await passes(lambda: sum(far.writes) == STREAMS + 10)
+    far.hear()
+    assert all_accepted([await one for one in futures], STREAMS + 10)
+    await client.close()

@@ -57,6 +57,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 LOST = Cause(CauseKind.LOST, "connection lost")
 AGED = Cause(CauseKind.AGE, "reached its greatest age")
 STALE = Cause(CauseKind.TOKEN, "the provider token is too old to present and too young to change")
+USED_UP = Cause(CauseKind.AGE, "its stream ids are used up")
 ON_REQUEST = Cause(CauseKind.REPLACED, "replaced on request")
 SUPERSEDED = Cause(CauseKind.REPLACED, "its credential was replaced")
 CLOSED = Cause(CauseKind.CLOSED, "the client was closed")

@@ -18,8 +18,8 @@ from heliogram.wire import (
 )
 
 from .answers import condemns_credential, goaway_text, header, reason_and_timestamp, seconds
-from .causes import STALE, Cause, CauseKind
-from .clock import Clock
+from .causes import STALE, USED_UP, Cause, CauseKind
+from .clock import Clock, Timer
 from .heads import Heads
 from .identity import Identity
 from .job import DONE, WRITTEN, Job, Template, put_back
@@ -31,6 +31,8 @@ from .tuning import Tuning
 
 _WORTHWHILE = 64
 _BUSY = 512
+_SOON = 0.02
+"""Seconds that a few pushes may wait for the next answers to make room for more."""
 _PIECE = 16384
 """Bytes read before what they made room for is written: about 300 answers."""
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
@@ -56,6 +58,8 @@ class Connection(Link):
         self._heed = owner.ends.heed
         self._topics: set[str] = set()
         self._last_template: Template | None = None
+        self._put_off: Timer | None = None
+        self._hurries = False
 
     @property
     def _state(self) -> str:
@@ -74,13 +78,22 @@ class Connection(Link):
     def fill(self, waiting: deque[Job], now: float) -> None:
         """Open as many pushes from the left of `waiting` as there is room for, and write once."""
         room = self.room
-        if room < _WORTHWHILE and len(waiting) > room and self._session.inflight >= _BUSY:
-            room = 0  # many answers are on their way, and room for few pushes: they go together with the next ones
+        if room < _WORTHWHILE and len(waiting) > room and self._session.inflight >= _BUSY and not self._hurries:
+            # Many answers are on their way, and room for few pushes: they go together with the next ones, if soon.
+            if room and self._put_off is None:
+                self._put_off = self._clock.call_later(_SOON, self._hurry)
+            room = 0
         if room and waiting and self._can_present():
+            self._hurries = False
             batch = self._batch(waiting, room, now)
             if batch:
                 self._submit(batch, waiting)
         self.flush()
+
+    def _hurry(self) -> None:
+        self._put_off = None
+        self._hurries = True
+        self._owner.progress()
 
     def _can_present(self) -> bool:
         if self._heads.renew():
@@ -121,6 +134,8 @@ class Connection(Link):
             self.carried += opened
         for request in reversed(batch[opened:]):
             waiting.appendleft(put_back(request.tag))
+        if self._session.draining:
+            self.leave(USED_UP)
 
     def expire(self, job: Job, cause: str) -> None:
         """Give up an open push: its deadline has come."""
