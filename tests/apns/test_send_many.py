@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from support.apns_server import ApnsServer, Peer, accept_all, hold
 from support.engine import HELLO, TOKEN, MakeClient, all_accepted, tokens
+from support.manual_clock import ManualClock
 
 from heliogram.apns import Notification, NotSent, Push
 from heliogram.wire import Received
@@ -220,3 +221,15 @@ async def test_a_stalled_server_holds_the_source(server: ApnsServer, make_client
     server.peers[0].accept(server.requests[0])
     assert (await task).ok
     assert len([one async for one in stream]) == 999
+
+
+async def test_a_slow_source_does_not_take_the_time_of_its_pushes(
+    server: ApnsServer, make_client: MakeClient, clock: ManualClock
+) -> None:
+    """A push has its whole time-out from when the source has given it, however long that took."""
+
+    def slow() -> Iterator[Item]:
+        clock.advance(40)
+        yield from items(3)
+
+    assert all_accepted([one async for one in make_client(timeout=30).send_many(slow())], 3)

@@ -17,6 +17,8 @@ from .pool import Pool
 
 CHUNK = 1000
 """Pushes taken from the source, or outcomes handed over, before the other side gets its turn."""
+_SLOW = 0.1
+"""Seconds that a source may take for a chunk at the cost of the pushes in it."""
 
 
 class Push(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +75,8 @@ class Batch:
 
     def add(self, items: Iterable[object]) -> None:
         """Queue pushes; the ones that cannot be sent get their outcome at once."""
-        deadline = self._now() + self._timeout
+        began = self._now()
+        deadline = began + self._timeout
         jobs: list[Job] = []
         make, sink = self._make, self._sink
         for item in items:
@@ -91,10 +94,14 @@ class Batch:
                 jobs.append(make(token, notification, apns_id, tag, topic, deadline, sink))
             except ApnsError as error:
                 self._refuse(NotSent(_text(token), _text(apns_id), str(error), tag))
-            except (TypeError, ValueError, AttributeError) as error:
-                cause = f"item: {error}; check the types of its parts"
+            except Exception as error:  # a notification of the application's own may raise anything
+                cause = f"item: {str(error) or type(error).__name__}; check the types of its parts"
                 self._refuse(NotSent(_text(token), _text(apns_id), cause, tag))
         if jobs:
+            queued = self._now()
+            if queued - began > _SLOW:  # the source kept its pushes waiting: that was none of their own time
+                for job in jobs:
+                    job.deadline = queued + self._timeout
             self.open += len(jobs)
             self._pool.deadlines.extend(jobs)
             self._pool.add(jobs)
