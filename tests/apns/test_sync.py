@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import cast
 
 import pytest
 from support.apns_server import ApnsServer
 from support.tls import Authority
 
-from heliogram.apns import Accepted, InvalidDeviceToken, Notification, NotSent, SigningKey
+from heliogram.apns import Accepted, InvalidDeviceToken, Notification, NotSent, Outcome, SigningKey
 from heliogram.apns.sync import Client
 
 HELLO = Notification(alert="Hello")
@@ -40,6 +44,10 @@ def client(endpoint: str, authority: Authority, signing_key: SigningKey) -> Iter
 
 def tokens(count: int) -> Iterator[tuple[str, Notification]]:
     return ((f"{n:064x}", HELLO) for n in range(count))
+
+
+def by_token(outcome: Outcome) -> str:
+    return outcome.device_token
 
 
 def test_a_push_is_a_plain_call(client: Client) -> None:
@@ -117,6 +125,50 @@ def test_a_closed_client_says_so(client: Client) -> None:
     with pytest.raises(RuntimeError, match="closed"):
         client.send("ab" * 32, HELLO)
     assert "closed" in repr(client)
+
+
+FORK = """
+import os, sys, threading
+from cryptography.hazmat.primitives.asymmetric import ec
+from heliogram.apns import Notification, SigningKey, ledger
+from heliogram.apns.clock import SystemClock
+from heliogram.apns.sync import Client
+
+key = SigningKey(ec.generate_private_key(ec.SECP256R1()), key_id="ABC123DEFG", team_id="DEF123GHIJ")
+client = Client(key, topic="com.example.app", endpoint="127.0.0.1:9")
+book = ledger.ledger_of(SystemClock())
+with ledger._lock, book._lock:
+    child = os.fork()
+    if not child:
+        assert not book.knows(b"")
+        Client(key, topic="com.example.app", endpoint="127.0.0.1:9").close()
+        for work in (lambda: client.send("ab" * 32, Notification(alert="Hi")), client.reconnect):
+            try:
+                work()
+            except RuntimeError as error:
+                assert "after a fork" in str(error)
+            else:
+                raise AssertionError("it must not be used here")
+        sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+
+def test_a_forked_child_ends_and_is_told_to_make_its_own_client() -> None:
+    """The engine's thread stays in the parent: the child hangs neither at a lock, nor at a call, nor at its exit."""
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_notification_that_raises_anything_stops_nothing(client: Client) -> None:
+    """A push that cannot be made yields `NotSent`; the others have their outcomes, and nobody waits for ever."""
+    odd = Notification(alert="Hi", relevance_score=cast(float, Decimal("sNaN")))
+    good, bad, last = sorted(client.send_many([("ab" * 32, HELLO), ("cd" * 32, odd), ("ef" * 32, HELLO)]), key=by_token)
+    assert good.ok
+    assert last.ok
+    assert isinstance(bad, NotSent)
+    assert bad.cause.startswith("item: ")
 
 
 def test_it_must_not_be_called_from_its_own_thread(client: Client) -> None:

@@ -7,6 +7,7 @@ book. Time is an argument: a book belongs to a clock, and goes when the clock go
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import weakref
 from typing import TypeVar
@@ -30,6 +31,10 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._shown)} tokens of {len(self._changed)} teams>"
+
+    def unlock(self) -> None:
+        """After a fork, in the child: whoever held the lock has stayed in the parent."""
+        self._lock = threading.Lock()
 
     def present(self, team_id: str, token: bytes, now: float) -> None:
         """A connection is going to present this token; a change of the team's if none has. `now`: monotonic seconds."""
@@ -73,6 +78,17 @@ def _shorten(book: dict[Key, float], now: float) -> None:
 
 _ledgers: weakref.WeakKeyDictionary[object, Ledger] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
+
+
+def _unlock() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for one in list(_ledgers.values()):
+        one.unlock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def ledger_of(clock: Clock) -> Ledger:

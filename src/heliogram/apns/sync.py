@@ -34,7 +34,8 @@ _TAKE = 500
 class Client:
     """`heliogram.apns.Client` with plain calls. Takes the same arguments.
 
-    Close it, or use it in a `with`: then every push has its outcome. After a fork the child needs a client of its own.
+    Close it, or use it in a `with`: then every push has its outcome. After a fork the child needs a client of its own;
+    its parent's raises `RuntimeError` there, and closing that one does nothing.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -99,6 +100,8 @@ class Client:
 
     def close(self) -> None:
         """Lets what is on its way finish, and ends the thread. May be called more than once, from any thread."""
+        if not self._thread.is_alive():
+            return  # closed, or the parent's: its loop shares what it listens to with the parent, so it stays open
         with self._closing:
             if self._loop.is_closed():
                 return
@@ -121,17 +124,23 @@ class Client:
         self._loop.run_forever()
 
     def _ask(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if threading.current_thread() is self._thread:
+        try:
+            if threading.current_thread() is self._thread:
+                raise RuntimeError("called from the engine's own thread: use heliogram.apns.Client there")
+            self._check()
+        except RuntimeError:
             work.close()
-            raise RuntimeError("called from the engine's own thread: use heliogram.apns.Client there")
-        if self._loop.is_closed():
-            work.close()
-            raise RuntimeError("this client is closed; make another one")
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def _call(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    def _check(self) -> None:
         if self._loop.is_closed():
             raise RuntimeError("this client is closed; make another one")
+        if not self._thread.is_alive():  # a fork takes along the thread that calls it and no other
+            raise RuntimeError("this client's thread does not run in this process; make another one after a fork")
+
+    def _call(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        self._check()
         self._loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
 
 
