@@ -189,6 +189,12 @@ async def test_an_own_timeout_does_not_wait_for_others(
     assert not long.done()
 
 
+async def test_a_timeout_that_is_no_number_is_refused(server: ApnsServer, make_client: MakeClient) -> None:
+    """Not a number is before no moment and after none: it would hold up the deadlines of all others."""
+    with pytest.raises(ValueError, match="timeout"):
+        make_client().send(TOKEN, HELLO, timeout=float("nan"))
+
+
 async def test_a_late_answer_is_ignored(server: ApnsServer, make_client: MakeClient, clock: ManualClock) -> None:
     """An answer after the deadline changes nothing, and the connection goes on."""
     late: list[Received] = []

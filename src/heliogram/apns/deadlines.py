@@ -57,7 +57,9 @@ class Deadlines:
             self._watch(fifo[0].deadline)
 
     def insert(self, job: Job) -> None:
-        """Watch a push with a deadline of its own."""
+        """Watch a push with a deadline of its own. Raises `ValueError` for one that no moment is after."""
+        if job.deadline != job.deadline:  # not a number: nothing in the heap would be found again
+            raise ValueError("timeout: nan is no number of seconds; give one, or leave it out")
         heapq.heappush(self._heap, (job.deadline, next(self._count), job))
         self._watch(job.deadline)
 
