@@ -11,6 +11,10 @@ test: ## every check: formatting, lint, types, layers, tests (ARGS="-k name" is 
 	@scripts/setup dev
 	@scripts/check
 	@.venv/bin/pytest -n auto $(ARGS)
+	@if [ -z '$(subst ','',$(ARGS))' ] && ls src/heliogram/_native*.so >/dev/null 2>&1; then \
+	    echo "== the engine again, without its accelerator"; \
+	    HELIOGRAM_PURE=1 .venv/bin/pytest -n auto tests/wire tests/apns; \
+	fi
 
 check: ## the static checks alone
 	@scripts/setup dev
@@ -32,4 +36,4 @@ lock: ## write requirements/*.txt anew (needs uv)
 	@scripts/lock
 
 clean: ## remove what was made here, but not ./data
-	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist src/heliogram/_native*.so

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -51,15 +52,43 @@ class Maker(Protocol):
         """See `Client`."""
 
 
+class Adder(Protocol):
+    """Makes the job of a push that is not plain, or gives it its outcome."""
+
+    def __call__(self, item: object, deadline: float, jobs: list[Job], /) -> None:
+        """See `Batch`."""
+
+
+class BulkMaker(Protocol):
+    """Makes the jobs of at most `room` items; what is not plain goes to `add`.
+
+    None when there may be more items, True when there are none, or the error that ended them.
+    """
+
+    def __call__(
+        self,
+        items: Iterator[object],
+        room: int,
+        deadline: float,
+        sink: Callable[[Outcome], object],
+        jobs: list[Job],
+        add: Adder,
+        /,
+    ) -> Exception | Literal[True] | None:
+        """See `Batch.take`."""
+
+
 class Batch:
     """The pushes of one `send_many`: at most `limit` queued or open, and at most `limit` outcomes kept."""
 
-    def __init__(self, pool: Pool, make: Maker, now: Callable[[], float], timeout: float, limit: int) -> None:
+    def __init__(
+        self, pool: Pool, makers: tuple[Maker, BulkMaker | None], now: Callable[[], float], timeout: float, limit: int
+    ) -> None:
         self.limit = limit
         self.outcomes: deque[Outcome] = deque()
         self.open = 0
         self._pool = pool
-        self._make = make
+        self._make, self._make_all = makers
         self._now = now
         self._timeout = timeout
         self._waiter: asyncio.Future[None] | None = None
@@ -75,11 +104,40 @@ class Batch:
 
     def add(self, items: Iterable[object]) -> None:
         """Queue pushes; the ones that cannot be sent get their outcome at once."""
+        self.take(iter(items), sys.maxsize)
+
+    def take(self, items: Iterator[object], room: int) -> Exception | Literal[True] | None:
+        """Queue at most `room` of them. None if there may be more, True if not, or the error that ended them."""
         began = self._now()
         deadline = began + self._timeout
         jobs: list[Job] = []
+        if self._make_all is None:
+            ended = self._make_each(items, room, deadline, jobs)
+        else:
+            ended = self._make_all(items, room, deadline, self._sink, jobs, self._add)
+        if jobs:
+            queued = self._now()
+            if queued - began > _SLOW:  # the source kept its pushes waiting: that was none of their own time
+                for job in jobs:
+                    job.deadline = queued + self._timeout
+            self.open += len(jobs)
+            self._pool.deadlines.extend(jobs)
+            self._pool.add(jobs)
+        return ended
+
+    def _make_each(
+        self, items: Iterator[object], room: int, deadline: float, jobs: list[Job]
+    ) -> Exception | Literal[True] | None:
+        # One by one: a notification that dies young leaves the processor's cache to the others.
         make, sink = self._make, self._sink
-        for item in items:
+        while room > 0:
+            room -= 1
+            try:
+                item = next(items)
+            except StopIteration:
+                return True
+            except Exception as error:
+                return error
             apns_id = tag = topic = None
             if isinstance(item, tuple) and len(item) == 2:
                 token, notification = item
@@ -97,14 +155,10 @@ class Batch:
             except Exception as error:  # a notification of the application's own may raise anything
                 cause = f"item: {str(error) or type(error).__name__}; check the types of its parts"
                 self._refuse(NotSent(_text(token), _text(apns_id), cause, tag))
-        if jobs:
-            queued = self._now()
-            if queued - began > _SLOW:  # the source kept its pushes waiting: that was none of their own time
-                for job in jobs:
-                    job.deadline = queued + self._timeout
-            self.open += len(jobs)
-            self._pool.deadlines.extend(jobs)
-            self._pool.add(jobs)
+        return None
+
+    def _add(self, item: object, deadline: float, jobs: list[Job]) -> None:
+        self._make_each(iter((item,)), 1, deadline, jobs)
 
     def _refuse(self, outcome: NotSent) -> None:
         self._pool.reporter.never_a_push(outcome)
@@ -164,20 +218,13 @@ class PlainSource:
         room = 0 if self.exhausted else min(self._batch.room, CHUNK)
         if room <= 0:
             return False
-        self._batch.add(self._take(room))
-        return not self.exhausted and self._batch.room > 0
-
-    def _take(self, room: int) -> Iterator[object]:
-        # One by one: a notification that dies young leaves the processor's cache to the others.
-        try:
-            for item in self._items:
-                yield item
-                room -= 1
-                if not room:
-                    return
-        except Exception as error:
-            self.error = error
+        ended = self._batch.take(self._items, room)
+        if ended is None:
+            return self._batch.room > 0
         self.exhausted = True
+        if ended is not True:
+            self.error = ended
+        return False
 
     async def close(self) -> None:
         """See `Source.close`."""

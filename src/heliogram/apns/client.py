@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import re
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -25,6 +24,7 @@ from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
 from .listener import Listener, Stats, check_listener
+from .making import CANONICAL_ID, makers
 from .notification import Notification, Prepared, Route, check_notification
 from .outcomes import Outcome
 from .pool import Pool
@@ -33,7 +33,6 @@ from .rotation import Rotation
 from .route import choose_connect, choose_endpoint
 from .tuning import Tuning
 
-_CANONICAL_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 _TEMPLATES = 10_000
 _STREAMS = 1000
 
@@ -93,6 +92,8 @@ class Client:
         self._random = rng or random.Random()
         self._ids = IdSource(self._random)
         self._templates: dict[Route | tuple[str, Route], Template] = {}
+        self._makers = makers(self._templates, self._ids.next, self._job)
+        self._make = self._makers[0]
         self._closing: asyncio.Task[None] | None = None
         check_client(credential, self._environment, topic, self._clock.time())
         self._credential: Credential = credential
@@ -142,7 +143,7 @@ class Client:
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
-        job = self._job(device_token, notification, apns_id, None, topic, deadline, future.set_result)
+        job = self._make(device_token, notification, apns_id, None, topic, deadline, future.set_result)
         if timeout is None:
             self._pool.deadlines.append(job)
         else:
@@ -166,7 +167,7 @@ class Client:
         limit = self._concurrency if concurrency is None else concurrency
         if limit < 1:
             raise ValueError(f"concurrency: {limit} is not positive; give a number above 0")
-        return Batch(self._pool, self._job, self._clock.monotonic, self._timeout, limit)
+        return Batch(self._pool, self._makers, self._clock.monotonic, self._timeout, limit)
 
     def _job(
         self,
@@ -190,7 +191,7 @@ class Client:
         if apns_id is None:
             wire_id = self._ids.next()
             apns_id = wire_id.decode("ascii")
-        elif not _CANONICAL_ID(apns_id):
+        elif not CANONICAL_ID(apns_id):
             fix = "give a UUID like 0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
             raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
         else:

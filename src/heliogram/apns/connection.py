@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from itertools import islice
 
+from heliogram import _accel
 from heliogram.wire import (
     Answered,
     Event,
@@ -36,6 +37,10 @@ _SOON = 0.02
 _PIECE = 16384
 """Bytes read before what they made room for is written: about 300 answers."""
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
+_take_batch = _accel.twin("take_batch", Job, Request, WRITTEN, DONE)
+_accept = _accel.twin(
+    "accept", Job, Answered, Accepted, header, asyncio.InvalidStateError, DONE, 200, b"apns-unique-id"
+)
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
 
 
@@ -105,6 +110,9 @@ class Connection(Link):
         heads = self._heads.known
         window = self._session.window
         batch: list[Request] = []
+        if _take_batch is not None:
+            batch = _take_batch(waiting, heads, self._heads.make, room, window, now, self)
+            return batch
         while room and waiting:
             job = waiting.popleft()
             if job.state == DONE:
@@ -212,6 +220,9 @@ class Connection(Link):
         """
         if self.probing or not self.is_proven:
             self._prove()
+        if _accept is not None:
+            at, self._last_template = _accept(events, at, now, self._last_template, self._topics, self._heed)
+            return at
         heed, written, wire_ms = self._heed, now, 0
         for event in islice(events, at, None):
             if type(event) is not Answered or event.status != 200:

@@ -14,9 +14,10 @@ from .pushtypes import RULES, Priority, PushType, TypeRule
 from .typed import encode_typed, has_aps, set_fields
 
 _ROUTES = 10_000
-_COMMON = 7
-_encode = msgspec.json.Encoder().encode
-_PLAIN_LIMIT = RULES[PushType.ALERT].limit
+COMMON = 7
+"""Fields of `Notification` that most notifications have and nothing else."""
+encode_json = msgspec.json.Encoder().encode
+PLAIN_LIMIT = RULES[PushType.ALERT].limit
 
 
 class Route(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -51,7 +52,18 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
         return self.route.topic
 
 
-class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True, repr_omit_defaults=True):
+class _Memory:
+    """Room in a notification for what it is prepared to, sooner read and written than its `__dict__`."""
+
+    __slots__ = ("_prepared",)
+
+    _prepared: Prepared
+
+
+_remember = _Memory.__dict__["_prepared"].__set__  # a frozen struct refuses plain assignment
+
+
+class Notification(_Memory, msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True, repr_omit_defaults=True):
     """A notification from typed fields, or from a raw `payload`, with its APNs headers.
 
     The fields down to `url_args` make the payload, as apns-rules 4.4 names them (`thread_id` is
@@ -103,17 +115,19 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
 
     def prepare(self) -> Prepared:
         """Check and encode, once. Raises `InvalidNotification` or `PayloadTooLarge`."""
-        ready: Prepared | None = self.__dict__.get("_prepared")
+        ready: Prepared | None = getattr(self, "_prepared", None)
         if ready is None:
             body = _plain_body(self)
-            ready = prepare_carefully(self) if body is None else Prepared(body, _PLAIN)
-            self.__dict__["_prepared"] = ready
+            ready = prepare_carefully(self) if body is None else Prepared(body, PLAIN_ROUTE)
+            _remember(self, ready)
         return ready
 
 
-_REST: tuple[object, ...] = astuple(Notification())[_COMMON:]
-_PLAIN = Route(PushType.ALERT, Priority.HIGH, None)
-_routes: dict[tuple[PushType, Priority, str | None], Route] = {(_PLAIN.push_type, _PLAIN.priority, None): _PLAIN}
+_REST: tuple[object, ...] = astuple(Notification())[COMMON:]
+PLAIN_ROUTE = Route(PushType.ALERT, Priority.HIGH, None)
+_routes: dict[tuple[PushType, Priority, str | None], Route] = {
+    (PLAIN_ROUTE.push_type, PLAIN_ROUTE.priority, None): PLAIN_ROUTE
+}
 
 
 def _plain_body(it: Notification) -> bytes | None:
@@ -122,22 +136,22 @@ def _plain_body(it: Notification) -> bytes | None:
     This runs once per distinct notification, and says no rather than why not.
     """
     values = astuple(it)
-    if values[_COMMON:] != _REST:
+    if values[COMMON:] != _REST:
         return None
-    alert, badge, sound, thread_id, category, mutable, custom = values[:_COMMON]
+    alert, badge, sound, thread_id, category, mutable, custom = values[:COMMON]
     if (badge is not None and (type(badge) is not int or badge < 0)) or (sound is not None and type(sound) is not str):
         return None
     aps = CommonAps(alert, badge, sound, thread_id, category, 1 if mutable else None)
     try:
         if custom is None:
-            body = _encode({"aps": aps})
+            body = encode_json({"aps": aps})
         elif "aps" in custom:
             return None
         else:
-            body = _encode({"aps": aps, **custom})
+            body = encode_json({"aps": aps, **custom})
     except Exception:
         return None
-    return body if len(body) <= _PLAIN_LIMIT else None
+    return body if len(body) <= PLAIN_LIMIT else None
 
 
 def check_notification(given: object) -> None:

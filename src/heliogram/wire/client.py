@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from heliogram import _accel
 from heliogram.wire import frames
 from heliogram.wire.client_frames import ClientFrames
 from heliogram.wire.errors import ErrorCode, ProtocolError
-from heliogram.wire.events import Answered, Event
+from heliogram.wire.events import Answered, Event, Request
+
+_read_plain = _accel.twin("read_plain", Answered, Request, 200, b"")
 
 
 class ClientSession(ClientFrames):
@@ -106,6 +109,10 @@ class ClientSession(ClientFrames):
         """
         layout, front, lead = self._plain_layout, self._plain_front, self._plain
         opened, answers, blocked, credit = self._open, self._answers, self._blocked, self._credit
+        if _read_plain is not None:
+            own_size = self._plain_size - len(lead)
+            past: int = _read_plain(data, at, front, lead, own_size, opened, events, answers, blocked, credit)
+            return past
         report, width = events.append, layout.size
         whole = (len(data) - at) // width * width
         for start, sid, before, own in layout.iter_unpack(memoryview(data)[at : at + whole]):
