@@ -119,6 +119,19 @@ async def test_life_9_a_token_that_apns_is_about_to_notice(world: World) -> None
     assert (await client.push(world.token, world.bearer)).reason == "Unregistered"
 
 
+def test_life_1_an_app_that_waits_for_a_network_still_waits() -> None:
+    """LIFE-1: registration that failed for want of a network is tried again in the imported world, too."""
+    simulator = populated()
+    pad = simulator.devices()[1]
+    simulator.install(pad.id, OTHER)
+    assert simulator.launch(pad.id, OTHER).device_token is None
+    copied = Simulator(clock=Clock())
+    copied.scenario.load(simulator.scenario.export())
+    assert copied.scenario.export() == simulator.scenario.export()
+    copied.device(pad.id).connect(True)
+    assert copied.device(pad.id).app(OTHER).token is not None
+
+
 def test_tok_7_no_secret_leaves() -> None:
     """TOK-7: no private key, and no credential of a server that tokens are forwarded to."""
     simulator = populated()
@@ -181,6 +194,7 @@ def test_settings_that_are_not_in_force_are_refused() -> None:
     same.scenario.load(document)
 
 
+CHANNEL = {"channelId": "AAAA", "bundleId": TOPIC, "environment": "sandbox", "messageStoragePolicy": 0}
 BAD: list[tuple[str, Any, str]] = [
     ("heliogramScenario", 2, "heliogramScenario must be 1"),
     ("heliogramScenario", None, "heliogramScenario must be 1"),
@@ -209,6 +223,8 @@ BAD: list[tuple[str, Any, str]] = [
         [{"channelId": "AAAA", "bundleId": TOPIC, "environment": "sandbox", "messageStoragePolicy": 0}] * 2,
         "already",
     ),
+    ("channels", [{**CHANNEL, "createdAt": 32_503_680_001}], "createdAt"),
+    ("channels", [{**CHANNEL, "createdAt": -1}], "createdAt"),
 ]
 
 
@@ -246,6 +262,8 @@ DEVICE = {
         ([TOKEN, TOKEN], "twice"),
         ([TOKEN, {**TOKEN, "value": "cd" * 32}], "second active one"),
         ([{**TOKEN, "state": "resting"}], "state"),
+        ([{**TOKEN, "state": "expired", "endedAt": 32_503_680_000_001}], "endedAt"),
+        ([{**TOKEN, "state": "leaving", "endedAt": -1}], "endedAt"),
     ],
 )
 def test_tokens_must_fit_the_devices(tokens: list[dict[str, Any]], message: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -23,6 +23,7 @@ from .keys import Key, KeyRing
 from .kinds import Permission, TokenKind
 from .registry import Registry
 from .tables import CHANNEL_ID_LIMIT, Environment, Platform
+from .timing import LATEST
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class KeyPart(_Part, frozen=True, kw_only=True):
 
 
 class AppPart(_Part, frozen=True, kw_only=True):
-    """An installed app."""
+    """An installed app. ``registrationPending``: it registers once its device reaches APNs."""
 
     bundle_id: str
     environment: Environment
@@ -55,6 +56,7 @@ class AppPart(_Part, frozen=True, kw_only=True):
     entitlement: bool | str = True
     token_bytes: int = 32
     permission: Permission = "authorized"
+    registration_pending: bool = False
 
 
 class DevicePart(_Part, frozen=True, kw_only=True):
@@ -78,7 +80,7 @@ class TokenPart(_Part, frozen=True, kw_only=True):
     kind: TokenKind = "device"
     name: str = ""
     state: Literal["active", "leaving", "unregistered", "expired"] = "active"
-    ended_at: int = 0
+    ended_at: Annotated[int, msgspec.Meta(ge=0, le=int(LATEST * 1000))] = 0
 
 
 class DevicesPart(_Part, frozen=True, kw_only=True):
@@ -103,7 +105,7 @@ class ChannelPart(_Part, frozen=True, kw_only=True):
     bundle_id: str
     environment: Environment
     message_storage_policy: Literal[0, 1]
-    created_at: float | None = None
+    created_at: Annotated[float, msgspec.Meta(ge=0, le=LATEST)] | None = None
     followers: list[FollowerPart] = []
 
 
@@ -178,6 +180,9 @@ class DeviceScenario:
                 signed_for=app.signed_for,
             )
             made.permission = app.permission
+            made.registration_pending = app.registration_pending
+            if app.registration_pending:
+                self._registry.waiting[device.id] = device
 
     def _add_token(self, part: TokenPart, gone: dict[tuple[str, str], App]) -> None:
         registry, value = self._registry, part.value.encode("utf-8", "replace")
@@ -279,6 +284,7 @@ def _app(app: App) -> AppPart:
         entitlement=app.entitlement,
         token_bytes=app.token_bytes,
         permission=app.permission,
+        registration_pending=app.registration_pending,
     )
 
 
