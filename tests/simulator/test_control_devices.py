@@ -15,6 +15,7 @@ from heliogram.simulator.forward import Forwarder
 
 pytestmark = pytest.mark.anyio
 
+KIND = ("apns-push-type", "alert")
 BACKGROUND = ("apns-push-type", "background")
 SILENT = b'{"aps":{"content-available":1}}'
 
@@ -186,8 +187,8 @@ async def test_what_a_notification_says(control: Control) -> None:
     aps = {
         "alert": "a", "thread-id": "t", "category": "c", "interruption-level": "passive", "relevance-score": 0.5,
     }  # fmt: skip
-    await control.world.push(body=json.dumps({"aps": aps}).encode())
-    await control.world.push(body=b'{"aps":{"alert":"b","interruption-level":"loud","relevance-score":"1"}}')
+    await control.world.push(KIND, body=json.dumps({"aps": aps}).encode())
+    await control.world.push(KIND, body=b'{"aps":{"alert":"b","interruption-level":"loud","relevance-score":"1"}}')
     first, second = (await control.call("GET", f"{control.device}/notifications"))["notifications"]
     assert (first["threadId"], first["category"], first["interruptionLevel"]) == ("t", "c", "passive")
     assert (first["relevanceScore"], first["presentation"]) == (0.5, "quiet")
@@ -202,7 +203,8 @@ async def test_pages_of_devices(control: Control) -> None:
         control.world.simulator.add_device(f"phone {number}")
     names = [each["name"] for each in (await control.call("GET", "/devices?skip=1&limit=2"))["devices"]]
     assert names == ["phone 0", "phone 1"]
-    for query in ("limit=0", "limit=10001", "skip=-1"):
+    assert (await control.call("GET", "/devices?skip=1000000000"))["devices"] == []
+    for query in ("limit=0", "limit=10001", "skip=-1", "skip=1000000001", f"skip={2**63 - 1}"):
         await control.call("GET", f"/devices?{query}", status=400)
 
 

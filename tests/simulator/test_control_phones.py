@@ -61,6 +61,13 @@ async def test_a_window_is_bounded(crowd: Crowd, limit: int) -> None:
     assert (await crowd.http.get("/phones", params={"limit": limit})).status_code == 400
 
 
+@pytest.mark.parametrize("first", [-1, 1_000_000_001, 2**63 - 1])
+async def test_a_window_begins_within_bounds(crowd: Crowd, first: int) -> None:
+    """At most 1,000,000,000 devices are skipped."""
+    assert (await crowd.read(first=1_000_000_000))["phones"] == []
+    assert (await crowd.http.get("/phones", params={"first": first})).status_code == 400
+
+
 async def test_a_search_finds_by_name_app_id_and_token(crowd: Crowd) -> None:
     """Part of a name or bundle id, the beginning of an id or of a device token, whatever the case."""
     for search, found in (

@@ -40,7 +40,7 @@ class RestoreIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 
 class DeviceQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=10_000, description="How many devices")] = 1000
-    skip: Annotated[int, Meta(ge=0, description="How many to leave out first")] = 0
+    skip: Annotated[int, Meta(ge=0, le=1_000_000_000, description="How many to leave out first")] = 0
 
 
 class DeliveryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

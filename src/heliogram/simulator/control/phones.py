@@ -20,7 +20,9 @@ SHOWN = 20
 
 
 class PhoneQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    first: Annotated[int, Meta(ge=0, description="How many to skip, in the order in which they were made")] = 0
+    first: Annotated[
+        int, Meta(ge=0, le=1_000_000_000, description="How many to skip, in the order in which they were made")
+    ] = 0
     limit: Annotated[int, Meta(ge=1, le=50, description="How many to see")] = 12
     search: Annotated[
         str, Meta(max_length=200, description="Part of the name or of a bundle id, or how the id or a token begins")
