@@ -209,7 +209,7 @@ async def test_the_howto_runs(
     here = Endpoint.parse(server.endpoint)
     monkeypatch.setitem(environment._ENDPOINTS, Environment.SANDBOX, here)
     monkeypatch.setitem(environment._CHANNEL_ENDPOINTS, Environment.SANDBOX, here)
-    [program] = re.findall(r"```python\n(.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
+    program, *_ = re.findall(r"```python\n(.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
     definitions, _, last = program.partition("asyncio.run(main())")
     assert not last.strip()
     scope: dict[str, Any] = {}
