@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from cryptography.x509.oid import NameOID
-from support.apns_server import ApnsServer, header
+from support.apns_server import ApnsServer, header, hold
 from support.programs import HELIOGRAM
 from support.proxies import HttpProxy
 from support.tls import Authority
@@ -159,3 +160,41 @@ async def test_a_proxy(server: ApnsServer, place: list[str], sealed: Path, tmp_p
     assert done.exit_code == 0, done.stderr
     assert len(server.requests) == 1
     assert proxy.targets == [server.endpoint]
+
+
+@pytest.mark.parametrize("piped", [True, False])
+async def test_a_list_as_windows_writes_it(
+    server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path, piped: bool
+) -> None:
+    """A byte order mark and CRLF are none of a token; a line that is no text is told as one that is no token."""
+    (tmp_path / "push.pem").write_bytes(b"".join(pair))
+    text = b"\xef\xbb\xbf" + b"ab" * 32 + b"\r\n\r\n" + b"cd" * 32 + b" # mine\r\n\xff\xfe\r\n"
+    (tmp_path / "tokens.txt").write_bytes(text)
+    source = "-" if piped else str(tmp_path / "tokens.txt")
+    words = [*HELIOGRAM, "send", *place, "--certificate", str(tmp_path / "push.pem"), "--title", "Hi"]
+    child = await asyncio.create_subprocess_exec(
+        *words,
+        *("--token-file", source),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    _, errors = await child.communicate(text)
+    assert child.returncode == 2
+    assert sorted(errors.decode().splitlines()[-1].split(", ")) == ["1 not sent", "2 accepted"]
+
+
+async def test_interrupted(server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """Ctrl-C is not told as a rejection, exit code 1; what was on its way is mentioned."""
+    (tmp_path / "push.pem").write_bytes(b"".join(pair))
+    server.on_request = hold
+    words = [*HELIOGRAM, "send", *place, "--certificate", str(tmp_path / "push.pem"), *PUSH]
+    child = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    [request] = await server.received(1)
+    child.send_signal(signal.SIGINT)
+    server.peers[0].accept(request)
+    server.peers[0].flush()
+    _, errors = await child.communicate()
+    assert child.returncode == 2, errors
+    assert errors.decode().startswith("interrupted after no outcome; what was on its way may have been accepted")

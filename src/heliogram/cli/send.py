@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -82,7 +83,7 @@ def send(as_json: bool, **options: Any) -> None:
 
     \b
     Exit code: 0 all accepted by APNs (which is not yet delivered), 1 some rejected with a reason,
-    2 some not sent or without an answer, or the options do not work.
+    2 some not sent or without an answer, interrupted, or the options do not work.
 
     \b
     One push, with a signing key:
@@ -99,6 +100,7 @@ def send(as_json: bool, **options: Any) -> None:
     from .. import apns  # late: --help should not wait for it
 
     _check(options)
+    counts = dict[str, int]()
     with ExitStack() as stack:
         try:
             key = credential(options)
@@ -107,14 +109,21 @@ def send(as_json: bool, **options: Any) -> None:
             client = _client(key, options)
             tokens = _tokens(options, stack)
             several = options["token_file"] is not None or len(options["tokens"]) > 1
-            worst, counts = asyncio.run(_send(client, notification, tokens, several=several, as_json=as_json))
+            worst = asyncio.run(_send(client, notification, tokens, counts, several=several, as_json=as_json))
         except apns.ApnsError as error:
             raise click.UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo(f"interrupted after {_summary(counts)}; what was on its way may have been accepted", err=True)
+            sys.exit(NO_ANSWER)
     if not counts:
         raise click.UsageError(f"--token-file: no device token in {options['token_file']}")
     if several and not as_json:
-        click.echo(", ".join(f"{count} {what}" for what, count in counts.items()), err=True)
+        click.echo(_summary(counts), err=True)
     sys.exit(worst)
+
+
+def _summary(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items()) or "no outcome"
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -191,10 +200,13 @@ def _tokens(options: dict[str, Any], stack: ExitStack) -> Iterator[str]:
     source = options["token_file"]
     if source is None:
         return iter(options["tokens"])
+    # Editors of Windows put a byte order mark in front. What is no UTF-8 is no token either, and is told with its line.
     if source == "-":
-        return _chain(options["tokens"], sys.stdin)
+        return _chain(options["tokens"], io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace"))
     try:
-        return _chain(options["tokens"], stack.enter_context(Path(source).open(encoding="utf-8", errors="replace")))
+        return _chain(
+            options["tokens"], stack.enter_context(Path(source).open(encoding="utf-8-sig", errors="replace"))
+        )
     except OSError as error:
         raise click.UsageError(f"--token-file: {error.strerror}: {source}") from None
 
@@ -208,10 +220,16 @@ def _chain(tokens: tuple[str, ...], file: Iterator[str]) -> Iterator[str]:
 
 
 async def _send(
-    client: apns.Client, notification: apns.Notification, tokens: Iterator[str], *, several: bool, as_json: bool
-) -> tuple[int, dict[str, int]]:
-    """Send and print; the exit code, and how many ended how."""
-    worst, counts = ACCEPTED, dict[str, int]()
+    client: apns.Client,
+    notification: apns.Notification,
+    tokens: Iterator[str],
+    counts: dict[str, int],
+    *,
+    several: bool,
+    as_json: bool,
+) -> int:
+    """Send and print, and count how many ended how; the exit code."""
+    worst = ACCEPTED
     async with client:
         async for outcome in _outcomes(client, notification, tokens, several=several):
             what, text, fields, code = _told(outcome)
@@ -221,7 +239,7 @@ async def _send(
                 print_json(fields)
             else:
                 click.echo(f"{outcome.device_token}: {text}" if several else text, err=not outcome.ok)
-    return worst, counts
+    return worst
 
 
 async def _outcomes(
