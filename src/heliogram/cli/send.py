@@ -204,9 +204,7 @@ def _tokens(options: dict[str, Any], stack: ExitStack) -> Iterator[str]:
     if source == "-":
         return _chain(options["tokens"], io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace"))
     try:
-        return _chain(
-            options["tokens"], stack.enter_context(Path(source).open(encoding="utf-8-sig", errors="replace"))
-        )
+        return _chain(options["tokens"], stack.enter_context(Path(source).open(encoding="utf-8-sig", errors="replace")))
     except OSError as error:
         raise click.UsageError(f"--token-file: {error.strerror}: {source}") from None
 
