@@ -116,3 +116,13 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, data: Path) -> None:
     done = issue(data, "--out", tmp_path / "none" / "c", "--key", tmp_path / "none" / "k")
     assert done.exit_code == 1
     assert "none/k: No such file or directory" in done.output
+
+
+def test_nothing_stays_behind_of_what_was_not_written_whole(tmp_path: Path, data: Path) -> None:
+    """A key whose certificate cannot be written goes again, so that the same words can be repeated."""
+    certificate, key = tmp_path / "nowhere" / "cert.pem", tmp_path / "key.pem"
+    assert issue(data, "--out", certificate, "--key", key).exit_code == 1
+    assert not key.exists()
+    certificate.parent.mkdir()
+    done = issue(data, "--out", certificate, "--key", key)
+    assert done.exit_code == 0, done.output

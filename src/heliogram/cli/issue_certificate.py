@@ -108,10 +108,14 @@ def _password(path: Path) -> str:
 
 
 def _write(files: dict[Path, bytes]) -> None:
-    """New files that nobody else may read."""
+    """New files that nobody else may read; all of them, or none."""
+    written: list[Path] = []
     for path, content in files.items():
         try:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                written.append(path)
                 file.write(content)
         except OSError as error:
+            for made in written:
+                made.unlink(missing_ok=True)
             raise click.ClickException(f"{path}: {error.strerror}") from None
