@@ -13,10 +13,11 @@ from heliogram.simulator.feed import Feed, Subscription, Tally
 def test_it_is_live_for_as_long_as_somebody_listens(listen: Callable[[Feed], Subscription | Tally]) -> None:
     """Whoever counts is a listener like any other."""
     feed = Feed()
-    assert not feed.live
+    seen = [feed.live]
     first, second = listen(feed), listen(feed)
-    assert feed.live
+    seen.append(feed.live)
     first.close()
-    assert feed.live
+    seen.append(feed.live)
     second.close()
-    assert not feed.live
+    seen.append(feed.live)
+    assert seen == [False, True, True, False]
