@@ -249,7 +249,7 @@ def burst(load: Load, running: Started, pushes: int) -> Iterator[Verdict]:
         control.close()
         worst, middle = max(waits) * 1000, statistics.median(waits) * 1000
         print(f"  control API over {connections} connections: {len(waits)} answers, median {middle:.0f} ms")
-        yield at_most(f"slowest GET /devices/{{id}} in a burst over {connections} connections", worst, 1000, " ms")
+        yield at_most(f"slowest GET /devices/{{id}} in a burst over {connections} connections", worst, 500, " ms")
 
 
 def main() -> None:

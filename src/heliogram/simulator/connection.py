@@ -37,7 +37,7 @@ class Connection(SecureProtocol):
 
     def __init__(self, apns: Apns, listener: Listener, answer: Answerer, context: ssl.SSLContext) -> None:
         settings = apns.settings
-        super().__init__(context, settings.round_trip_ms / 1000)
+        super().__init__(context, listener.turns, settings.round_trip_ms / 1000)
         self.apns = apns
         self.listener = listener
         self.answerer = answer

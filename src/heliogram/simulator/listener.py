@@ -13,6 +13,7 @@ from .connection import Answerer, Connection
 from .errors import PortTaken
 from .secure import LINGER_SECONDS
 from .tables import LISTENERS, Environment
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .answering import Apns
@@ -28,6 +29,7 @@ class Listener:
         self.environment: Environment = LISTENERS[name]
         self.address: tuple[str, int] = ("", 0)
         self.connections: set[Connection] = set()
+        self.turns = Turns()
         self._apns = apns
         self._server: asyncio.Server | None = None
         self._context: ssl.SSLContext | None = None

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import cast
 
 from .pacing import Pacer
+from .turns import Turns
 
 HANDSHAKE_SECONDS = 10.0
 LINGER_SECONDS = 1.0
@@ -25,15 +26,20 @@ _MOST = 262144
 class SecureProtocol(asyncio.Protocol, ABC):
     """Bytes in and out of one connection. `secured` and `plain_received` are called with what TLS lets through.
 
-    ``round_trip``: seconds that everything leaving waits, the handshake included.
+    ``turns``: who else has much to say. What was received and has to wait for its turn is held back in order, and no
+    more is read meanwhile. ``round_trip``: seconds that everything leaving waits, the handshake included.
     """
 
-    def __init__(self, context: ssl.SSLContext, round_trip: float = 0.0) -> None:
+    def __init__(self, context: ssl.SSLContext, turns: Turns, round_trip: float = 0.0) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._transport: asyncio.Transport | None = None
         self._asked = self._secured = self._ended = self._deaf = self._paused = self._told = False
+        self._turns = turns
+        self._unheard = b""  # received and decrypted; from `_heard` on it waits for its turn
+        self._heard = 0
+        self._over = False  # the client has ended TLS: the end comes when all it said has been answered
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
         self._round_trip = round_trip
@@ -95,6 +101,7 @@ class SecureProtocol(asyncio.Protocol, ABC):
     def fall_silent(self) -> None:
         """Read nothing and write nothing any more, and leave the connection open (CONN-24, CONN-27)."""
         self._deaf = True
+        self._unheard = b""
         if self._transport is not None:
             self._transport.pause_reading()
 
@@ -107,6 +114,7 @@ class SecureProtocol(asyncio.Protocol, ABC):
                 self._tls.unwrap()
             self._flush()
         self._ended = True
+        self._unheard = b""
         if self._pacer is None:
             self._half_close()
         else:
@@ -131,7 +139,32 @@ class SecureProtocol(asyncio.Protocol, ABC):
             return
         plain = self._decrypt()
         if plain:
-            self.plain_received(plain)
+            if self._unheard or not self._turns.grants(len(plain)):
+                self._hold_back(plain)
+            else:
+                self.plain_received(plain)
+        if self._over and not self._unheard:
+            self.shut()
+
+    def proceed(self, most: int) -> int:
+        """Answer at most so many bytes of what waits for its turn; how many it were. For `Turns`."""
+        if self.is_closing or self._blocked or not self._unheard:
+            return 0  # when it is not blocked any more it comes back
+        said, at = self._unheard, self._heard
+        piece = said[at : at + most]
+        self._heard += len(piece)
+        if self._heard == len(said):
+            self._unheard = b""
+        try:
+            self.plain_received(piece)
+        except BaseException:
+            self.abort()
+            raise
+        if self._over and not self._unheard:
+            self.shut()
+        else:
+            self._read_on()
+        return len(piece)
 
     def eof_received(self) -> bool:
         """The client will say no more: the connection ends when all that is on its way has been written."""
@@ -145,6 +178,7 @@ class SecureProtocol(asyncio.Protocol, ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
+        self._unheard = b""
         for waits in (self._deadline, self._pacer):
             if waits is not None:
                 waits.cancel()
@@ -198,10 +232,10 @@ class SecureProtocol(asyncio.Protocol, ABC):
                 break
             except ssl.SSLError:  # the client's end of TLS is the end of the connection, and so is a broken record
                 self._flush()
-                self._loop.call_soon(self.shut)
+                self._over = True
                 break
             if not part:
-                self._loop.call_soon(self.shut)
+                self._over = True
                 break
             parts.append(part)
             if not incoming.pending and not tls.pending():
@@ -209,6 +243,13 @@ class SecureProtocol(asyncio.Protocol, ABC):
         if self._outgoing.pending:
             self._flush()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _hold_back(self, plain: bytes) -> None:
+        """Let this wait for its turn; nothing more is read before it has been answered."""
+        self._unheard, self._heard = self._unheard[self._heard :] + plain, 0
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._turns.add(self)
 
     def _encrypt(self, data: bytes) -> None:
         at = self._tls.write(data)
@@ -234,9 +275,18 @@ class SecureProtocol(asyncio.Protocol, ABC):
         if self._pacer is not None:
             self._read_on()
 
+    @property
+    def _blocked(self) -> bool:
+        """Whether what was written has to leave before more is answered."""
+        return self._paused or self._deaf or (self._pacer is not None and self._pacer.full)
+
     def _read_on(self) -> None:
-        blocked = self._paused or self._deaf or (self._pacer is not None and self._pacer.full)
-        if not blocked and self._transport is not None and not self._transport.is_closing():
+        """Answer what waits for that, or read more, unless something is in the way."""
+        if self._blocked or self._transport is None or self._transport.is_closing():
+            return
+        if self._unheard:
+            self._turns.add(self)
+        else:
             self._transport.resume_reading()
 
     def _half_close(self) -> None:
@@ -246,7 +296,11 @@ class SecureProtocol(asyncio.Protocol, ABC):
         if self._told:
             transport.close()
             return
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client is gone, and what was written last has shown it
+            transport.abort()
+            return
         self._read_on()
         if self._deadline is not None:
             self._deadline.cancel()
