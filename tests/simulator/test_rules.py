@@ -45,6 +45,33 @@ async def test_unauthenticated_get_is_method_not_allowed(world: World) -> None:
     assert reply.verdict == (405, "MethodNotAllowed")
 
 
+@pytest.mark.parametrize(
+    ("listener", "path", "status"),
+    [
+        ("production", "/3/device/00", 405),
+        ("production", "/4/broadcasts/apps/com.example.app", 405),
+        ("manage_production", f"/1/apps/{TOPIC}/channels", 405),
+    ],
+)
+async def test_an_answer_to_head_has_no_body(world: World, listener: str, path: str, status: int) -> None:
+    """RFC 9110 §9.3.2: whatever HEAD is answered with ends with its header fields."""
+    client = await world.connect(listener)
+    reply = await client.push("", world.bearer, method="HEAD", path=path, topic=None, body=b"")
+    assert (reply.status, reply.body, reply.data_frames) == (status, b"", 0)
+    other = await client.push("", world.bearer, method="GET", path="/", topic=None, body=b"")
+    assert other.reason is not None
+
+
+async def test_a_fault_gives_head_no_body_either(world: World) -> None:
+    """RFC 9110 §9.3.2: the same on a connection where every answer is InternalServerError."""
+    world.simulator.faults.add(kind="wedge", next=1)
+    client = await world.connect()
+    await client.push(world.token, world.bearer)
+    head = await client.push(world.token, world.bearer, method="HEAD", body=b"")
+    assert (head.status, head.data_frames) == (500, 0)
+    assert (await client.push(world.token, world.bearer)).reason == "InternalServerError"
+
+
 @pytest.mark.parametrize("path", ["/", "/3", "/3/devices/00", "/4/device/00", "/3/device/00/11", ""])
 async def test_wrong_path(world: World, path: str) -> None:
     """4.1, CONN-1: anything but /3/device/<token> is 404 BadPath."""

@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from heliogram.wire import ErrorCode, ProtocolError, Received, ServerSession
 
 from .answer import Answer, Disturbed
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _QUOTED = 256
+_HEAD = (b":method", b"HEAD")
+"""An answer to it ends with its header fields (RFC 9110 §9.3.2)."""
+_PSEUDO = 4
+"""Pseudo-header fields of a request; they come before all others (RFC 9113 §8.3)."""
 _DRAIN_SECONDS = 30.0
 """How long a connection that has said GOAWAY waits for its last streams."""
 
@@ -131,6 +137,8 @@ class Connection(SecureProtocol):
                 if keeper is not None and keeper.refuses(event.stream_id):
                     continue
                 answer = self.answerer(session, self.environment, event.headers, event.body, event.size)
+                if answer.body and _HEAD in event.headers[:_PSEUDO]:
+                    answer = replace(answer, body=b"")
                 if type(answer) is Disturbed:
                     self.carrier.carry_out(event.stream_id, answer)
                 else:
