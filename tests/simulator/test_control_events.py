@@ -97,6 +97,32 @@ async def test_whoever_only_counts_never_falls_behind(watched: Watched) -> None:
         assert await anext(stream) == (str(KEPT + 2), "counts", {"counts": {"request": KEPT + 1, "clock": 1}})
 
 
+async def test_what_many_readers_hear_is_made_and_written_once() -> None:
+    """Readers share an event's data and its JSON, so that a room full of them does not slow down the answers."""
+    feed, made = Feed(), []
+
+    class Data:
+        def __str__(self) -> str:
+            made.append("written")
+            return "x"
+
+    def data() -> dict[str, object]:
+        made.append("made")
+        return {"text": Data()}
+
+    async with aclosing(events.stream(feed)) as first, aclosing(events.stream(feed)) as second:
+        for stream in (first, second):
+            await anext(stream)
+        feed.publish("request", data)
+        feed.publish("finding", lambda: None)
+        feed.publish("clock", {})
+        batches = [await anext(messages(_lines(await anext(stream)))) for stream in (first, second)]
+    assert batches[0] == batches[1]
+    heard = [{"kind": "request", "data": {"text": "x"}}, {"kind": "clock", "data": {}}]
+    assert batches[0][2] == {"dropped": 0, "events": heard}
+    assert made == ["made", "written"]
+
+
 async def test_silence_is_filled_with_heartbeats() -> None:
     """When nothing happens a comment is sent, which every reader of such a stream skips."""
     async with aclosing(events.stream(Feed(), heartbeat=0)) as stream:

@@ -11,15 +11,18 @@ KEPT = 1000
 """Events a subscriber may be behind; then the oldest are dropped and it is told how many."""
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened. ``kind``: what; ``data``: a struct or a dict that becomes JSON.
+class Event(msgspec.Struct, gc=False):
+    """Something that happened, one object for all subscribers. ``kind``: what; ``data``: a struct or a dict that
+    becomes JSON.
 
-    Whoever publishes much gives a function that makes the data, or None for no event: it is called when a subscriber
-    takes the event, never for one that was dropped.
+    Whoever publishes much gives a function that makes the data, or None for no event: it is called once, when the first
+    subscriber takes the event, and never for one that all have dropped. ``text`` is for whoever writes events as JSON,
+    to do it once for all readers.
     """
 
     kind: str
     data: object
+    text: bytes = b""
 
 
 class Subscription:
@@ -52,7 +55,7 @@ class Subscription:
             await self._news.wait()
             if not self._ended:
                 self._news.clear()
-            events = [made for event in self._events if (made := _made(event)) is not None]
+            events = [event for event in self._events if _is_made(event)]
             self._events.clear()
             if self._ended or self.dropped:
                 break
@@ -153,8 +156,8 @@ class Feed:
             subscription.end()
 
 
-def _made(event: Event) -> Event | None:
-    if not callable(event.data):
-        return event
-    data = event.data()
-    return None if data is None else Event(event.kind, data)
+def _is_made(event: Event) -> bool:
+    """Make the data of an event, unless that is done; False when there is none."""
+    if callable(event.data):
+        event.data = event.data()
+    return event.data is not None

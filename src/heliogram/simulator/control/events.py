@@ -36,7 +36,7 @@ class Batch(msgspec.Struct, frozen=True):
     """What one message carries. ``dropped``: so many older events were thrown away because the reader was slow."""
 
     dropped: int
-    events: list[Event]
+    events: list[msgspec.Raw]
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -106,8 +106,15 @@ def message(name: str, serial: int, data: object) -> bytes:
 def _batch(events: list[Event]) -> Batch:
     first = events[0]
     if first.kind == "dropped" and isinstance(first.data, int):
-        return Batch(first.data, events[1:])
-    return Batch(0, events)
+        return Batch(first.data, [_raw(event) for event in events[1:]])
+    return Batch(0, [_raw(event) for event in events])
+
+
+def _raw(event: Event) -> msgspec.Raw:
+    """The event as JSON, written by whichever reader comes first."""
+    if not event.text:
+        event.text = _encode({"kind": event.kind, "data": event.data})
+    return msgspec.Raw(event.text)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
