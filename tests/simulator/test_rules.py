@@ -64,7 +64,7 @@ async def test_an_answer_to_head_has_no_body(world: World, listener: str, path: 
 
 async def test_a_fault_gives_head_no_body_either(world: World) -> None:
     """RFC 9110 §9.3.2: the same on a connection where every answer is InternalServerError."""
-    world.simulator.faults.add(kind="wedge", next=1)
+    world.simulator.faults.add(kind="wedge", after_expiry=False, next=1)
     client = await world.connect()
     await client.push(world.token, world.bearer)
     head = await client.push(world.token, world.bearer, method="HEAD", body=b"")
