@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from playwright.async_api import Locator, expect
+from playwright.async_api import Route as BrowserRoute
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -120,6 +122,35 @@ async def test_a_live_activity_is_a_card(shown: Shown) -> None:
     assert reply.status == 200
     await expect(cards).to_contain_text(["Harbour"])
     await expect(cards).to_have_count(1)
+
+
+async def test_a_long_name_leaves_the_phone_as_wide_as_the_others(shown: Shown) -> None:
+    """A name of 100 letters without a blank is cut short; buttons and notifications beneath it stay in view."""
+    shown.phone("A" * 100)
+    shown.phone("B")
+    phone, other = (card(shown, name * times) for name, times in (("A", 100), ("B", 1)))
+    await expect(phone.get_by_role("button", name="Uninstall")).to_be_visible()
+    for each in (phone, other):
+        assert await each.evaluate("phone => phone.scrollWidth <= phone.clientWidth")
+
+
+async def test_requests_that_are_read_last_are_counted_at_the_top(shown: Shown) -> None:
+    """The line at the top is right as soon as the requests are, in whatever order the page's questions are answered."""
+    page, may_answer = shown.page, asyncio.Event()
+
+    async def late(route: BrowserRoute) -> None:
+        answer = await route.fetch()
+        await may_answer.wait()
+        await route.fulfill(response=answer)
+
+    _, token = shown.phone()
+    await expect(notes(card(shown))).to_have_count(0)
+    await page.route("**/requests?*", late)
+    await shown.push(token, {"alert": "hello"})
+    await expect(notes(card(shown))).to_have_count(1)
+    await expect(page.locator("#counts")).to_contain_text("1 connection")
+    may_answer.set()
+    await expect(page.locator("#counts")).to_contain_text("1 request ·")
 
 
 async def test_text_from_a_push_is_never_markup(shown: Shown) -> None:

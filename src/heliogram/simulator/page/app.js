@@ -79,6 +79,8 @@ function tick() {
 
 const drawn = phones.shown.bind(phones);
 phones.shown = (answer) => { drawn(answer); draw(overview); draw(requests.render); };
+const listed = requests.render;
+requests.render = () => { listed(); counts(); };
 
 // --- what is pressed ---
 
