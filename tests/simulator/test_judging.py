@@ -14,6 +14,8 @@ from support.sim_client import ALERT, KEY_ID, TEAM, TOPIC, Clock, Signer
 
 from heliogram.simulator import RULES, Settings
 from heliogram.simulator.answering import Apns
+from heliogram.simulator.conduct import ALIKE
+from heliogram.simulator.conduct import TOKENS as REFUSED
 from heliogram.simulator.jwt import verify
 from heliogram.simulator.keys import KeyRing
 from heliogram.simulator.lockscreen import Arrival, read
@@ -24,6 +26,8 @@ START = 1_800_000_000
 TOKENS = [SIGNER.token(START), SIGNER.token(START - 3000), OTHER.token(START), "junk"]
 CHANGES = ["none", "none", "none", "revoke", "import", "narrow", "wait", "uninstall"]
 
+ELSEWHERE = ["/3/device/" + "00" * 32, "/3/device/" + "AB" * 32, "/3/device/zz", "/3/device/", "/3/device/00/1", "/2"]
+
 pushes = st.fixed_dictionaries(
     {
         "change": st.sampled_from(CHANGES),
@@ -32,6 +36,7 @@ pushes = st.fixed_dictionaries(
         "push_type": st.sampled_from([b"alert", b"alert", b"voip", b"silent", None]),
         "extra": st.sampled_from([(), (), (b"apns-priority", b"5"), (b"apns-priority", b"x"), (b"apns-id", b"x")]),
         "body": st.sampled_from([ALERT, ALERT, b""]),
+        "path": st.sampled_from([None, None, None, *ELSEWHERE]),
     }
 )
 
@@ -64,7 +69,7 @@ class Bench:
     def push(self, session: Any, step: dict[str, Any]) -> Push:
         headers = [
             (b":method", b"POST"),
-            (b":path", self.path.encode()),
+            (b":path", (step.get("path") or self.path).encode()),
             (b"authorization", b"bearer " + TOKENS[step["token"]].encode()),
             (b"apns-topic", step["topic"].encode()),
         ]
@@ -73,7 +78,7 @@ class Bench:
         if step["extra"]:
             headers.append(step["extra"])
         return Push(
-            headers,
+            tuple(headers),  # as the wire gives them
             step["body"],
             len(step["body"]),
             environment="production",
@@ -136,6 +141,57 @@ def test_the_short_way_is_taken(extra: tuple[tuple[bytes, bytes], ...], length: 
         assert (bench.judged.alike is not None) == (number > 1)
         assert bench.apns.answer(bench.judged, "production", tuple(headers), body, len(body)).status == 200
     assert "topic=b'com.example.app'" in repr(bench.judged.alike)
+
+
+@pytest.mark.parametrize("path", ELSEWHERE[:3])
+def test_the_short_way_is_taken_for_tokens_nobody_has(path: str) -> None:
+    """REQ-6: the third push of a campaign to tokens that were never issued is not judged anew, nor a good one then."""
+    bench = Bench()
+    lost = {**PLAIN, "path": path}
+    for number in range(4):
+        assert (bench.judged.alike is not None) == (number > 1)
+        answer = bench.apns.answer(
+            bench.judged, "production", bench.push(bench.judged, lost).headers, ALERT, len(ALERT)
+        )
+        assert (answer.status, answer.body) == (400, b'{"reason":"BadDeviceToken"}')
+    alike = bench.judged.alike
+    assert answered(bench, bench.judged, PLAIN)[0] == 200
+    assert bench.judged.alike is alike
+    assert bench.apns.journal.outcomes == {"BadDeviceToken": 4, "Accepted": 1}
+
+
+def test_the_short_way_knows_upper_case_digits() -> None:
+    """REQ-6: a known token in upper case is not one that nobody has."""
+    bench = Bench()
+    for _ in range(3):
+        assert answered(bench, bench.judged, {**PLAIN, "path": ELSEWHERE[0]})[0] == 400
+    assert answered(bench, bench.judged, {**PLAIN, "path": "/3/device/" + bench.path[10:].upper()})[0] == 200
+
+
+def test_the_short_way_tells_of_tokens_that_were_refused_before() -> None:
+    """5: a token that was answered BadDeviceToken a second ago, in any case, is a violation; 20 are told."""
+    bench = Bench()
+    for _ in range(3):
+        answered(bench, bench.judged, {**PLAIN, "path": ELSEWHERE[1]})
+    assert bench.apns.violations.total == 0
+    bench.clock.move(1)
+    for _ in range(ALIKE + 1):
+        answered(bench, bench.judged, {**PLAIN, "path": ELSEWHERE[1].lower()})
+    assert bench.apns.violations.by_rule == {"5": ALIKE}
+    (latest,) = bench.apns.violations.latest(1)
+    assert (latest.request, latest.details) == (3 + ALIKE, {"token": "ab" * 32})
+
+
+def test_refused_tokens_are_remembered_up_to_a_bound() -> None:
+    """Of the tokens refused for good the oldest is forgotten when there are too many."""
+    bench = Bench()
+    for number in range(REFUSED + 1):
+        assert len(bench.apns.conduct.dead) == number
+        path = f"/3/device/{number:064x}"
+        push = bench.push(bench.judged, {**PLAIN, "path": path})
+        bench.apns.answer(bench.judged, "production", push.headers, ALERT, len(ALERT))
+    assert len(bench.apns.conduct.dead) == REFUSED
+    assert ("production", b"0" * 64, TOPIC.encode()) not in bench.apns.conduct.dead
 
 
 PLAIN = {"change": "none", "token": 0, "topic": TOPIC, "push_type": b"alert", "extra": (), "body": ALERT}

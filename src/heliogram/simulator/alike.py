@@ -1,8 +1,8 @@
-"""A push like the last accepted one on its connection: what need not be judged again.
+"""A push like the last one on its connection that had no fault, or only its device token: what is not judged again.
 
 Pushes of one campaign differ in device token, id, body and its length alone. Where all the rest is what has just passed
-every rule, the rules are not asked one by one; whatever is unusual goes the long way (`rules.judge`), which gives the
-same answer.
+every rule but those on device tokens, the rules are not asked one by one. A token that was never issued is refused
+here too; whatever else is unusual goes the long way (`rules.judge`), which gives the same answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PREFIX = len(DEVICE_PATH)
 
 
 class Alike:
-    """The push that was accepted, as far as others are to be like it."""
+    """The push that was judged, as far as others are to be like it."""
 
     __slots__ = (
         "_count",
@@ -71,7 +71,9 @@ class Alike:
 
     @classmethod
     def of(cls, push: Push) -> Alike | None:
-        """The pattern of an accepted push; None where others might be judged by more than it holds."""
+        """The pattern of a push that was accepted, or whose device token alone was refused; None where others might be
+        judged by more than it holds.
+        """
         session, settings = push.session, push.settings
         plain = (
             session.client is None
@@ -83,8 +85,10 @@ class Alike:
 
     def find(
         self, headers: Sequence[tuple[bytes, bytes]], body: bytes, size: int, now: float
-    ) -> tuple[bytes, bytes | None, DeviceToken] | None:
-        """Path, apns-id and token of a push that is accepted because it is alike; None: judge it."""
+    ) -> tuple[bytes, bytes | None, DeviceToken | None] | None:
+        """Path, apns-id and token of a push that is accepted because it is alike, or, with no token, refused because
+        its token was never issued; None: judge it.
+        """
         if (
             len(headers) != self._count
             or not self._from <= now <= self._until
@@ -99,14 +103,14 @@ class Alike:
         name, path = headers[self._path_at]
         if name != b":path":
             return None
-        record = self._tokens.get(path[_PREFIX:])
-        if (
-            record is None
-            or record.state != "active"
-            or record.topic != self.topic
-            or record.environment != self._environment
-            or not path.startswith(DEVICE_PATH)
-        ):
+        if not path.startswith(DEVICE_PATH):
+            return None
+        token = path[_PREFIX:]
+        record = self._tokens.get(token)
+        if record is None:
+            if not token or b"/" in token or token.lower() in self._tokens:  # upper-case digits are the same (REQ-6)
+                return None
+        elif record.state != "active" or record.topic != self.topic or record.environment != self._environment:
             return None
         given: bytes | None = None
         if self._id_at >= 0:

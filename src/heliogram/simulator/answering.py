@@ -23,7 +23,7 @@ from .managing import Management
 from .parts import Part, Parts
 from .portal import Portal
 from .registry import Registry
-from .rules import Push, is_apns_id, judge
+from .rules import DEVICE_PATH, Push, is_apns_id, judge
 from .scenario_parts import ChannelScenario, DeviceScenario, KeyScenario
 from .session import Session
 from .tables import STATUS, Environment, Settings
@@ -31,6 +31,8 @@ from .timing import Time
 from .violations import Violations
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+_PREFIX = len(DEVICE_PATH)
 
 
 class Apns:
@@ -134,7 +136,13 @@ class Apns:
         if alike is not None and not self.faults.active and not self.conduct.waiting:
             found = alike.find(headers, body, size, now)
             if found is not None:
-                return self._accept_alike(session, environment, alike, found, headers, body, now)
+                path, given, record = found
+                apns_id = self.made_id() if given is None else given
+                if record is None:
+                    return self._reject_alike(session, environment, alike, path, apns_id, headers, body, now)
+                if given is not None:
+                    session.watch.uses(given)
+                return self._accept_alike(session, environment, alike, path, apns_id, record, headers, body, now)
         session.alike = None
         push = Push(
             headers,
@@ -158,9 +166,9 @@ class Apns:
             fault = self.faults.for_request(push, reason)
             if fault is not None:
                 return self.faults.met(push, apns_id, reason, fault)
-        if reason is None:
-            if given is not None:
-                session.watch.uses(given)
+        if reason is None and given is not None:
+            session.watch.uses(given)
+        if reason is None or reason == "BadDeviceToken":  # the rest is good
             if session.latest == push.steady:  # the second like this: there may be more
                 session.alike = Alike.of(push)
             session.latest = push.steady
@@ -209,18 +217,14 @@ class Apns:
         session: Session,
         environment: Environment,
         alike: Alike,
-        found: tuple[bytes, bytes | None, DeviceToken],
+        path: bytes,
+        apns_id: bytes,
+        record: DeviceToken,
         headers: Headers,
         body: bytes,
         now: float,
     ) -> Answer:
         """The same for a push that is like the one before it."""
-        path, given, record = found
-        if given is None:
-            apns_id = self.made_id()
-        else:
-            apns_id = given
-            session.watch.uses(given)
         unique_id = self.made_id().lower() if environment == "sandbox" else None
         topic, push_type = alike.topic, alike.push_type
         record.receive(
@@ -257,6 +261,41 @@ class Apns:
             )
         )
         return _accepted(apns_id, unique_id)
+
+    def _reject_alike(
+        self,
+        session: Session,
+        environment: Environment,
+        alike: Alike,
+        path: bytes,
+        apns_id: bytes,
+        headers: Headers,
+        body: bytes,
+        now: float,
+    ) -> Answer:
+        """Refuse a push that is like the one before it, for a token that was never issued (REQ-6)."""
+        topic, reason = alike.topic, "BadDeviceToken"
+        key = (environment, path[_PREFIX:].lower(), topic)
+        self.conduct.again(session.watch, key, apns_id, reason, now)
+        self.journal.add(
+            Entry(
+                now,
+                session.number,
+                environment,
+                b"POST",
+                path,
+                topic,
+                alike.push_type,
+                apns_id,
+                400,
+                reason,
+                None,
+                headers,
+                body,
+                len(body),
+            )
+        )
+        return Answer(400, ((b"apns-id", apns_id), *self._error_headers), self._bodies[reason])
 
     def _reject(self, push: Push, apns_id: bytes, reason: str) -> Answer:
         reason = self.spelled(reason)

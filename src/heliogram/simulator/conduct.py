@@ -7,7 +7,7 @@ two sets. Where a client may not have heard yet what it was told, it gets the be
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,9 @@ class Conduct:
         self.settings = settings
         self.clock = clock
         self.monotonic = monotonic
-        self.waiting: dict[bytes, tuple[float, float, int]] = {}
-        self.dead: dict[tuple[str, bytes, bytes], tuple[float, str]] = {}
+        # Ordered: to take the oldest out of a plain dict walks over all that were taken out before it.
+        self.waiting: OrderedDict[bytes, tuple[float, float, int]] = OrderedDict()
+        self.dead: OrderedDict[tuple[str, bytes, bytes], tuple[float, str]] = OrderedDict()
         self._brief: dict[str, deque[float]] = {}
 
     def __repr__(self) -> str:
@@ -82,10 +83,10 @@ class Conduct:
                 rule, text = "TOK-12", "the connection belongs to another team; open one for each team"
             watch.report(rule, text, request=number, apns_id=_text(apns_id))
         elif reason in NEVER_AGAIN:
-            self._again(push, apns_id, number, reason)
+            self.again(watch, (push.environment, push.token.lower(), push.topic), apns_id, reason, push.now)
         if status >= 429 and reason != "TooManyProviderTokenUpdates":
             if len(self.waiting) >= TOKENS:
-                del self.waiting[next(iter(self.waiting))]
+                self.waiting.popitem(last=False)
             wait = SLOW_RETRY if status >= 500 else QUICK_RETRY
             self.waiting[_retried(push)] = (push.now, wait, status)
 
@@ -125,26 +126,31 @@ class Conduct:
                 source=watch.source,
             )
 
-    def _again(self, push: Push, apns_id: bytes, number: int, reason: str) -> None:
-        """A token that must not be pushed to any more: was that known?"""
-        key = (push.environment, push.token.lower(), push.topic)
-        known = self.dead.get(key)
+    def again(self, watch: Watch, key: tuple[str, bytes, bytes], apns_id: bytes, reason: str, now: float) -> None:
+        """A token that must not be pushed to any more: was that known? ``key``: environment, token in lower case,
+        topic.
+        """
+        dead = self.dead
+        known = dead.get(key)
         if known is None:
-            if len(self.dead) >= TOKENS:
-                del self.dead[next(iter(self.dead))]
-            self.dead[key] = (push.now, reason)
+            if len(dead) >= TOKENS:
+                dead.popitem(last=False)
+            dead[key] = (now, reason)
             return
         told, before = known
-        self.dead[key] = (told, reason)
-        if push.now - told >= HEARD:
+        if before != reason:
+            dead[key] = (told, reason)
+        if now - told >= HEARD:
             rule = "ERR-1" if reason in ("Unregistered", "ExpiredToken") else "5"
-            push.session.watch.report(
-                rule,
-                f"a push to a device token that was answered {before} before; stop until the app registers it again",
-                request=number,
-                apns_id=_text(apns_id),
-                token=_text(push.token),
-            )
+            if watch.listens(rule):
+                watch.report(
+                    rule,
+                    f"a push to a device token that was answered {before} before; "
+                    "stop until the app registers it again",
+                    request=self.journal.next_number,
+                    apns_id=_text(apns_id),
+                    token=_text(key[1]),
+                )
 
 
 class Watch:
@@ -189,6 +195,10 @@ class Watch:
         if count < most:
             self._told[rule] = count + 1
             self._conduct.violations.add(self.number, rule, text, **context)
+
+    def listens(self, rule: str) -> bool:
+        """Whether a violation of this rule would still be told."""
+        return self._told.get(rule, 0) < ALIKE
 
     # ---- what is looked at once for everything that came in one go
 
