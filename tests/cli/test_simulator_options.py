@@ -44,3 +44,19 @@ def test_the_token_floor_is_chosen(tmp_path: Path) -> None:
         ca_pem = Path(program.ready["ca"]).read_bytes()
         reasons = asyncio.run(reasons_of(signer, program.ready["production"], ca_pem, 3))
     assert reasons == ["BadDeviceToken", "BadDeviceToken", "TooManyProviderTokenUpdates"]
+
+
+def test_settings_are_chosen(tmp_path: Path) -> None:
+    """`--set NAME=VALUE` is for every setting, those of a scenario too; a mistake is told before anything opens."""
+    scenario = tmp_path / "world.json"
+    scenario.write_text('{"heliogramScenario": 1, "settings": {"journal": 5, "token_changes": 3}}')
+    listeners = ("production", "sandbox", "manage-production", "manage-sandbox", "control")
+    words = [word for name in listeners for word in (f"--{name}", "127.0.0.1:0")]
+    words += ["--data", str(tmp_path), "--scenario", str(scenario)]
+    chosen = ("--set", "journal=7", "--set", "strict_json=true")
+    with Program("simulator", *words, *chosen, log=tmp_path / "log") as program:
+        document = httpx2.get(f"{program.ready['control']}/scenario", trust_env=False).json()
+    assert document["settings"] == {"journal": 7, "token_changes": 3, "strict_json": True}
+    done = heliogram("simulator", *words, "--set", "jornal=7")
+    assert done.returncode == 1
+    assert "--set jornal=7: give NAME=VALUE with one of token_floor" in " ".join(done.stderr.split())

@@ -149,6 +149,12 @@ def test_help_prints_the_order_of_checks(capsys: pytest.CaptureFixture[str]) -> 
         (["--set", "window"], "--set window: give NAME=VALUE"),
         (["--set", "window=x"], "--set: "),
         (["--set", "window=0"], "window must be 1 to 2147483647"),
+        (["--set", "idle_seconds=nan"], "idle_seconds must be 1 to 1000000000, or left out, not nan"),
+        (["--set", "retire_after_seconds=inf"], "retire_after_seconds must be 1 to 1000000000"),
+        (["--set", "retire_after_requests=0"], "retire_after_requests must be 1 to 1000000000"),
+        (["--set", "cut_after_errors=1000000001"], "cut_after_errors must be 1 to 1000000000"),
+        (["--set", "round_trip_ms=60000.5"], "round_trip_ms must be 0 to 60000"),
+        (["--set", "round_trip_ms=nan"], "round_trip_ms must be 0 to 60000"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +167,8 @@ def test_settings_from_the_command_line() -> None:
     """NAME=VALUE pairs are typed."""
     chosen = settings(["window=1048576", "strict_json=true", "token_rate=5"])
     assert (chosen.window, chosen.strict_json, chosen.token_rate) == (1_048_576, True, 5)
+    most = settings(["round_trip_ms=60000", "idle_seconds=1000000000", "token_rate=1"])
+    assert (most.round_trip_ms, most.idle_seconds, most.token_rate) == (60_000, 1_000_000_000, 1)
 
 
 async def test_a_program_begins_with_a_scenario(tmp_path: Path) -> None:

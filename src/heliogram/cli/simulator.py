@@ -64,6 +64,13 @@ class _Command(click.Group):
     help="Begin with the devices, keys, channels … and settings of this document, as GET /scenario of the control API "
     "gives it.",
 )
+@click.option(
+    "--set",
+    "chosen",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A setting, for where Apple is silent; may be given again. `python -m heliogram.simulator --help` lists them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @click.pass_context
 def simulator(
@@ -72,6 +79,7 @@ def simulator(
     data: Path,
     token_floor: TokenFloorScope | None,
     scenario: Path | None,
+    chosen: tuple[str, ...],
     as_json: bool,
     **listeners: Address,
 ) -> None:
@@ -90,6 +98,7 @@ def simulator(
     if ctx.invoked_subcommand is not None:
         return
     from ..simulator import serve  # late: --help should not wait for it
+    from ..simulator.__main__ import named
     from ..simulator.errors import SimulatorError
     from ..simulator.scenario import start_with
 
@@ -107,7 +116,8 @@ def simulator(
         finally:
             os.umask(before)
         addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
-        document, settings = start_with(scenario, {} if token_floor is None else {"token_floor": token_floor})
+        own = named(chosen) | ({} if token_floor is None else {"token_floor": token_floor})
+        document, settings = start_with(scenario, own)
         options = serve.Options(data=data, settings=settings, scenario=document, **addresses)
         asyncio.run(serve.run(options, ready=ready))
     except OSError as error:

@@ -240,6 +240,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "violations": (1, 100_000),
             "brief_connections": (1, 100_000),
             "ping_floor": (0, 3600),
+            "round_trip_ms": (0, 60_000),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
@@ -252,8 +253,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         whole = ("token_rate", "update_after", "channel_rate", "background_budget", "cut_after_errors")
         for name in (*whole, "retire_after_requests", "retire_after_seconds", "idle_seconds"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, or left out, not {value}")
+            if value is not None and not 1 <= value <= 1_000_000_000:
+                raise ValueError(f"{name} must be 1 to 1000000000, or left out, not {value}")
         if self.store_by not in STORE_BY:
             raise ValueError(f"store_by must be one of {', '.join(STORE_BY)}, not {self.store_by!r}")
         if self.min_token_digits > self.max_token_digits:
