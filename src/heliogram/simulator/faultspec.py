@@ -195,8 +195,8 @@ def _check_members(kind: Kind, spec: FaultSpec) -> None:
         raise Invalid("status is needed: 200 to 599, or a reason that has one", field="status")
     if kind == "status" and spec.body is not None and spec.reason is not None:
         raise Invalid("body and reason exclude each other; give one", field="body")
-    if spec.retry_after is not None and not spec.retry_after.isprintable():
-        raise Invalid("retryAfter must be printable text", field="retryAfter")
+    if spec.retry_after is not None and not _is_field_value(spec.retry_after):
+        raise Invalid("retryAfter must be printable ASCII without blanks at its ends", field="retryAfter")
     if kind == "delay" and spec.delay_ms is None:
         raise Invalid("delayMs is needed: milliseconds", field="delayMs")
     if spec.jitter_ms is not None and spec.delay_ms is None:
@@ -208,6 +208,11 @@ def _check_members(kind: Kind, spec: FaultSpec) -> None:
     if spec.alert is not None and spec.alert not in ALERTS:
         raise Invalid(f"alert must be one of {', '.join(ALERTS)}", field="alert")
     error_code(spec.code)
+
+
+def _is_field_value(text: str) -> bool:
+    """Whether a client may take it as a header field's value (RFC 9113 §8.2.1)."""
+    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def error_code(code: str | int | None, default: int = 0) -> int:
