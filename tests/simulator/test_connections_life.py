@@ -62,6 +62,15 @@ class TestIdle:
         world.simulator.time.advance(60)
         await client.closed
 
+    async def test_a_fresh_start_forgets_no_connection(self, world: World) -> None:
+        """Connections stay when everything else is forgotten, and are closed when idle all the same."""
+        client = await world.connect()
+        await client.push(world.token, world.bearer)
+        world.simulator.reset()
+        world.simulator.time.advance(60)
+        await client.closed
+        assert client.goaways == [(0, 1, b'{"reason":"IdleTimeout"}')]
+
 
 class TestErrors:
     """Too many errors."""

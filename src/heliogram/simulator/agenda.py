@@ -15,11 +15,12 @@ _LONGEST = 3600.0
 class Appointment:
     """One callback that waits for its moment, seconds since the epoch."""
 
-    __slots__ = ("callback", "moment", "serial")
+    __slots__ = ("callback", "moment", "outlasts", "serial")
 
-    def __init__(self, moment: float, serial: int, callback: Callable[[], object]) -> None:
+    def __init__(self, moment: float, serial: int, callback: Callable[[], object], outlasts: bool = False) -> None:
         self.moment = moment
         self.serial = serial
+        self.outlasts = outlasts
         self.callback: Callable[[], object] | None = callback
 
     def __repr__(self) -> str:
@@ -53,10 +54,13 @@ class Agenda:
     def __repr__(self) -> str:
         return f"<Agenda waiting={len(self)}>"
 
-    def at(self, moment: float, callback: Callable[[], object]) -> Appointment:
-        """Call ``callback`` once the clock has reached ``moment``, seconds since the epoch; never from in here."""
+    def at(self, moment: float, callback: Callable[[], object], *, outlasts: bool = False) -> Appointment:
+        """Call ``callback`` once the clock has reached ``moment``, seconds since the epoch; never from in here.
+
+        ``outlasts``: it belongs to something that stays when everything else is forgotten, like an open connection.
+        """
         self._serial += 1
-        appointment = Appointment(moment, self._serial, callback)
+        appointment = Appointment(moment, self._serial, callback, outlasts)
         heapq.heappush(self._waiting, appointment)
         if moment < self.due:
             self.due = moment
@@ -99,10 +103,11 @@ class Agenda:
             self._timer = None
 
     def clear(self) -> None:
-        """Nothing is to happen any more."""
-        self._waiting.clear()
-        self.due = math.inf
-        self.disarm()
+        """Nothing is to happen any more but what outlasts this."""
+        self._waiting = [one for one in self._waiting if one.outlasts and one.callback is not None]
+        heapq.heapify(self._waiting)
+        self.due = self._waiting[0].moment if self._waiting else math.inf
+        self.arm()
 
     def _ring(self) -> None:
         self._timer = None

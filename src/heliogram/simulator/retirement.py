@@ -6,6 +6,7 @@ Each of these is a setting and off by default; a connection without any of them 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from heliogram.wire import ErrorCode, frames
@@ -56,9 +57,14 @@ class Retirement:
         apns, settings = self._connection.apns, self._settings
         self._heard = now = apns.clock()
         if settings.retire_after_seconds is not None:
-            self._appointments.append(apns.schedule(now + settings.retire_after_seconds, self._connection.goaway))
+            self._arrange(now + settings.retire_after_seconds, self._connection.goaway)
         if settings.idle_seconds is not None:
-            self._appointments.append(apns.schedule(now + settings.idle_seconds, self._look_at_idleness))
+            self._arrange(now + settings.idle_seconds, self._look_at_idleness)
+
+    def _arrange(self, moment: float, callback: Callable[[], object]) -> None:
+        # A connection stays when the simulator forgets everything else, and so do its age and its idleness.
+        self._appointments = [one for one in self._appointments if one.callback is not None]
+        self._appointments.append(self._connection.apns.schedule(moment, callback, outlasts=True))
 
     def cancel(self) -> None:
         """The connection is gone."""
@@ -114,5 +120,4 @@ class Retirement:
         if connection.apns.clock() >= due:
             connection.dismiss("IdleTimeout", last_stream_id=connection.wire.last_stream_id)
         else:
-            self._appointments = [one for one in self._appointments if one.callback is not None]
-            self._appointments.append(connection.apns.schedule(due, self._look_at_idleness))
+            self._arrange(due, self._look_at_idleness)
