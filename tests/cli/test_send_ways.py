@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from cryptography.x509.oid import NameOID
 from support.apns_server import ApnsServer, header, hold
+from support.peers import missing
 from support.programs import HELIOGRAM
 from support.proxies import HttpProxy
 from support.tls import Authority
@@ -108,7 +109,10 @@ async def test_pkcs12_with_a_password_file(
 
 def type_in(command: list[str], answer: str) -> tuple[int, str]:
     """Run a command in a terminal of its own and answer its first question; its exit code and all it said."""
-    terminal, stdin = pty.openpty()
+    try:
+        terminal, stdin = pty.openpty()
+    except OSError:  # as in a bare chroot
+        missing("no terminal can be made here: mount -t devpts devpts /dev/pts")
     try:
         child = subprocess.Popen(
             command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
