@@ -8,31 +8,23 @@ from typing import Any
 import httpx2
 import pytest
 from openapi_spec_validator import validate
+from support.control import ControlCaller, control_client
 from support.sim_client import KEY_ID, TEAM, TOPIC, Clock, Signer, SimClient
 
 from heliogram.simulator import Simulator
-from heliogram.simulator.control import ENDPOINTS, ControlServer, about, build_control, keys
+from heliogram.simulator.control import ENDPOINTS, about, build_control, keys
 from heliogram.simulator.forward import Forwarder
 
 pytestmark = pytest.mark.anyio
 
 
-class Control:
+class Control(ControlCaller):
     """A simulator with its control API, and an HTTP client on it."""
 
     def __init__(self, simulator: Simulator, http: httpx2.AsyncClient, clock: Clock) -> None:
+        super().__init__(http)
         self.simulator = simulator
-        self.http = http
         self.clock = clock
-
-    async def call(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
-        answer = (
-            await self.http.request(method, path, json=body)
-            if body is not None
-            else await self.http.request(method, path)
-        )
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
 
     async def device(self) -> str:
         made = await self.call("POST", "/devices", {"name": "Anna's iPhone", "platform": "ios"}, 201)
@@ -44,13 +36,8 @@ async def control() -> AsyncIterator[Control]:
     clock = Clock()
     simulator = Simulator(clock=clock)
     await simulator.start()
-    forwarder = Forwarder(simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(simulator, forwarder))
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with control_client(simulator) as http:
         yield Control(simulator, http, clock)
-    await server.stop()
-    await forwarder.close()
     await simulator.stop()
 
 

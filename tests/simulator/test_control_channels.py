@@ -7,28 +7,23 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.control import ControlCaller, control_client
 from support.sim_channels import NOWHERE, UUID, Provider, goal
 from support.sim_client import TOPIC, World
 
-from heliogram.simulator.control import ControlServer, build_control, channels
-from heliogram.simulator.forward import Forwarder
+from heliogram.simulator.control import channels
 
 pytestmark = pytest.mark.anyio
 
 MADE = {"bundleId": TOPIC, "messageStoragePolicy": 1}
 
 
-class Control:
+class Control(ControlCaller):
     """A world with its control API."""
 
     def __init__(self, world: World, http: httpx2.AsyncClient) -> None:
+        super().__init__(http)
         self.world = world
-        self.http = http
-
-    async def call(self, method: str, path: str, body: Any = None, status: int = 200, **query: str) -> Any:
-        answer = await self.http.request(method, path, params=query or None, json=body)
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
 
     async def channel(self, **members: Any) -> str:
         made = await self.call("POST", "/channels", {**MADE, **members}, 201)
@@ -37,13 +32,8 @@ class Control:
 
 @pytest.fixture
 async def control(world: World) -> AsyncIterator[Control]:
-    forwarder = Forwarder(world.simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(world.simulator, forwarder))
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with control_client(world.simulator) as http:
         yield Control(world, http)
-    await server.stop()
-    await forwarder.close()
 
 
 def test_endpoints() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.control import control_client
 from support.sim_client import World
 
-from heliogram.simulator.control import ControlServer, build_control, clock
-from heliogram.simulator.forward import Forwarder
+from heliogram.simulator.control import clock
 from heliogram.simulator.timing import LATEST
 
 pytestmark = pytest.mark.anyio
@@ -18,13 +18,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[httpx2.AsyncClient]:
-    forwarder = Forwarder(world.simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(world.simulator, forwarder))
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with control_client(world.simulator) as client:
         yield client
-    await server.stop()
-    await forwarder.close()
 
 
 def test_endpoints() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx2
 import pytest
+from support.control import ControlCaller
 from support.sim_client import TOPIC, World
 
 from heliogram.simulator.control import ENDPOINTS, apps, build_control, devices
@@ -20,20 +20,14 @@ BACKGROUND = ("apns-push-type", "background")
 SILENT = b'{"aps":{"content-available":1}}'
 
 
-class Control:
+class Control(ControlCaller):
     """The control API of a world, called in process."""
 
     def __init__(self, world: World, http: httpx2.AsyncClient) -> None:
+        super().__init__(http)
         self.world = world
-        self.http = http
         self.device = f"/devices/{world.device.id}"
         self.app = f"{self.device}/apps/{TOPIC}"
-
-    async def call(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
-        options = {} if body is None else {"json": body}
-        answer = await self.http.request(method, path, **options)
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
 
 
 @pytest.fixture

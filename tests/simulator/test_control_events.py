@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.control import served
 
 from heliogram.simulator import Simulator
-from heliogram.simulator.control import ControlServer, build_control, events
+from heliogram.simulator.control import ControlServer, events
 from heliogram.simulator.feed import KEPT, Feed
-from heliogram.simulator.forward import Forwarder
 
 pytestmark = pytest.mark.anyio
 
@@ -31,13 +31,8 @@ class Watched:
 async def watched() -> AsyncIterator[Watched]:
     simulator = Simulator()
     await simulator.start()
-    forwarder = Forwarder(simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(simulator, forwarder))
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with served(simulator) as server, httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
         yield Watched(simulator, server, http)
-    await server.stop()
-    await forwarder.close()
     await simulator.stop()
 
 

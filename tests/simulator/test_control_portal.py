@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+from support.control import ControlCaller, control_client
 from support.sim_client import KEY_ID, TEAM, TOPIC, World
 
 from heliogram.apns import Certificate
-from heliogram.simulator.control import ControlServer, build_control, portal
+from heliogram.simulator.control import portal
 from heliogram.simulator.control.portal_schemas import CertificateIn, CertificateOut, IssuedOut
-from heliogram.simulator.forward import Forwarder
 
 pytestmark = pytest.mark.anyio
 
@@ -22,17 +22,12 @@ OTHER = "TEAMOTHER1"
 APP = {"bundleId": TOPIC, "teamId": TEAM, "push": True, "broadcast": True}
 
 
-class Control:
+class Control(ControlCaller):
     """A world with its control API."""
 
     def __init__(self, world: World, http: httpx2.AsyncClient) -> None:
+        super().__init__(http)
         self.world = world
-        self.http = http
-
-    async def call(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
-        answer = await self.http.request(method, path, json=body)
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
 
     async def refusal(self, method: str, path: str, body: Any = None, status: int = 400) -> tuple[str, str]:
         """Where the error is, and what it says."""
@@ -47,13 +42,8 @@ class Control:
 
 @pytest.fixture
 async def control(world: World) -> AsyncIterator[Control]:
-    forwarder = Forwarder(world.simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(world.simulator, forwarder))
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with control_client(world.simulator) as http:
         yield Control(world, http)
-    await server.stop()
-    await forwarder.close()
 
 
 def test_endpoints() -> None:

@@ -25,6 +25,7 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+from support.hyperframes import frames_of
 from support.sim_client import SimClient, World
 
 from heliogram.wire import ErrorCode
@@ -42,17 +43,6 @@ def block(*extra: tuple[str, str]) -> bytes:
 
 def headers(stream_id: int, data: bytes | None = None, *flags: str) -> bytes:
     return HeadersFrame(stream_id, data or block(), flags=flags or ("END_HEADERS", "END_STREAM")).serialize()
-
-
-def frames_of(raw: bytes) -> list[Frame]:
-    """The complete frames in what the server said."""
-    found, at = [], 0
-    while at + 9 <= len(raw):
-        frame, length = Frame.parse_frame_header(memoryview(raw[at : at + 9]))
-        frame.parse_body(memoryview(raw[at + 9 : at + 9 + length]))
-        found.append(frame)
-        at += 9 + length
-    return found
 
 
 def status_of(answer: HeadersFrame) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import hpack
 import pytest
-from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PriorityFrame, SettingsFrame
+from hyperframe.frame import GoAwayFrame, HeadersFrame, PriorityFrame, SettingsFrame
+from support.hyperframes import frames_of
 from support.sim_client import Reply, SimClient, World
 
 from heliogram.simulator import Settings
@@ -105,17 +106,6 @@ def requests() -> bytes:
     small = bytes(hpack.Encoder().encode(fields, huffman=False))
     frames = [HeadersFrame(2 * at + 1, small, flags=["END_HEADERS", "END_STREAM"]) for at in range(MANY)]
     return b"".join([PREFACE, SettingsFrame(0).serialize(), *(frame.serialize() for frame in frames)])
-
-
-def frames_of(raw: bytes) -> list[Frame]:
-    """The complete frames in what the server said."""
-    found, at = [], 0
-    while at + 9 <= len(raw):
-        frame, length = Frame.parse_frame_header(memoryview(raw[at : at + 9]))
-        frame.parse_body(memoryview(raw[at + 9 : at + 9 + length]))
-        found.append(frame)
-        at += 9 + length
-    return found
 
 
 def note_order(waiting: list[asyncio.Future[Reply]]) -> list[int]:

@@ -5,17 +5,16 @@ Without a chromium these tests are skipped by name with their cure; where `CI` i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 from support.browser import Shown
+from support.control import served
+from support.peers import missing
 
 from heliogram.simulator import Simulator
-from heliogram.simulator.control import ControlServer, build_control
-from heliogram.simulator.forward import Forwarder
 
 ARGUMENTS = [
     "--headless",
@@ -43,10 +42,7 @@ def anyio_backend() -> str:
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
-        message = "no chromium here: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        missing("no chromium here: apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
@@ -58,20 +54,16 @@ async def shown(browser: Browser) -> AsyncIterator[Shown]:
     """The page, open; in the end it must have logged no error, broken no policy and asked nobody else."""
     simulator = Simulator()
     await simulator.start()
-    forwarder = Forwarder(simulator.apns.registry)
-    server = ControlServer("127.0.0.1", 0)
-    server.start(build_control(simulator, forwarder))
-    context = await browser.new_context(
-        locale="en-GB", timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900}
-    )
-    context.set_default_timeout(PATIENCE)
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
-    shown = Shown(simulator, server, await context.new_page())
-    await shown.open()
-    yield shown
-    await context.close()
-    await shown.close()
-    await server.stop()
-    await forwarder.close()
+    async with served(simulator) as server:
+        context = await browser.new_context(
+            locale="en-GB", timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900}
+        )
+        context.set_default_timeout(PATIENCE)
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        shown = Shown(simulator, server, await context.new_page())
+        await shown.open()
+        yield shown
+        await context.close()
+        await shown.close()
     await simulator.stop()
     assert shown.complaints == []
