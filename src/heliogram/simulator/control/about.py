@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from heliogram.rest import Call, Endpoint, Result, endpoint
+from heliogram.rest import Call, Result, endpoint
 
 from .about_schemas import IndexOut
-from .base import Controlled
+from .base import Controlled, endpoints_of
 from .page import INDEX, wants_html
 
 
@@ -37,4 +37,4 @@ async def reset(call: Call[Controlled]) -> None:
     call.state.simulator.reset()
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

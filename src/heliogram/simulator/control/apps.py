@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..cards import Card
 from .apps_schemas import ActivityEnd, ActivityIn, AppChange, CardList, TokenIn, TokenList, TokenOut
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .devices_schemas import AppIn, AppOut, LaunchOut
 
 
@@ -253,4 +253,4 @@ async def dismiss_activity(call: Call[Controlled]) -> None:
         call.state.simulator.registry.activities.dismiss(call.path["id"], call.path["activityId"])
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from heliogram.rest import FieldError, Problem, invalid
+from heliogram.rest import Endpoint, FieldError, Problem, invalid
 
 from ..errors import Conflict, Invalid, Missing
 from ..forward import Forwarder
@@ -40,3 +40,8 @@ def problems() -> Iterator[None]:
         raise Problem(404, NOT_FOUND, "Not found", error.message) from error
     except Conflict as error:
         raise Problem(409, CONFLICT, "Conflict", error.message) from error
+
+
+def endpoints_of(module: Mapping[str, object]) -> tuple[Endpoint, ...]:
+    """The endpoints among a module's ``globals()``, in the order in which they stand there."""
+    return tuple(value for value in module.values() if isinstance(value, Endpoint))

@@ -5,9 +5,9 @@ A channel's id is base64 and may hold a slash, so it stands in the query and nev
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .channels_schemas import (
     BroadcastList,
     BroadcastOut,
@@ -132,4 +132,4 @@ async def unsubscribe(call: Call[Controlled]) -> None:
         call.state.simulator.channels.unsubscribe(query.device_id, query.bundle_id, channel_id(query.channel_id))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

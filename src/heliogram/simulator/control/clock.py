@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, FieldError, endpoint, invalid
+from heliogram.rest import Call, FieldError, endpoint, invalid
 
 from ..timing import ClockReading
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .clock_schemas import ClockIn
 
 
@@ -43,4 +43,4 @@ async def move_clock(call: Call[Controlled]) -> ClockReading:
     return moved.read()
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

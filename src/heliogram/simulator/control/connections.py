@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..connection import Connection
 from ..errors import Missing
 from ..faultspec import check
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .connections_schemas import ConnectionList, ConnectionOut, GoawayIn
 from .faults import number
 
@@ -90,4 +90,4 @@ async def cut_connection(call: Call[Controlled]) -> None:
         _one(call).abort()
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -6,10 +6,10 @@ from itertools import islice
 
 from msgspec import UNSET
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..deliverylog import DeliveryRecord
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .devices_schemas import (
     DeliveryList,
     DeliveryQuery,
@@ -268,4 +268,4 @@ async def set_network(call: Call[Controlled]) -> Network:
     return Network(reachable=registry.reachable)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -9,10 +9,10 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from heliogram.rest import Call, Endpoint, Problem, endpoint
+from heliogram.rest import Call, Problem, endpoint
 
 from ..feed import KEPT, Event, Feed, Subscription, Tally
-from .base import Controlled
+from .base import Controlled, endpoints_of
 
 READERS = 32
 """How many may read at once."""
@@ -117,4 +117,4 @@ def _raw(event: Event) -> msgspec.Raw:
     return msgspec.Raw(event.text)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..errors import Missing
 from ..faultspec import FaultSpec
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .faults_schemas import FaultList, FaultOut
 
 
@@ -70,4 +70,4 @@ def number(text: str, what: str) -> int:
     return int(text)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .keys_schemas import (
     KeyIn,
     KeyList,
@@ -96,4 +96,4 @@ async def download_key(call: Call[Controlled]) -> PortalKeyOut:
         return PortalKeyOut.of(call.state.simulator.apns.keys.download(call.path["keyId"]))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

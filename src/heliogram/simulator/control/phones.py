@@ -7,12 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..cards import Card
 from ..device import Device, LogLine
 from ..lockscreen import Notification
-from .base import Controlled
+from .base import Controlled, endpoints_of
 from .devices_schemas import DeviceOut
 
 SHOWN = 20
@@ -98,4 +98,4 @@ def _fits(device: Device, wanted: str) -> bool:
     )
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

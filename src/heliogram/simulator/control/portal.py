@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from heliogram.rest import Call, Endpoint, FieldError, endpoint, invalid
+from heliogram.rest import Call, FieldError, endpoint, invalid
 
 from ..clientcerts import make
 from ..portal import AppId, Team
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .keys_schemas import KeyOut
 from .portal_schemas import (
     AppIdIn,
@@ -225,4 +225,4 @@ async def revoke_certificate(call: Call[Controlled]) -> None:
         call.state.simulator.portal.certificates.revoke(call.path["serial"])
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
 from ..errors import Missing
 from ..journal import RequestDetail
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 from .requests_schemas import RequestList, RequestQuery, ViolationList, ViolationQuery
 
 
@@ -69,4 +69,4 @@ async def list_violations(call: Call[Controlled]) -> ViolationList:
     return ViolationList(violations=found, by_rule=dict(violations.by_rule))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from heliogram.rest import Call, Endpoint, endpoint
+from heliogram.rest import Call, endpoint
 
-from .base import Controlled, problems
+from .base import Controlled, endpoints_of, problems
 
 
 @endpoint(
@@ -46,4 +46,4 @@ async def import_scenario(call: Call[Controlled]) -> None:
         call.state.simulator.scenario.load(call.body)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Endpoint))
+ENDPOINTS = endpoints_of(globals())
