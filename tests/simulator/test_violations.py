@@ -55,6 +55,18 @@ def test_the_list_can_be_narrowed() -> None:
     assert violations.by_request() == {1: ["TOK-9: a", "TOK-8: b"]}
 
 
+def test_what_a_request_did_leaves_with_the_ring() -> None:
+    """By request there is never more than what is kept."""
+    violations = Violations(2, Clock(), Feed())
+    for number, text in ((1, "a"), (1, "b"), (2, "c")):
+        violations.add(1, "TOK-9", text, request=number)
+    assert violations.by_request() == {1: ["TOK-9: b"], 2: ["TOK-9: c"]}
+    violations.add(1, "TOK-9", "d")
+    assert violations.by_request() == {2: ["TOK-9: c"]}
+    violations.clear()
+    assert violations.by_request() == {}
+
+
 def test_long_texts_are_cut() -> None:
     """What a client sent may stand in a sentence or a detail: both have a bound."""
     violations = Violations(10, Clock(), Feed())

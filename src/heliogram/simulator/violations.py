@@ -6,7 +6,7 @@ Whoever notices one adds it: the check that refused a push, the connection it ca
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -57,6 +57,7 @@ class Violations:
         self._kept: deque[Violation] = deque(maxlen=limit)
         self._clock = clock
         self._feed = feed
+        self._by_request: dict[int, list[str]] = {}
         self.by_rule: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -90,7 +91,11 @@ class Violations:
             None if apns_id is None else str(apns_id)[:TEXT_LIMIT],
             details,
         )
+        if len(self._kept) == self._kept.maxlen:
+            self._forget(self._kept.popleft())
         self._kept.append(made)
+        if made.request is not None:
+            self._by_request.setdefault(made.request, []).append(_sentence(made))
         self.by_rule[rule] += 1
         if self._feed.live:
             self._feed.publish("violation", readable(made))
@@ -111,18 +116,29 @@ class Violations:
                 found.append(readable(one))
         return found
 
-    def by_request(self) -> dict[int, list[str]]:
-        """The journal's numbers of requests that broke rules, each with ``RULE: sentence`` in order."""
-        found: dict[int, list[str]] = {}
-        for one in self._kept:
-            if one.request is not None:
-                found.setdefault(one.request, []).append(f"{one.rule}: {one.text}")
-        return found
+    def by_request(self) -> Mapping[int, list[str]]:
+        """The journal's numbers of requests that broke rules, each with ``RULE: sentence`` in order.
+
+        Kept as violations come and go: every request that somebody watches is looked up in it.
+        """
+        return self._by_request
+
+    def _forget(self, oldest: Violation) -> None:
+        if oldest.request is not None:
+            sentences = self._by_request[oldest.request]
+            del sentences[0]
+            if not sentences:
+                del self._by_request[oldest.request]
 
     def clear(self) -> None:
         """Forget all of them, and the counters."""
         self._kept.clear()
+        self._by_request.clear()
         self.by_rule.clear()
+
+
+def _sentence(one: Violation) -> str:
+    return f"{one.rule}: {one.text}"
 
 
 def readable(one: Violation) -> ViolationRecord:
