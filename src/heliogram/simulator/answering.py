@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from .alike import Alike
-from .answer import Answer as Answer
-from .broadcasting import BROADCAST_PATH, Broadcasting
+from .answer import Answer
+from .broadcasting import Broadcasting
 from .channels import Channels
 from .clientcerts import ClientCertificates
 from .conduct import Conduct
@@ -18,6 +18,7 @@ from .feed import Feed
 from .floors import Floors
 from .journal import Entry, Journal
 from .keys import KeyRing
+from .lint_broadcast import BROADCAST_PATH
 from .lockscreen import Arrival
 from .managing import Management
 from .parts import Part, Parts
@@ -90,7 +91,19 @@ class Apns:
         self.answer_management = Management(self).answer
         self._answer_broadcast = faults.around(Broadcasting(self).answer)
         self.parts = Parts()
-        moved = self.time
+        self._register()
+        # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
+        self._ids = random.Random(self.random.getrandbits(64))
+        self._bodies = {reason: b'{"reason":"%b"}' % reason.encode() for reason in STATUS}
+        typed = ((b"content-type", b"application/json"),)
+        self._error_headers = typed if self.settings.error_content_type else ()
+
+    def __repr__(self) -> str:
+        return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
+
+    def _register(self) -> None:
+        """What a scenario is made of, in the order of its import, and what else a reset clears."""
+        moved, faults = self.time, self.faults
         self.parts.add(Part(name="clock", clear=moved.clear, export=moved.export, import_=moved.import_))
         portal = self.portal
         self.parts.add(Part(name="portal", clear=portal.clear, export=portal.export, import_=portal.import_))
@@ -107,14 +120,6 @@ class Apns:
         self.parts.add(Part(name="violations", clear=self.violations.clear))
         self.parts.add(Part(name="conduct", clear=self.conduct.clear))
         self.parts.add(Part(name="floors", clear=self.floors.clear))
-        # Ids name requests and guard nothing: a fast generator seeded from the given one will do.
-        self._ids = random.Random(self.random.getrandbits(64))
-        self._bodies = {reason: b'{"reason":"%b"}' % reason.encode() for reason in STATUS}
-        typed = ((b"content-type", b"application/json"),)
-        self._error_headers = typed if self.settings.error_content_type else ()
-
-    def __repr__(self) -> str:
-        return f"<Apns {self.keys!r} {self.registry!r} {self.journal!r}>"
 
     def blank(self) -> Apns:
         """An empty world with the same settings and source of time."""
@@ -178,10 +183,6 @@ class Apns:
         """Deliver or refuse a push that was judged."""
         return self._accept(push, apns_id) if reason is None else self._reject(push, apns_id, reason)
 
-    def reply(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> Answer:
-        """An answer as it is."""
-        return Answer(status, headers, body)
-
     def error(self, reason: str, identity: tuple[bytes, bytes]) -> Answer:
         """An error with its status, the header field that names the request, and ``reason`` in its body (RESP-2)."""
         return Answer(STATUS[reason], (identity, *self._error_headers), self._bodies[reason])
@@ -226,13 +227,12 @@ class Apns:
     ) -> Answer:
         """The same for a push that is like the one before it."""
         unique_id = self.made_id().lower() if environment == "sandbox" else None
-        topic, push_type = alike.topic, alike.push_type
         record.receive(
             Arrival(
                 apns_id,
                 unique_id,
-                topic,
-                push_type,
+                alike.topic,
+                alike.push_type,
                 alike.priority,
                 alike.collapse_id,
                 body,
@@ -241,25 +241,7 @@ class Apns:
                 alike.expiration,
             )
         )
-        device = record.device.id
-        self.journal.add(
-            Entry(
-                now,
-                session.number,
-                environment,
-                b"POST",
-                path,
-                topic,
-                push_type,
-                apns_id,
-                200,
-                None,
-                device,
-                headers,
-                body,
-                len(body),
-            )
-        )
+        self._note_alike(session, environment, alike, path, apns_id, 200, None, record.device.id, headers, body, now)
         return _accepted(apns_id, unique_id)
 
     def _reject_alike(
@@ -274,9 +256,27 @@ class Apns:
         now: float,
     ) -> Answer:
         """Refuse a push that is like the one before it, for a token that was never issued (REQ-6)."""
-        topic, reason = alike.topic, "BadDeviceToken"
-        key = (environment, path[_PREFIX:].lower(), topic)
+        reason = "BadDeviceToken"
+        key = (environment, path[_PREFIX:].lower(), alike.topic)
         self.conduct.again(session.watch, key, apns_id, reason, now)
+        self._note_alike(session, environment, alike, path, apns_id, 400, reason, None, headers, body, now)
+        return self.error(reason, (b"apns-id", apns_id))
+
+    def _note_alike(
+        self,
+        session: Session,
+        environment: Environment,
+        alike: Alike,
+        path: bytes,
+        apns_id: bytes,
+        status: int,
+        reason: str | None,
+        device: str | None,
+        headers: Headers,
+        body: bytes,
+        now: float,
+    ) -> None:
+        """Write down how a push that is like the one before it was answered."""
         self.journal.add(
             Entry(
                 now,
@@ -284,18 +284,17 @@ class Apns:
                 environment,
                 b"POST",
                 path,
-                topic,
+                alike.topic,
                 alike.push_type,
                 apns_id,
-                400,
+                status,
                 reason,
-                None,
+                device,
                 headers,
                 body,
                 len(body),
             )
         )
-        return Answer(400, ((b"apns-id", apns_id), *self._error_headers), self._bodies[reason])
 
     def _reject(self, push: Push, apns_id: bytes, reason: str) -> Answer:
         reason = self.spelled(reason)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from .answer import Answer
 from .channel import NO_MESSAGE_STORED, TOPIC_SUFFIX
-from .lint_broadcast import BROADCAST_PATH as BROADCAST_PATH
 from .lockscreen import Arrival
 from .managing import (
     ChannelAnswerer,
@@ -29,7 +29,7 @@ from .session import Session
 from .tables import BROADCAST_LIMIT, Environment
 
 if TYPE_CHECKING:
-    from .answering import Answer, Headers
+    from .answering import Headers
 
 _APP_PATH = b"/4/broadcasts/apps/"
 _EXPIRATION = re.compile(rb"[0-9]{1,18}\Z")
@@ -140,7 +140,7 @@ class Broadcasting(ChannelAnswerer):
         findings = tuple(activity_findings(request.document))
         request.channels.broadcast(request.channel, arrival, expiration(request), findings)
         self.note(request, environment, request_id, 200, None)
-        return self.apns.reply(200, ((b"apns-request-id", request_id), (b"apns-unique-id", unique_id)), b"")
+        return Answer(200, ((b"apns-request-id", request_id), (b"apns-unique-id", unique_id)), b"")
 
 
 def expiration(request: ChannelRequest) -> int:

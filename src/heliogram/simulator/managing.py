@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from .answer import Answer
 from .channel import POLICIES, PUSH_TYPE, Channel
 from .channels import Channels
 from .errors import Invalid
@@ -19,7 +20,7 @@ from .session import Session
 from .tables import CHANNEL_ID_LIMIT, PAYLOAD_LIMIT, STATUS, SUFFIXES, Environment
 
 if TYPE_CHECKING:
-    from .answering import Answer, Apns, Headers
+    from .answering import Apns, Headers
 
 MANAGEMENT_METHODS = frozenset({b"POST", b"GET", b"DELETE"})
 _PATH = re.compile(rb"/1/apps/([^/]+)/(channels|all-channels)\Z")
@@ -304,7 +305,7 @@ class Management(ChannelAnswerer):
         status, more, content = self._done(request)
         request_id = self.request_id(request)
         self.note(request, listener, request_id, status, None)
-        return self.apns.reply(status, ((b"apns-request-id", request_id), *more), content)
+        return Answer(status, ((b"apns-request-id", request_id), *more), content)
 
     def _done(self, request: ChannelRequest) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
         channels = request.channels
