@@ -109,10 +109,10 @@ class Connection(Link):
     def _batch(self, waiting: deque[Job], room: int, now: float) -> list[Request]:
         heads = self._heads.known
         window = self._session.window
-        batch: list[Request] = []
         if _take_batch is not None:
-            batch = _take_batch(waiting, heads, self._heads.make, room, window, now, self)
-            return batch
+            taken: list[Request] = _take_batch(waiting, heads, self._heads.make, room, window, now, self)
+            return taken
+        batch: list[Request] = []
         while room and waiting:
             job = waiting.popleft()
             if job.state == DONE:
