@@ -11,6 +11,7 @@ import msgspec
 from .answer import Answer, Disturbed
 from .errors import Conflict, Invalid, Missing
 from .faultspec import ALERTS, OPENING, STATUS_OF, Fault, FaultSpec, check, given
+from .parts import taken_as
 
 if TYPE_CHECKING:
     from .answering import Apns
@@ -116,11 +117,7 @@ class Faults:
 
     def import_(self, value: object) -> None:
         """Set what `export` gave. Raises Invalid."""
-        try:
-            specs = msgspec.convert(value, list[FaultSpec])
-        except msgspec.ValidationError as error:
-            raise Invalid(f"faults: {error}", field="faults") from error
-        for spec in specs:
+        for spec in taken_as(value, list[FaultSpec], "faults"):
             self.add(spec)
 
     def watch(self, changed: Callable[[], None]) -> None:

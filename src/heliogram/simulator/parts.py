@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+from .errors import Invalid
+
+T = TypeVar("T")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,3 +45,11 @@ class Parts:
     def clear(self) -> None:
         for part in reversed(list(self._parts.values())):
             part.clear()
+
+
+def taken_as(value: Any, kind: type[T], name: str) -> T:
+    """A part's value as what it is made of. Raises Invalid naming the part and the place."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{name}: {error}", field=name) from error

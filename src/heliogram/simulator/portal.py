@@ -17,6 +17,7 @@ from .errors import Conflict, Invalid, Missing
 from .feed import Feed
 from .keys import IssuedKey, Key, KeyRing
 from .names import base_topic, check_bundle_id, check_identifier
+from .parts import taken_as
 from .tables import Environment
 
 MAX_TEAMS = 1_000
@@ -270,10 +271,7 @@ class Portal:
 
     def import_(self, value: Any) -> None:
         """What `export` gave. Raises Invalid."""
-        try:
-            taken = msgspec.convert(value, _Exported)
-        except msgspec.ValidationError as error:
-            raise Invalid(f"portal: {error}", field="portal") from error
+        taken = taken_as(value, _Exported, "portal")
         for team in taken.teams:
             self.add_team(team.name, team.id)
         for app in taken.apps:

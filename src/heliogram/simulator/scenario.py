@@ -10,6 +10,7 @@ import msgspec
 
 from .errors import Conflict, Invalid, Missing
 from .lockscreen import stamp
+from .parts import taken_as
 from .scenario_parts import plain
 from .tables import Settings
 
@@ -101,10 +102,7 @@ def settings_of(document: Any) -> Settings:
     unknown = sorted(set(given) - set(Settings.__struct_fields__)) if isinstance(given, dict) else []
     if unknown:
         raise Invalid(f"settings: {', '.join(unknown)} unknown", field="settings")
-    try:
-        return msgspec.convert(given, Settings)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"settings: {error}", field="settings") from error
+    return taken_as(given, Settings, "settings")
 
 
 def start_with(path: Path | None, given: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Settings]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -21,11 +21,10 @@ from .device import App, Device, DeviceToken
 from .errors import Conflict, Invalid
 from .keys import Key, KeyRing
 from .kinds import Permission, TokenKind
+from .parts import taken_as
 from .registry import Registry
 from .tables import CHANNEL_ID_LIMIT, Environment, Platform
 from .timing import LATEST
-
-T = TypeVar("T")
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 _TOKEN = re.compile(r"(?:[0-9a-f]{2}){1,2048}\Z")
@@ -123,7 +122,7 @@ class KeyScenario:
 
     def import_(self, value: Any) -> None:
         """Raises Invalid or Conflict."""
-        for part in parts(value, list[KeyPart], "keys"):
+        for part in taken_as(value, list[KeyPart], "keys"):
             self._keys.add(
                 part.key_id,
                 part.team_id,
@@ -157,7 +156,7 @@ class DeviceScenario:
 
     def import_(self, value: Any) -> None:
         """Raises Invalid or Conflict."""
-        taken = parts(value, DevicesPart, "devices")
+        taken = taken_as(value, DevicesPart, "devices")
         for device in taken.devices:
             self._add_device(device)
         gone: dict[tuple[str, str], App] = {}
@@ -229,7 +228,7 @@ class ChannelScenario:
 
     def import_(self, value: Any) -> None:
         """Raises Invalid, Conflict, or Missing for a follower that is not there."""
-        for part in parts(value, list[ChannelPart], "channels"):
+        for part in taken_as(value, list[ChannelPart], "channels"):
             channel = self._channels.restore(
                 _channel_id(part.channel_id), part.bundle_id, part.environment, part.message_storage_policy
             )
@@ -242,14 +241,6 @@ class ChannelScenario:
 def plain(value: Any) -> Any:
     """As JSON values."""
     return msgspec.to_builtins(value)
-
-
-def parts(value: Any, kind: type[T], name: str) -> T:
-    """A part's value as what it is made of. Raises Invalid naming the part and the place."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"{name}: {error}", field=name) from error
 
 
 def _key(key: Key) -> KeyPart:
