@@ -1,0 +1,40 @@
+"""The protocols the service depends on; `app.py` fills them with adapters.
+
+Every store method takes the account first: there is no look-up by a bare id, except of an API key, by which the
+account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
+"""
+
+from __future__ import annotations
+
+from .apps import AppStore
+from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
+from .keys import KeyStore
+from .operations import NotificationFilter, OperationStore
+from .providers import DeviceFate, Provider, Providers, Push, PushResult, Retry
+from .registrations import RegistrationStore
+from .store import Store
+from .work import LeasedChunk, WorkQueue, WorkStore
+
+__all__ = [
+    "AppStore",
+    "Authenticator",
+    "Clock",
+    "DeviceFate",
+    "KeyStore",
+    "LeasedChunk",
+    "Listed",
+    "NotificationFilter",
+    "OperationStore",
+    "Provider",
+    "Providers",
+    "Push",
+    "PushResult",
+    "RegistrationStore",
+    "Retry",
+    "Sealer",
+    "Store",
+    "Timer",
+    "Window",
+    "WorkQueue",
+    "WorkStore",
+]

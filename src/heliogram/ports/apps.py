@@ -1,0 +1,46 @@
+"""Apps and credentials."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..domain.apps import App, Credential, CredentialType
+from .basics import Listed, Window
+
+
+class AppStore(Protocol):
+    """Apps and credentials."""
+
+    async def create_credential(self, account: bytes, credential: Credential, sealed: bytes) -> Credential:
+        """Keeps a credential, and makes its app if this is the first. The first of a type becomes the default of it;
+        `is_default` makes it so. Raises `LimitReached` at 10 apps an account or 10 credentials an app."""
+
+    async def get_credential(self, account: bytes, credential_id: bytes) -> Credential | None:
+        """A credential without its secret."""
+
+    async def sealed_credential(self, account: bytes, credential_id: bytes) -> tuple[Credential, bytes] | None:
+        """A credential and its sealed secret."""
+
+    async def list_credentials(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        app_name: str | None = None,
+        type: CredentialType | None = None,  # noqa: A002 - the name callers know
+        is_default: bool | None = None,
+    ) -> Listed[Credential]:
+        """Credentials, newest first."""
+
+    async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
+        """Removes it; with an app's last credential go the app and its device registrations. When a default goes, the
+        oldest credential left of its type becomes the default. When the default app goes, the oldest app left does."""
+
+    async def get_app(self, account: bytes, name: str) -> App | None:
+        """An app."""
+
+    async def default_app(self, account: bytes) -> App | None:
+        """The account's default app, None while it has none."""
+
+    async def list_apps(self, account: bytes, window: Window, *, is_default: bool | None = None) -> Listed[App]:
+        """Apps, newest first."""

@@ -1,0 +1,83 @@
+"""The queue, and its side of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
+from ..domain.operations import Counts, Lane
+
+
+class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk handed to a worker until `until`. `attempt` fences every later write: a write of an older attempt changes
+    nothing. `records` is what earlier attempts wrote; `first` the sequence of the first recipient."""
+
+    account_id: bytes
+    id: bytes
+    operation_id: bytes
+    lane: Lane
+    shard: int
+    attempt: int
+    until: int
+    first: int
+    recipients: list[Recipient]
+    records: list[DeliveryRecord]
+    spec: SendSpec
+    created: int
+
+    def __repr__(self) -> str:
+        return f"LeasedChunk({self.id.hex()}, attempt={self.attempt}, recipients={len(self.recipients)})"
+
+
+class WorkStore(Protocol):
+    """The queue's side of the store."""
+
+    async def claim(
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+    ) -> list[LeasedChunk]:
+        """Takes due chunks of one shard, the longest due first: neither leased nor done, or with an expired lease."""
+
+    async def next_due(self, lane: Lane, shard: int) -> int | None:
+        """When the next chunk falls due (or its lease expires), None when none waits."""
+
+    async def extend(self, chunk: LeasedChunk, until: int) -> bool:
+        """Keeps a lease alive; False when another attempt holds the chunk."""
+
+    async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
+        """Appends a result part. `counts` are the chunk's counters with it, in whole. False when fenced off."""
+
+    async def finish(self, chunk: LeasedChunk, at: int) -> bool:
+        """The chunk is done; the operation is COMPLETED with its last chunk. False when fenced off."""
+
+    async def release(self, chunk: LeasedChunk, due: int) -> bool:
+        """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+
+    async def release_all(self, now: int) -> int:
+        """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:
+        what a crash left leased goes on at once."""
+
+
+class WorkQueue(Protocol):
+    """Where workers get chunks from."""
+
+    async def lease(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+        """Waits until at least one chunk of these lanes is due and leases up to `limit`, earlier lanes first.
+        Returns an empty list when the queue is closed."""
+
+    def wake(self, lane: Lane) -> None:
+        """A hint that something was put into the lane."""
+
+    async def extend(self, chunk: LeasedChunk) -> bool:
+        """Renews the lease."""
+
+    async def done(self, chunk: LeasedChunk) -> bool:
+        """The chunk is finished."""
+
+    async def retry(self, chunk: LeasedChunk, due: int) -> bool:
+        """The chunk goes back until `due` (ms)."""
+
+    async def close(self) -> None:
+        """No more leases; waiting `lease` calls return."""
