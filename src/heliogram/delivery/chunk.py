@@ -11,16 +11,14 @@ import structlog
 from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
-from ..domain.render import Renderer
-from ..ports import Clock, DeviceFate, LeasedChunk, Providers, Push, PushResult, Retry, Store, WorkQueue
+from ..ports import Clock, LeasedChunk, Providers, PushResult, Retry, Store, WorkQueue
+from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target
 from .policy import RetryPolicy, deadline_of
 from .recorder import Recorder
+from .rendering import render
 
 log = structlog.get_logger(__name__)
-
-GRACE_WITHOUT_TIMESTAMP_MS = 24 * 3600 * 1000
-"""A 410 without a time ends a token only if its app has been silent for a day (ERR-2)."""
 
 OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
 
@@ -58,7 +56,7 @@ class ChunkDelivery:
         self._spec: SendSpec = chunk.spec
         self._progress = Progress(chunk.records)
         self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
-        self._fates: list[tuple[Target, PushResult]] = []
+        self._fates = Fates(chunk, tools.store)
         self._deadline = deadline_of(chunk.created, chunk.spec.expires_at, tools.settings.policy)
 
     def __repr__(self) -> str:
@@ -72,7 +70,7 @@ class ChunkDelivery:
             # What was answered before a failure is kept: it must not be sent again.
             await self._recorder.flush()
             await self._recorder.close()
-        await self._settle_devices()
+        await self._fates.settle(self._now())
         if self._recorder.fenced:
             log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
             return
@@ -136,7 +134,17 @@ class ChunkDelivery:
             self._not_sent(targets, "NoCredential", Retry.NEVER)
             return
         provider = self._tools.providers[ProviderName.APN]
-        pushes = self._render(targets, provider.payload_limit("alert"))
+        rendered = render(
+            self._chunk,
+            targets,
+            limit=provider.payload_limit("alert"),
+            now=self._now(),
+            deadline=self._deadline,
+            collapse_by_id=self._tools.settings.collapse_by_id,
+        )
+        for target, refusal in rendered.refused:
+            self._not_sent([target], refusal, Retry.NEVER)
+        pushes = rendered.pushes
         if not pushes:
             return
         async with aclosing(provider.send(opened, pushes)) as results:
@@ -151,51 +159,12 @@ class ChunkDelivery:
         for target in targets:
             self._take(PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=reason, retry=retry))
 
-    def _render(self, targets: Sequence[Target], limit: int) -> list[Push]:
-        renderer, spec, chunk = Renderer(self._spec), self._spec, self._chunk
-        priority, collapse = spec.priority.apns, self._tools.settings.collapse_by_id
-        expiration = None if spec.expires_at is None else spec.expires_at // 1000
-        now = self._now()
-        pushes = []
-        sequence, payload = -1, b""
-        for target in targets:
-            if target.sequence != sequence:  # once for all devices of a recipient, which come one after another
-                sequence = target.sequence
-                payload = renderer.payload(chunk.recipients[sequence - chunk.first].variables)
-            refusal = self._refusal(payload, limit, now)
-            if refusal is not None:
-                self._not_sent([target], refusal, Retry.NEVER)
-                continue
-            notification = ids.notification_id(chunk.operation_id, target.sequence)
-            apns_id = ids.uuid_text(ids.notification_id(chunk.operation_id, target.sequence, target.slot))
-            pushes.append(
-                Push(
-                    tag=target,
-                    token=target.token,
-                    apns_id=apns_id,
-                    payload=payload,
-                    priority=priority,
-                    expiration=expiration,
-                    collapse_id=ids.uuid_text(notification) if collapse else None,
-                )
-            )
-        return pushes
-
-    def _refusal(self, payload: bytes, limit: int, now: int) -> str | None:
-        """Why a rendered push is not even tried."""
-        if len(payload) > limit:
-            return f"PayloadTooLarge: {len(payload)} bytes after rendering, the limit is {limit}"
-        if now >= self._deadline:
-            return "Expired: its time was over before it could be sent"
-        return None
-
     # --- recording
 
     def _take(self, result: PushResult) -> None:
         target: Target = result.tag
         self._recorder.take(self._record(target, result))
-        if result.device is not DeviceFate.KEEP:
-            self._fates.append((target, result))
+        self._fates.take(target, result)
 
     def _record(self, target: Target, result: PushResult) -> DeliveryRecord:
         now = self._now()
@@ -229,23 +198,6 @@ class ChunkDelivery:
             retry_at=retry_at,
             of=target.of,
         )
-
-    async def _settle_devices(self) -> None:
-        """Does to the device tokens what the answers said of them."""
-        store, account, app_name = self._tools.store, self._chunk.account_id, self._spec.app_name
-        for target, result in self._fates:
-            if result.device is DeviceFate.REMOVE:
-                since = result.timestamp
-                if since is None:
-                    since = self._now() - GRACE_WITHOUT_TIMESTAMP_MS
-                done = await store.remove_device(account, app_name, target.provider, target.token, dead_since=since)
-                log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
-            else:
-                await store.quarantine_device(
-                    account, app_name, target.provider, target.token, reason=result.reason, at=self._now()
-                )
-                log.info("device.quarantined", app=app_name, reason=result.reason)
-        self._fates.clear()
 
     def _now(self) -> int:
         return int(self._tools.clock.time() * 1000)
