@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..domain.errors import Invalid, LimitReached, NotFound, Unavailable
+from ..domain.errors import Conflict, Invalid, LimitReached, NotFound, Unavailable
 from ..rest import FieldError, Problem, invalid
 
 _log = logging.getLogger("heliogram.api")
@@ -21,6 +21,10 @@ def translate(error: Exception) -> Problem | None:
         detail = _sentence(str(error))
         fields = [FieldError(error.path, detail, error.code)] if error.path else []
         return Problem(404, error.code, "Not found", detail, fields)
+    if isinstance(error, Conflict):
+        detail = _sentence(str(error))
+        fields = [FieldError(error.path, detail, error.code)] if error.path else []
+        return Problem(409, error.code, "Conflict", detail, fields)
     if isinstance(error, LimitReached):
         return Problem(400, error.code, "Limit reached", _sentence(str(error)))
     if isinstance(error, Unavailable):

@@ -56,7 +56,10 @@ class CredentialForm(enum.StrEnum):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential without its secret. `public` holds what may be shown: key id, team id, bundle id, expiry."""
+    """A credential without its secret. `public` holds what may be shown: key id, team id, bundle id, expiry.
+
+    `revision` counts its rotations, `epoch` its reconnects; since `revoked` (ms) it sends nothing.
+    """
 
     account_id: bytes
     id: bytes
@@ -67,6 +70,9 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     is_default: bool
     created: int
     updated: int
+    revision: int = 1
+    epoch: int = 1
+    revoked: int | None = None
 
 
 class ParsedCredential(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,9 +26,21 @@ class DeviceState(enum.StrEnum):
 
 
 class TokenKind(enum.StrEnum):
-    """Each kind has tokens of its own (LIFE-3). More kinds come with the features that use them."""
+    """Each kind has tokens of its own (LIFE-3); a push goes to the kind that its push type is for."""
 
     ALERT = "alert"
+    """What `registerForRemoteNotifications` gives: alerts and background pushes."""
+    VOIP = "voip"
+    COMPLICATION = "complication"
+    FILE_PROVIDER = "fileProvider"
+    LOCATION = "location"
+    PUSH_TO_TALK = "pushToTalk"
+    LIVE_ACTIVITY_START = "liveActivityStart"
+    """The push-to-start token of an app."""
+    LIVE_ACTIVITY_UPDATE = "liveActivityUpdate"
+    """The token of one running Live Activity."""
+    WIDGETS = "widgets"
+    CONTROLS = "controls"
 
 
 class InvalidDeviceToken(ValueError):

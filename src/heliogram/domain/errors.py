@@ -36,15 +36,28 @@ class Code(enum.IntEnum):
     UNKNOWN_CREDENTIAL = 70021
     UNKNOWN_USER = 70022
     NO_CREDENTIAL = 70023
+    UNKNOWN_CHANNEL = 70024
     INVALID_SIGNING_KEY = 70030
     INVALID_KEY_ID = 70031
     INVALID_TEAM_ID = 70032
     INVALID_CERTIFICATE = 70033
     TOO_MANY_APPS = 70040
     TOO_MANY_CREDENTIALS = 70041
+    TOO_MANY_ACCOUNTS = 70042
+    TOO_MANY_KEYS = 70043
+    TOO_MANY_WEBHOOKS = 70044
+    TOO_MANY_TAGS = 70045
     PROVIDER_NOT_SUPPORTED = 70050
     BODY_TOO_LARGE = 70060
     TOKEN_OF_OTHER_APP = 70061
+    EXTERNAL_ID_TAKEN = 70062
+    IDEMPOTENCY_KEY_REUSED = 70070
+    IDEMPOTENCY_KEY_IN_USE = 70071
+    TOO_LATE_TO_CANCEL = 70080
+    INVALID_SCHEDULE = 70081
+    CREDENTIAL_REVOKED = 70090
+    CHANNEL_REFUSED = 70091
+    INVALID_WEBHOOK_URL = 70092
     NO_DEVICE = 70100
     REFUSED_BY_PROVIDER = 70101
     NOT_SENT = 70102
@@ -84,6 +97,14 @@ class NotFound(DomainError):
         if code is not None:
             self.code = code
         super().__init__(f"there is no {what} {ident!r} in this account")
+
+
+class Conflict(DomainError):
+    """What is asked contradicts the state of things (a 409); nothing was changed."""
+
+    def __init__(self, message: str, code: Code, *, path: str | None = None) -> None:
+        self.code, self.path = code, path
+        super().__init__(message)
 
 
 class LimitReached(DomainError):
@@ -131,7 +152,21 @@ MEANINGS: Mapping[Code, str] = {
     Code.TOO_MANY_CREDENTIALS: "An app has at most 10 credentials.",
     Code.PROVIDER_NOT_SUPPORTED: "This provider is not supported yet.",
     Code.BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`. Split the request.",
-    Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id.",
+    Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id: a token belongs to one"
+    " app alone. Remove it there, or register it under the app it came from.",
+    Code.EXTERNAL_ID_TAKEN: "Another user of the account has this externalId.",
+    Code.UNKNOWN_CHANNEL: "There is no broadcast channel with that id for the app.",
+    Code.TOO_MANY_ACCOUNTS: "The instance has as many accounts as it may.",
+    Code.TOO_MANY_KEYS: "The account has as many API keys as it may. Delete those that are not used.",
+    Code.TOO_MANY_WEBHOOKS: "The account has as many webhooks as it may.",
+    Code.TOO_MANY_TAGS: "A send has at most 10 tags.",
+    Code.IDEMPOTENCY_KEY_REUSED: "The Idempotency-Key was used for another request within 24 hours. Take a new key.",
+    Code.IDEMPOTENCY_KEY_IN_USE: "A request with this Idempotency-Key is being handled. Ask again in a moment.",
+    Code.TOO_LATE_TO_CANCEL: "It has left, or is leaving just now.",
+    Code.INVALID_SCHEDULE: "The time to send at is no date-time, has passed, or is more than 30 days ahead.",
+    Code.CREDENTIAL_REVOKED: "The credential was revoked and sends nothing any more.",
+    Code.CHANNEL_REFUSED: "APNs refused what was asked of its channels; `detail` has its reason.",
+    Code.INVALID_WEBHOOK_URL: "The webhook's address cannot be used: https, no credentials in it, a public host.",
     Code.NO_DEVICE: "The user has no device in the sending app that could be tried.",
     Code.REFUSED_BY_PROVIDER: "The provider refused the notification; `reason` is its word.",
     Code.NOT_SENT: "The notification provably never reached the provider; `reason` says why.",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from .apps import Environment, ProviderName
+from .devices import TokenKind
 
 MIN_RECIPIENTS = 1
 MAX_RECIPIENTS = 10_000
@@ -36,7 +37,8 @@ class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an operation sends and through what: kept once, beside its recipients.
 
     `apn` and `fcm` are the credentials the caller named; without them the app's defaults serve.
-    `expires_at` (ms) ends all attempts.
+    `expires_at` (ms) ends all attempts. `kind` says which of a user's device tokens are meant, `activity_id` which
+    Live Activity's; `channel` (base64, as APNs gives it) makes it a broadcast.
     """
 
     app_name: str
@@ -46,6 +48,11 @@ class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     apn: bytes | None = None
     fcm: bytes | None = None
     expires_at: int | None = None
+    push_type: str = "alert"
+    kind: TokenKind = TokenKind.ALERT
+    activity_id: str | None = None
+    collapse_id: str | None = None
+    channel: str | None = None
 
 
 class Recipient(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):

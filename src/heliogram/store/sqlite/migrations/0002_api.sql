@@ -1,0 +1,97 @@
+-- What the whole REST API keeps. Times are milliseconds since 1970.
+
+ALTER TABLE account ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';    -- JSON: what this account may, where it differs
+
+ALTER TABLE api_key ADD COLUMN expires INTEGER;
+ALTER TABLE api_key ADD COLUMN last_used INTEGER;                    -- to the minute: it is not worth a write each time
+
+-- Who changed what about accounts, keys and credentials. Never a secret.
+CREATE TABLE audit (
+  account_id BLOB NOT NULL REFERENCES account (id),
+  id BLOB NOT NULL,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,               -- an API key's id, or what else acted, such as 'cli'
+  action TEXT NOT NULL,
+  subject TEXT NOT NULL,             -- the id of what was changed
+  detail TEXT NOT NULL,              -- JSON
+  PRIMARY KEY (account_id, id)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE credential ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;    -- counts rotations
+ALTER TABLE credential ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;       -- counts reconnects
+ALTER TABLE credential ADD COLUMN revoked INTEGER;
+
+ALTER TABLE user ADD COLUMN external_id TEXT;
+CREATE UNIQUE INDEX user_external ON user (account_id, external_id) WHERE external_id IS NOT NULL AND deleted IS NULL;
+
+ALTER TABLE device ADD COLUMN installation_id TEXT;
+ALTER TABLE device ADD COLUMN activity_id TEXT;      -- of a Live Activity's update token: which activity
+ALTER TABLE device ADD COLUMN app_version TEXT;
+ALTER TABLE device ADD COLUMN locale TEXT;
+ALTER TABLE device ADD COLUMN time_zone TEXT;
+ALTER TABLE device ADD COLUMN learned INTEGER NOT NULL DEFAULT 0;    -- the environment is what APNs' answers told
+CREATE INDEX device_by_installation ON device (account_id, app_name, installation_id) WHERE installation_id IS NOT NULL;
+
+ALTER TABLE operation ADD COLUMN send_at INTEGER;    -- of a scheduled one
+ALTER TABLE operation ADD COLUMN send_at_text TEXT;  -- as it was given: the offset is kept
+ALTER TABLE operation ADD COLUMN tags TEXT;          -- JSON object, NULL for none
+ALTER TABLE operation ADD COLUMN canceled INTEGER;   -- when it was asked to stop
+
+-- The answers to writes that carried an Idempotency-Key, kept for 24 hours. An unanswered one has the id that its
+-- resource is to get, so that a write whose answer a crash swallowed is not done twice.
+CREATE TABLE idempotency (
+  account_id BLOB NOT NULL REFERENCES account (id),
+  key TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,         -- of method, path and body
+  ident BLOB NOT NULL,
+  created INTEGER NOT NULL,
+  status INTEGER,
+  headers TEXT,                      -- JSON
+  body BLOB,
+  PRIMARY KEY (account_id, key)
+) STRICT;
+CREATE INDEX idempotency_by_age ON idempotency (created);
+
+CREATE TABLE webhook (
+  account_id BLOB NOT NULL REFERENCES account (id),
+  id BLOB NOT NULL,
+  url TEXT NOT NULL,
+  types TEXT NOT NULL,               -- JSON list of event types
+  description TEXT NOT NULL,
+  sealed BLOB NOT NULL,              -- its signing secrets
+  state TEXT NOT NULL,
+  event_cursor INTEGER NOT NULL,     -- the last `event.sequence` it was told
+  result_cursor INTEGER NOT NULL,    -- the last `chunk_result` row it was told
+  created INTEGER NOT NULL,
+  updated INTEGER NOT NULL,
+  PRIMARY KEY (account_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- What happened, for webhooks; written only while the account has one. What became of notifications is not here but
+-- read from the result parts.
+CREATE TABLE event (
+  account_id BLOB NOT NULL,
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  id BLOB NOT NULL,
+  type TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  data TEXT NOT NULL                 -- JSON
+) STRICT;
+CREATE INDEX event_by_account ON event (account_id, sequence);
+
+-- Batches that a webhook did not take at once: tried again for three days, then dead letters.
+CREATE TABLE webhook_batch (
+  account_id BLOB NOT NULL,
+  webhook_id BLOB NOT NULL,
+  id BLOB NOT NULL,
+  body BLOB NOT NULL,
+  events INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  due INTEGER,                       -- NULL: a dead letter
+  error TEXT NOT NULL,               -- of the last attempt
+  created INTEGER NOT NULL,
+  updated INTEGER NOT NULL,
+  PRIMARY KEY (account_id, webhook_id, id),
+  FOREIGN KEY (account_id, webhook_id) REFERENCES webhook (account_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_batch_due ON webhook_batch (due) WHERE due IS NOT NULL;
