@@ -7,8 +7,8 @@ from starlette.applications import Starlette
 
 from .. import __version__
 from ..domain.errors import MEANINGS
-from ..rest import Call, Endpoint, build_app, endpoint
-from . import apps, credentials, notifications, operations, registrations, send
+from ..rest import Call, Documented, Endpoint, build_app, endpoint
+from . import apps, basis, credentials, notifications, operations, registrations, send
 from .auth import authenticate_with
 from .problems import translate
 from .state import ApiState
@@ -70,6 +70,7 @@ def build(state: ApiState) -> Starlette:
         authenticate=authenticate_with(state.authenticator),
         translate=translate,
         codes={int(code): text for code, text in MEANINGS.items()},
+        documented=Documented(basis.FIELDS, basis.PARAMETERS),
         body_limit=state.settings.body_limit,
         body_seconds=state.settings.body_seconds,
     )

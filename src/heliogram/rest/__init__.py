@@ -6,7 +6,7 @@ Imports nothing else of the project; the service's API and the simulator's contr
 from .app import Authenticate, build_app
 from .decode import collect_errors, decode_body, decode_query
 from .endpoint import Call, Endpoint, Result, endpoint
-from .openapi import openapi
+from .openapi import Documented, openapi
 from .paging import PageQuery, Pagination, page, resume
 from .problem import (
     LAYER_CODES,
@@ -24,6 +24,7 @@ __all__ = [
     "LAYER_CODES",
     "Authenticate",
     "Call",
+    "Documented",
     "Endpoint",
     "FieldError",
     "PageQuery",

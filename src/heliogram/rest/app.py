@@ -18,7 +18,7 @@ from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
 from .decode import NoQuery, decode_body, decode_query
 from .docs import CONTENT_SECURITY_POLICY, docs_page
 from .endpoint import UNDECLARED, Call, Endpoint, Result
-from .openapi import openapi
+from .openapi import Documented, openapi
 from .problem import (
     INTERNAL,
     METHOD_NOT_ALLOWED,
@@ -158,6 +158,7 @@ def build_app(
     authenticate: Authenticate | None = None,
     translate: Translate | None = None,
     codes: Mapping[int, str] | None = None,
+    documented: Documented | None = None,
     body_limit: int = DEFAULT_BODY_LIMIT,
     body_seconds: float | None = DEFAULT_BODY_SECONDS,
     extra_routes: Sequence[BaseRoute] = (),
@@ -168,7 +169,8 @@ def build_app(
 
     Without `authenticate` nothing asks for a key. `translate` makes the application's exceptions into problems.
     `servers` are the base URLs named in the document (default: the
-    prefixes). `codes` adds meanings of problem codes to `/docs`. `body_limit` is in bytes, `body_seconds` the time
+    prefixes). `codes` adds meanings of problem codes to `/docs`; `documented` says what in
+    the document is not ours. `body_limit` is in bytes, `body_seconds` the time
     a body may take. Raises ValueError for an endpoint without a declared scope and for two of the same method
     and path.
     """
@@ -181,6 +183,7 @@ def build_app(
         description=description,
         servers=tuple(servers if servers is not None else prefixes),
         secured=authenticate is not None,
+        documented=documented,
     )
     routes: list[BaseRoute] = [
         *_documents(document, codes or {}),

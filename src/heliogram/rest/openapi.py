@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,6 +12,14 @@ from .endpoint import Endpoint
 from .problem import MEDIA_TYPE, ProblemBody
 
 _REF = "#/components/schemas/{name}"
+OURS = "ours"
+
+
+class Documented(NamedTuple):
+    """The fields of schemas and the query parameters of operations (by operation id) that another API documents."""
+
+    fields: Mapping[str, frozenset[str]]
+    parameters: Mapping[str, frozenset[str]]
 
 
 def openapi(
@@ -22,8 +30,12 @@ def openapi(
     description: str = "",
     servers: Sequence[str] = ("/v1",),
     secured: bool = True,
+    documented: Documented | None = None,
 ) -> dict[str, Any]:
-    """The document. A struct may refine its schema with a class variable `__openapi__`, merged into its component."""
+    """The document. A struct may refine its schema with a class variable `__openapi__`, merged into its component.
+
+    With `documented` whatever it does not name is marked `x-basis: ours`.
+    """
     declared = sorted(endpoints, key=lambda each: (each.tag, each.path, each.method))
     schemas, components = _schemas(declared)
     paths: dict[str, dict[str, Any]] = {}
@@ -38,6 +50,8 @@ def openapi(
         "paths": paths,
         "components": {"schemas": components},
     }
+    if documented is not None:
+        _mark(document, documented)
     if secured:
         document["security"] = [{"basic": []}, {"bearer": []}]
         document["components"]["securitySchemes"] = {
@@ -45,6 +59,20 @@ def openapi(
             "bearer": {"type": "http", "scheme": "bearer", "description": "API key id, a dot, and its secret."},
         }
     return document
+
+
+def _mark(document: dict[str, Any], documented: Documented) -> None:
+    """Says of each field and parameter that stands beside documented ones that it is ours."""
+    for name, fields in documented.fields.items():
+        for field, schema in document["components"]["schemas"].get(name, {}).get("properties", {}).items():
+            if field not in fields:
+                schema["x-basis"] = OURS
+    for item in document["paths"].values():
+        for operation in (each for each in item.values() if isinstance(each, dict) and each["x-basis"] != OURS):
+            known = documented.parameters.get(operation["operationId"], frozenset())
+            for parameter in operation["parameters"]:
+                if parameter["in"] != "path" and parameter["name"] not in known:
+                    parameter["x-basis"] = OURS
 
 
 class _Schemas:
@@ -152,7 +180,7 @@ def _responses(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, An
     if each.body is not None:
         statuses |= {408, 413, 415}
     if secured and not each.public:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429, 503}
     problem = {MEDIA_TYPE: {"schema": schemas[ProblemBody]}}
     errors = {
         str(status): {"description": HTTPStatus(status).phrase, "content": problem, **_error_headers(status)}
