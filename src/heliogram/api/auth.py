@@ -10,7 +10,8 @@ from starlette.requests import Request
 from ..domain.accounts import Principal, Scope
 from ..domain.errors import Code
 from ..ports import Authenticator
-from ..rest import Authenticate, Problem
+from ..rest import Authenticate, Call, Problem
+from .state import ApiState
 
 REALM = 'Basic realm="heliogram"'
 _MAX_HEADER = 1024
@@ -52,3 +53,24 @@ def authenticate_with(authenticator: Authenticator) -> Authenticate:
         return principal
 
     return authenticate
+
+
+def check_grant(call: Call[ApiState], app_name: str, user_id: bytes | None) -> bytes | None:
+    """The user whose device the caller may register or remove in this app.
+
+    With an API key: `user_id` as it was given. With a registration token: the token's own user, also when none was
+    given. Raises `Problem` 403 when the token is for another app or another user.
+    """
+    principal: Principal = call.auth
+    grant = principal.registration
+    if grant is None:
+        return user_id
+    if app_name != grant.app_name:
+        raise _forbidden("This registration token is for another app.")
+    if user_id is not None and user_id != grant.user_id:
+        raise _forbidden("This registration token is for another user: leave userId out, or give the token's.")
+    return grant.user_id
+
+
+def _forbidden(detail: str) -> Problem:
+    return Problem(403, Code.FORBIDDEN, "Forbidden", detail)

@@ -22,6 +22,7 @@ _LOW_BITS = SEQUENCE_BITS + SLOT_BITS
 _LOW_MASK = (1 << _LOW_BITS) - 1
 
 ACCOUNT = "account"
+AUDIT_EVENT = "audit"
 API_KEY = "key"
 CREDENTIAL = "comms_credential"
 DEVICE_REGISTRATION = "comms_device_registration"

@@ -7,6 +7,7 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 from __future__ import annotations
 
 from .apps import AppStore
+from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .keys import KeyStore
 from .operations import NotificationFilter, OperationStore
@@ -17,6 +18,7 @@ from .work import LeasedChunk, WorkQueue, WorkStore
 
 __all__ = [
     "AppStore",
+    "AuditStore",
     "Authenticator",
     "Clock",
     "DeviceFate",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from .apps import AppStore
+from .audit import AuditStore
 from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
 from .work import WorkStore
 
 
-class Store(KeyStore, AppStore, RegistrationStore, OperationStore, WorkStore, Protocol):
+class Store(KeyStore, AuditStore, AppStore, RegistrationStore, OperationStore, WorkStore, Protocol):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""
 
     async def close(self) -> None:

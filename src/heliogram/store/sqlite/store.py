@@ -11,6 +11,7 @@ import apsw
 from ...domain.ids import IdFactory
 from ...ports import Clock
 from .apps import Apps
+from .audit import Audit
 from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
 from .keys import Keys, ensure_account
 from .migrate import migrate
@@ -20,7 +21,7 @@ from .threads import reader, writer
 from .work import Work
 
 
-class SqliteStore(Keys, Apps, Registrations, Operations, Work):
+class SqliteStore(Keys, Audit, Apps, Registrations, Operations, Work):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 
     @classmethod
