@@ -24,8 +24,9 @@ from .base import Base, bad_cursor, cut_window, page_of
 _sql = statements.load("apps")
 
 
-def _credential(row: Any) -> Credential:
-    account, ident, app_name, kind, form, public, is_default, created, updated = row[:9]
+def credential_of(row: Any) -> Credential:
+    """The credential of a row that begins with its twelve columns."""
+    account, ident, app_name, kind, form, public, is_default, created, updated, revision, epoch, revoked = row[:12]
     return Credential(
         account_id=account,
         id=ident,
@@ -36,6 +37,9 @@ def _credential(row: Any) -> Credential:
         is_default=bool(is_default),
         created=created,
         updated=updated,
+        revision=revision,
+        epoch=epoch,
+        revoked=revoked,
     )
 
 
@@ -68,6 +72,9 @@ def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed
         "default": is_default,
         "created": new.created,
         "updated": new.updated,
+        "revision": new.revision,
+        "epoch": new.epoch,
+        "revoked": new.revoked,
     }
     connection.execute(_sql.insert_credential, values)
     connection.execute(_sql.touch_app, where)
@@ -138,7 +145,7 @@ class Apps(Base):
         """A credential and its sealed secret."""
         values = {"account": account, "id": credential_id}
         row: Any = await self._read(lambda c: c.execute(_sql.get_credential, values).fetchone())
-        return None if row is None else (_credential(row), row[9])
+        return None if row is None else (credential_of(row), row[12])
 
     async def list_credentials(
         self,
@@ -158,7 +165,7 @@ class Apps(Base):
             **cut_window(window),
         }
         rows = await self._read(lambda c: c.execute(_sql.list_credentials, values).fetchall())
-        return page_of([_credential(row) for row in rows], window, lambda credential: credential.id)
+        return page_of([credential_of(row) for row in rows], window, lambda credential: credential.id)
 
     async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
         """Removes it; with an app's last credential go the app and its device registrations."""

@@ -33,13 +33,15 @@ SELECT a.name, a.is_default, a.created, a.updated, c.type, c.id
  ORDER BY a.created DESC, a.name DESC, c.type;
 
 -- name: count_credentials
--- How many credentials the app has, and how many of one type.
-SELECT count(*), coalesce(sum(type = :type), 0) FROM credential WHERE account_id = :account AND app_name = :app;
+-- How many credentials the app has, and how many of one type are good.
+SELECT count(*), coalesce(sum(type = :type AND revoked IS NULL), 0) FROM credential WHERE account_id = :account AND app_name = :app;
 
 -- name: insert_credential
 -- A new credential with its sealed secret.
-INSERT INTO credential (account_id, id, app_name, type, form, public, sealed, is_default, created, updated)
-VALUES (:account, :id, :app, :type, :form, :public, :sealed, :default, :created, :updated);
+INSERT INTO credential (account_id, id, app_name, type, form, public, sealed, is_default, created, updated,
+                        revision, epoch, revoked)
+VALUES (:account, :id, :app, :type, :form, :public, :sealed, :default, :created, :updated,
+        :revision, :epoch, :revoked);
 
 -- name: clear_default
 -- No credential of this type is the app's default any more.
@@ -51,20 +53,21 @@ UPDATE credential SET is_default = 0, updated = :at
 DELETE FROM credential WHERE account_id = :account AND id = :id RETURNING app_name, type, is_default;
 
 -- name: promote_oldest_credential
--- Makes the oldest credential of a type that is left the app's default.
+-- Makes the oldest good credential of a type that is left the app's default.
 UPDATE credential SET is_default = 1, updated = :at
  WHERE account_id = :account
-   AND id = (SELECT id FROM credential WHERE account_id = :account AND app_name = :app AND type = :type
+   AND id = (SELECT id FROM credential
+              WHERE account_id = :account AND app_name = :app AND type = :type AND revoked IS NULL
               ORDER BY created, id LIMIT 1);
 
 -- name: get_credential
 -- A credential and its sealed secret.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated, sealed
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked, sealed
   FROM credential WHERE account_id = :account AND id = :id;
 
 -- name: list_credentials
 -- Credentials, newest first.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked
   FROM credential
  WHERE account_id = :account AND id >= :low AND id < :before
    AND (:app IS NULL OR app_name = :app)
