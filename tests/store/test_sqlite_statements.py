@@ -14,7 +14,7 @@ from support.stores import opened
 from heliogram.store.sqlite.migrate import migrations
 from heliogram.store.sqlite.statements import Statements, load
 
-FILES = ("apps", "keys", "operations", "registrations", "work")
+FILES = ("apps", "credentials", "keys", "operations", "registrations", "work")
 FEW = {"account", "api_key", "app", "credential", "a", "c"}
 """Tables with few rows an account (and the names they go by): reading all of them is fine."""
 

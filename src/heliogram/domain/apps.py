@@ -10,6 +10,8 @@ import msgspec
 
 MAX_APPS = 10
 MAX_CREDENTIALS = 10
+WARN_DAYS = (30, 7, 1)
+"""So many days before a certificate's end its account is told."""
 APP_NAME = re.compile(r"^[a-z0-9_]{1,64}$")
 
 
@@ -73,6 +75,22 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     epoch: int = 1
     revoked: int | None = None
+
+
+class CredentialState(msgspec.Struct, frozen=True):
+    """What the connections of a credential must follow; see `Credential`."""
+
+    revision: int
+    epoch: int
+    revoked: int | None = None
+
+
+def key_of(credential: Credential) -> str | None:
+    """What its secret is known by: the team and the id of a signing key, the fingerprint of a certificate."""
+    public = credential.public
+    if credential.form is CredentialForm.CERTIFICATE:
+        return public.get("fingerprint")
+    return f"{public.get('teamId')}/{public.get('keyId')}"
 
 
 class ParsedCredential(msgspec.Struct, frozen=True, kw_only=True):

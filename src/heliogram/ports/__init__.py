@@ -6,10 +6,12 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 
 from __future__ import annotations
 
+from .accounts import AccountStore
 from .apps import AppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
-from .keys import KeyStore
+from .credentials import CredentialStore
+from .keys import KeyMaker, KeyStore
 from .operations import NotificationFilter, OperationStore
 from .providers import DeviceFate, Provider, Providers, Push, PushResult, Retry
 from .registrations import RegistrationStore
@@ -17,11 +19,14 @@ from .store import Store
 from .work import LeasedChunk, WorkQueue, WorkStore
 
 __all__ = [
+    "AccountStore",
     "AppStore",
     "AuditStore",
     "Authenticator",
     "Clock",
+    "CredentialStore",
     "DeviceFate",
+    "KeyMaker",
     "KeyStore",
     "LeasedChunk",
     "Listed",

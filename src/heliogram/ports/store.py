@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .accounts import AccountStore
 from .apps import AppStore
+from .credentials import CredentialStore
 from .audit import AuditStore
 from .keys import KeyStore
 from .operations import OperationStore
@@ -12,7 +14,7 @@ from .registrations import RegistrationStore
 from .work import WorkStore
 
 
-class Store(KeyStore, AuditStore, AppStore, RegistrationStore, OperationStore, WorkStore, Protocol):
+class Store(AccountStore, KeyStore, AuditStore, AppStore, CredentialStore, RegistrationStore, OperationStore, WorkStore, Protocol):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""
 
     async def close(self) -> None:

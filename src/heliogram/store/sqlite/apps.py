@@ -43,9 +43,39 @@ def credential_of(row: Any) -> Credential:
     )
 
 
+def get(connection: apsw.Connection, account: bytes, credential_id: bytes) -> Credential | None:
+    """The credential with this id, if the account has it."""
+    row = connection.execute(_sql.get_credential, {"account": account, "id": credential_id}).fetchone()
+    return None if row is None else credential_of(row)
+
+
+def has_app(connection: apsw.Connection, account: bytes, name: str) -> bool:
+    """Whether the account has an app of that name."""
+    return connection.execute(_sql.app_exists, {"account": account, "app": name}).get is not None
+
+
+def touch_app(connection: apsw.Connection, account: bytes, name: str, at: int) -> None:
+    """Something about the app's credentials has changed."""
+    connection.execute(_sql.touch_app, {"account": account, "app": name, "at": at})
+
+
+def clear_default(connection: apsw.Connection, like: Credential, at: int) -> None:
+    """No credential of this one's app and type is the default any more."""
+    connection.execute(_sql.clear_default, _where(like, at))
+
+
+def promote_default(connection: apsw.Connection, like: Credential, at: int) -> None:
+    """The oldest good credential of this one's app and type becomes the default, if there is one."""
+    connection.execute(_sql.promote_oldest_credential, _where(like, at))
+
+
+def _where(like: Credential, at: int) -> dict[str, Any]:
+    return {"account": like.account_id, "app": like.app_name, "type": like.type.value, "at": at}
+
+
 def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed: bytes) -> Credential:
     where = {"account": account, "app": new.app_name, "type": new.type.value, "at": new.created}
-    if connection.execute(_sql.app_exists, where).get is None:
+    if not has_app(connection, account, new.app_name):
         apps: Any = connection.execute(_sql.count_apps, where).get
         if apps >= MAX_APPS:
             raise LimitReached(

@@ -10,10 +10,12 @@ import apsw
 
 from ...domain.ids import IdFactory
 from ...ports import Clock
+from .accounts import Accounts, ensure_account
 from .apps import Apps
 from .audit import Audit
 from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
-from .keys import Keys, ensure_account
+from .credentials import Credentials
+from .keys import Keys
 from .migrate import migrate
 from .operations import Operations
 from .registrations import Registrations
@@ -21,7 +23,7 @@ from .threads import reader, writer
 from .work import Work
 
 
-class SqliteStore(Keys, Audit, Apps, Registrations, Operations, Work):
+class SqliteStore(Accounts, Keys, Audit, Apps, Credentials, Registrations, Operations, Work):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 
     @classmethod

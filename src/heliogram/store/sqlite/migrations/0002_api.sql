@@ -1,6 +1,8 @@
 -- What the whole REST API keeps. Times are milliseconds since 1970.
 
 ALTER TABLE account ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';    -- JSON: what this account may, where it differs
+ALTER TABLE account ADD COLUMN disabled INTEGER;                       -- since when all its keys are refused
+CREATE UNIQUE INDEX account_by_name ON account (name);
 
 ALTER TABLE api_key ADD COLUMN expires INTEGER;
 ALTER TABLE api_key ADD COLUMN last_used INTEGER;                    -- to the minute: it is not worth a write each time
@@ -20,6 +22,7 @@ CREATE TABLE audit (
 ALTER TABLE credential ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;    -- counts rotations
 ALTER TABLE credential ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;       -- counts reconnects
 ALTER TABLE credential ADD COLUMN revoked INTEGER;
+ALTER TABLE credential ADD COLUMN warned INTEGER;    -- so many days before its end the account was told last
 
 ALTER TABLE user ADD COLUMN external_id TEXT;
 CREATE UNIQUE INDEX user_external ON user (account_id, external_id) WHERE external_id IS NOT NULL AND deleted IS NULL;
@@ -30,7 +33,12 @@ ALTER TABLE device ADD COLUMN app_version TEXT;
 ALTER TABLE device ADD COLUMN locale TEXT;
 ALTER TABLE device ADD COLUMN time_zone TEXT;
 ALTER TABLE device ADD COLUMN learned INTEGER NOT NULL DEFAULT 0;    -- the environment is what APNs' answers told
-CREATE INDEX device_by_installation ON device (account_id, app_name, installation_id) WHERE installation_id IS NOT NULL;
+-- Of an installation there is at most one token of a kind, and of a Live Activity.
+CREATE UNIQUE INDEX device_by_installation ON device (account_id, app_name, installation_id, kind, coalesce(activity_id, ''))
+ WHERE installation_id IS NOT NULL;
+-- The token before the app: one look-up finds it under every app of the account.
+DROP INDEX device_by_token;
+CREATE UNIQUE INDEX device_by_token ON device (account_id, token, app_name, provider, kind, environment);
 
 ALTER TABLE operation ADD COLUMN send_at INTEGER;    -- of a scheduled one
 ALTER TABLE operation ADD COLUMN send_at_text TEXT;  -- as it was given: the offset is kept
@@ -60,12 +68,37 @@ CREATE TABLE webhook (
   description TEXT NOT NULL,
   sealed BLOB NOT NULL,              -- its signing secrets
   state TEXT NOT NULL,
+  disabled_reason TEXT NOT NULL,
   event_cursor INTEGER NOT NULL,     -- the last `event.sequence` it was told
-  result_cursor INTEGER NOT NULL,    -- the last `chunk_result` row it was told
+  result_cursor INTEGER NOT NULL,    -- the last `chunk_result.sequence` it was told in whole
+  result_offset INTEGER NOT NULL,    -- how many notifications it was told of the part after that
+  failures INTEGER NOT NULL,         -- attempts that failed one after another
+  held_until INTEGER NOT NULL,       -- nothing is sent before
+  skipped INTEGER NOT NULL,          -- events given up because the backlog was at its bound
+  last_success INTEGER,
+  last_error TEXT NOT NULL,
+  last_error_at INTEGER,
   created INTEGER NOT NULL,
   updated INTEGER NOT NULL,
   PRIMARY KEY (account_id, id)
 ) STRICT, WITHOUT ROWID;
+
+-- A number that is never used twice for each result part: webhooks read them by a cursor.
+CREATE TABLE numbered_result (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id BLOB NOT NULL,
+  operation_id BLOB NOT NULL,
+  first INTEGER NOT NULL,
+  part INTEGER NOT NULL,             -- append-only, counted from 1
+  attempt INTEGER NOT NULL,
+  packed BLOB NOT NULL,
+  UNIQUE (account_id, operation_id, first, part)
+) STRICT;
+INSERT INTO numbered_result (account_id, operation_id, first, part, attempt, packed)
+  SELECT account_id, operation_id, first, part, attempt, packed FROM chunk_result ORDER BY rowid;
+DROP TABLE chunk_result;
+ALTER TABLE numbered_result RENAME TO chunk_result;
+CREATE INDEX chunk_result_by_account ON chunk_result (account_id, sequence);
 
 -- What happened, for webhooks; written only while the account has one. What became of notifications is not here but
 -- read from the result parts.
@@ -93,5 +126,5 @@ CREATE TABLE webhook_batch (
   updated INTEGER NOT NULL,
   PRIMARY KEY (account_id, webhook_id, id),
   FOREIGN KEY (account_id, webhook_id) REFERENCES webhook (account_id, id)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX webhook_batch_due ON webhook_batch (due) WHERE due IS NOT NULL;
+) STRICT;
+CREATE INDEX webhook_batch_due ON webhook_batch (account_id, webhook_id, due);

@@ -1,0 +1,39 @@
+"""Credentials while they are in use."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ..domain.apps import Credential, CredentialState
+
+
+class CredentialStore(Protocol):
+    """Defaults, rotation, revocation, and the end of certificates. A credential that is not there is None.
+
+    A revoked credential stays, is no default, and takes no change any more: those raise `Conflict`.
+    """
+
+    async def make_default_app(self, account: bytes, name: str, at: int) -> bool:
+        """Makes an app the account's default, in place of the one before; False when there is none of that name."""
+
+    async def make_default_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+        """Makes it the default of its app and type, in place of the one before."""
+
+    async def rotate_credential(
+        self, account: bytes, credential_id: bytes, *, public: dict[str, Any], sealed: bytes, at: int
+    ) -> Credential | None:
+        """New content under the same id; counts the revision up."""
+
+    async def reconnect_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+        """Its connections are to be opened anew: counts the epoch up."""
+
+    async def revoke_credential(self, account: bytes, credential_id: bytes, at: int) -> list[Credential] | None:
+        """Ends it, and every other credential of the account with the same key; the ones that were ended. The oldest
+        good credential of the type takes over as default."""
+
+    async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
+        """What the connections of all the account's credentials must follow, by credential."""
+
+    async def warn_of_ending_credentials(self, now: int) -> list[tuple[Credential, int]]:
+        """For maintenance, over all accounts: good certificates that end within 30, 7 or 1 days, with that number.
+        Each is told once for each number, as an event `com.heliogram.credential.expiring`."""
