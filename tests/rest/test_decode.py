@@ -203,3 +203,20 @@ def test_a_value_has_errors_exactly_when_it_does_not_decode(value: Any) -> None:
         assert collect_errors(NewThing, value)
     else:
         assert not collect_errors(NewThing, value)
+
+
+@pytest.mark.parametrize("text", ["null", "Null", "NULL"])
+def test_a_parameter_is_never_null(text: str) -> None:
+    """The word is no value of a parameter that is no text: one that is not meant is left out."""
+    with pytest.raises(Problem) as caught:
+        decode_query(NullableQuery, [("flag", text)])
+    assert [each.path for each in caught.value.errors] == ["query.flag"]
+    assert decode_query(NullableQuery, [("word", "null")]).word == "null"
+    assert decode_query(NullableQuery, []).flag is None
+
+
+class NullableQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Parameters that may be left out."""
+
+    flag: bool | None = None
+    word: str | None = None

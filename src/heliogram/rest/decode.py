@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -62,10 +62,21 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
     if errors:
         raise invalid(errors)
     try:
-        return msgspec.convert(values, type_, strict=False)
+        query = msgspec.convert(values, type_, strict=False)
+        errors = list(_nulls(query, values))
+        if not errors:
+            return query
+        raise invalid(errors)
     except msgspec.ValidationError as error:
         found = collect_errors(type_, values, strict=False) or [FieldError("$", _message(error))]
     raise invalid(FieldError("query" + each.path[1:], each.message, each.code) for each in found)
+
+
+def _nulls(query: object, values: Mapping[str, str]) -> Iterator[FieldError]:
+    """Parameters whose text was read as null: a parameter is absent rather than null."""
+    for field in msgspec.structs.fields(type(query)):  # type: ignore[arg-type]
+        if field.encode_name in values and getattr(query, field.name) is None:
+            yield FieldError(f"query.{field.encode_name}", "Not a value of this parameter: leave it out instead.")
 
 
 def collect_errors(
