@@ -97,7 +97,7 @@ async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
 async def test_every_table_begins_with_the_account(connection: apsw.Connection) -> None:
     """Tenancy from the first migration: the account is the first column and begins every key.
 
-    Events are counted through all accounts, and found by an index that begins with the account.
+    Events and result parts are counted through all accounts, and found by an index that begins with the account.
     """
     found = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     tables: list[Any] = connection.execute(found).fetchall()
@@ -106,7 +106,7 @@ async def test_every_table_begins_with_the_account(connection: apsw.Connection) 
         if name == "account":
             continue
         assert sql.split("(", 1)[1].split()[0] == "account_id", name
-        assert name == "event" or "PRIMARY KEY (account_id" in sql, name
+        assert name in ("event", "chunk_result") or "PRIMARY KEY (account_id" in sql, name
         assert "STRICT" in sql, name
 
 

@@ -85,8 +85,8 @@ CREATE TABLE webhook (
 
 -- A number that is never used twice for each result part: webhooks read them by a cursor.
 CREATE TABLE numbered_result (
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
   account_id BLOB NOT NULL,
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
   operation_id BLOB NOT NULL,
   first INTEGER NOT NULL,
   part INTEGER NOT NULL,             -- append-only, counted from 1
