@@ -17,6 +17,7 @@ from ..rest import Call, FieldError, Result, endpoint
 from .answers import OperationAccepted, account_of, operation_accepted
 from .problems import missing
 from .recipients import RecipientIn, read_recipients
+from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
 from .sender import Sender, SenderIn, choose_sender
 from .state import ApiState
 
@@ -24,6 +25,9 @@ MAX_SOUND = 255
 MAX_TEXT = 16_384
 """Characters of a title or body as sent to us: four times what a payload holds, the rest being tags."""
 PUSH_TYPE = "alert"
+
+
+_NAMES = {"sender": "from", "expires_at": "expiresAt"}
 
 
 class ContentIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,8 +38,8 @@ class ContentIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     title: str | None = None
 
 
-class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"sender": "from"}):
-    """A send to 1 to 10,000 recipients. Without `from` the account's default app sends."""
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
+    """A send to 1 to 10,000 recipients. Without `from` the account's default app sends, without `schedule` at once."""
 
     to: Annotated[
         list[RecipientIn], msgspec.Meta(extra_json_schema={"minItems": MIN_RECIPIENTS, "maxItems": MAX_RECIPIENTS})
@@ -44,6 +48,9 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sender: SenderIn | None = None
     priority: Priority = Priority.HIGH
     sound: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOUND)] | None = None
+    schedule: ScheduleIn | None = None
+    ttl: TtlIn | None = None
+    expires_at: ExpiresAtIn | None = None
 
 
 @endpoint(
@@ -72,8 +79,9 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     body: SendRequest = call.body
     recipients, problems = read_recipients(body.to)
     sender, sender_problems, unknown = await choose_sender(state.store, account, body.sender)
-    problems = [*problems, *sender_problems]
-    spec = _spec(body, sender)
+    timing, timing_problems = read_timing(body.schedule, body.ttl, body.expires_at, state.now())
+    problems = [*problems, *timing_problems, *sender_problems]
+    spec = _spec(body, sender, timing)
     problems += _content_problems(state, spec)
     if sender is not None:
         problems += _unreachable(body.to, sender)
@@ -82,10 +90,12 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     unknown = [*unknown, *await _unknown_users(state, account, recipients)]
     if unknown:
         raise missing(unknown)
-    return operation_accepted(call, await _accept(state, account, spec, recipients))
+    return operation_accepted(call, await _accept(state, account, spec, recipients, timing))
 
 
-async def _accept(state: ApiState, account: bytes, spec: SendSpec, recipients: list[Recipient]) -> bytes:
+async def _accept(
+    state: ApiState, account: bytes, spec: SendSpec, recipients: list[Recipient], timing: Timing
+) -> bytes:
     """Makes the operation durable, then tells the workers."""
     now, ident = state.now(), state.ids.new()
     lane = Lane.of(len(recipients))
@@ -95,16 +105,18 @@ async def _accept(state: ApiState, account: bytes, spec: SendSpec, recipients: l
         spec=spec,
         lane=lane,
         recipients=len(recipients),
-        status=OperationStatus.PROCESSING,
+        status=OperationStatus.PROCESSING if timing.send_at is None else OperationStatus.SCHEDULED,
         created=now,
         updated=now,
+        send_at=timing.send_at,
+        send_at_text=timing.send_at_text,
     )
     await state.store.accept(account, operation, cut(ident, recipients))
     state.queue.wake(lane)
     return ident
 
 
-def _spec(body: SendRequest, sender: Sender | None) -> SendSpec:
+def _spec(body: SendRequest, sender: Sender | None, timing: Timing) -> SendSpec:
     sender = sender or Sender(app_name="")
     return SendSpec(
         app_name=sender.app_name,
@@ -113,6 +125,7 @@ def _spec(body: SendRequest, sender: Sender | None) -> SendSpec:
         sound=body.sound,
         apn=sender.apn,
         fcm=sender.fcm,
+        expires_at=timing.expires_at,
     )
 
 

@@ -12,6 +12,8 @@ from .devices import TokenKind
 
 MIN_RECIPIENTS = 1
 MAX_RECIPIENTS = 10_000
+NOT_STORED = 0
+"""As the end of a notification's time: one attempt, and the provider keeps it for nobody (`apns-expiration: 0`)."""
 
 
 class Priority(enum.StrEnum):
@@ -37,8 +39,8 @@ class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an operation sends and through what: kept once, beside its recipients.
 
     `apn` and `fcm` are the credentials the caller named; without them the app's defaults serve.
-    `expires_at` (ms) ends all attempts. `kind` says which of a user's device tokens are meant, `activity_id` which
-    Live Activity's; `channel` (base64, as APNs gives it) makes it a broadcast.
+    `expires_at` (ms) ends all attempts; `NOT_STORED` allows a single one. `kind` says which of a user's device tokens
+    are meant, `activity_id` which Live Activity's; `channel` (base64, as APNs gives it) makes it a broadcast.
     """
 
     app_name: str
@@ -132,6 +134,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: tuple[DeliveryRecord, ...]
     created: int
     updated: int
+    send_at_text: str | None = None
+    tags: dict[str, str] | None = None
 
 
 def latest(records: list[DeliveryRecord]) -> list[DeliveryRecord]:

@@ -87,7 +87,12 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted send."""
+    """One accepted send.
+
+    `send_at` (ms) is when a scheduled one is to leave and `send_at_text` that moment as the caller wrote it, offset and
+    all. `tags` are the caller's own. `canceled` (ms) is when it was asked to stop; it ends as CANCELED only if that
+    came in time for at least one recipient.
+    """
 
     account_id: bytes
     id: bytes
@@ -99,6 +104,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     updated: int
     finished: int | None = None
     counts: Counts = Counts()
+    send_at: int | None = None
+    send_at_text: str | None = None
+    tags: dict[str, str] | None = None
+    canceled: int | None = None
+
+    @property
+    def start(self) -> int:
+        """When it leaves or left (ms): what its expiry and its waiting are counted from."""
+        return self.created if self.send_at is None else self.send_at
 
     @property
     def stats(self) -> Stats:

@@ -121,11 +121,9 @@ class Listing:
     def _open(self, connection: apsw.Connection, candidate: _Candidate) -> Iterator[Notification]:
         where = {"account": self._account, "operation": candidate.operation, "sequence": candidate.first}
         row: Any = connection.execute(_sql.chunk_of, where).fetchone()
-        first, _, packed, spec, status, created = row
+        first, _, packed, *told = row
         parts: Any = connection.execute(_sql.parts, {**where, "first": first}).fetchall()
-        stored = StoredChunk(
-            self._account, candidate.operation, first, packed, [p for (p,) in parts], spec, status, created
-        )
+        stored = StoredChunk(self._account, candidate.operation, first, packed, [p for (p,) in parts], *told)
         for notification in open_notifications(stored):
             if self._is_new(notification) and self._matches(notification):
                 yield notification

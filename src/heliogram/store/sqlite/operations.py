@@ -14,7 +14,15 @@ from ...ports import Listed, NotificationFilter, Window
 from . import statements
 from .base import OFFLOAD_BYTES, Base, cut_window, id_cursor, offload, page_of
 from .listing import Listing
-from .packed import PackedOperation, StoredChunk, open_notifications, open_spec, pack_operation
+from .packed import (
+    PackedOperation,
+    StoredChunk,
+    open_notifications,
+    open_spec,
+    open_tags,
+    pack_operation,
+    pack_tags,
+)
 
 _sql = statements.load("operations")
 
@@ -35,18 +43,22 @@ def _insert(
             operation.status.value,
             created,
             operation.updated,
+            operation.send_at,
+            operation.send_at_text,
+            pack_tags(operation.tags),
         ),
     )
     for first, size, recipients, fingerprints in packed.chunks:
         key = (account, operation.id, first)
-        connection.execute(_sql.insert_chunk, (*key, size, lane, shard, created, operation.updated))
+        connection.execute(_sql.insert_chunk, (*key, size, lane, shard, operation.start, operation.updated))
         connection.execute(_sql.insert_recipients, (*key, recipients))
         if fingerprints:
             connection.execute(_sql.insert_fingerprints, (*key, fingerprints))
 
 
 def _operation(row: Any) -> Operation:
-    account, ident, spec, lane, recipients, status, created, updated, finished, *counts = row
+    account, ident, spec, lane, recipients, status, created, updated, finished, *more = row
+    send_at, send_at_text, tags, canceled, *counts = more
     return Operation(
         account_id=account,
         id=ident,
@@ -58,6 +70,10 @@ def _operation(row: Any) -> Operation:
         updated=updated,
         finished=finished,
         counts=Counts(*counts),
+        send_at=send_at,
+        send_at_text=send_at_text,
+        tags=open_tags(tags),
+        canceled=canceled,
     )
 
 
@@ -106,9 +122,9 @@ class Operations(Base):
             row: Any = connection.execute(_sql.chunk_of, where).fetchone()
             if row is None or sequence >= row[0] + row[1]:
                 return None
-            first, _, packed, spec, status, created = row
+            first, _, packed, *told = row
             parts: Any = connection.execute(_sql.parts, {**where, "first": first}).fetchall()
-            return StoredChunk(account, operation, first, packed, [p for (p,) in parts], spec, status, created)
+            return StoredChunk(account, operation, first, packed, [p for (p,) in parts], *told)
 
         chunk = await self._read(job)
         if chunk is None:

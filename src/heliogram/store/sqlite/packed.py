@@ -53,6 +53,8 @@ class StoredChunk(NamedTuple):
     spec: bytes
     status: str
     created: int
+    send_at_text: str | None = None
+    tags: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -95,6 +97,16 @@ def open_spec(packed: bytes) -> SendSpec:
     return _decode_spec(packed)
 
 
+def pack_tags(tags: dict[str, str] | None) -> str | None:
+    """An operation's tags as they are kept."""
+    return msgspec.json.encode(tags).decode() if tags else None
+
+
+def open_tags(packed: str | None) -> dict[str, str] | None:
+    """An operation's tags, None for none."""
+    return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
+
+
 def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
     """The records of all parts, in the order they were written."""
     return [record for part in parts for record in unpack_records(part)]
@@ -128,6 +140,8 @@ def _notification(
         unaddressable=unaddressable,
         deliveries=tuple(deliveries),
         created=chunk.created,
+        send_at_text=chunk.send_at_text,
+        tags=open_tags(chunk.tags),
         updated=max((record.at for record in deliveries), default=chunk.created),
     )
 

@@ -1,7 +1,8 @@
 -- name: insert_operation
 -- An accepted send.
-INSERT INTO operation (account_id, id, app_name, spec, lane, recipients, status, created, updated)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO operation (account_id, id, app_name, spec, lane, recipients, status, created, updated,
+                       send_at, send_at_text, tags)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_chunk
 -- Some of its recipients, waiting.
@@ -20,7 +21,8 @@ INSERT INTO chunk_user (account_id, operation_id, first, fingerprints) VALUES (?
 -- name: get_operation
 -- An operation with its counters, the sum over its chunks.
 SELECT o.account_id, o.id, o.spec, o.lane, o.recipients, o.status, o.created, max(o.updated, max(c.updated)),
-       o.finished, sum(c.sent), sum(c.failed), sum(c.unaddressable), sum(c.canceled)
+       o.finished, o.send_at, o.send_at_text, o.tags, o.canceled,
+       sum(c.sent), sum(c.failed), sum(c.unaddressable), sum(c.canceled)
   FROM operation o
   JOIN chunk c ON c.account_id = o.account_id AND c.operation_id = o.id
  WHERE o.account_id = :account AND o.id = :operation
@@ -40,7 +42,7 @@ SELECT id FROM operation
 
 -- name: chunk_of
 -- The chunk that holds a recipient.
-SELECT c.first, c.size, r.packed, o.spec, o.status, o.created
+SELECT c.first, c.size, r.packed, o.spec, o.status, o.created, o.send_at_text, o.tags
   FROM chunk c
   JOIN chunk_recipients r
     ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
