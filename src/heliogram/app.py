@@ -32,6 +32,8 @@ from .security import (
     KeyRing,
     KeySource,
     MasterKeyError,
+    RegistrationTokens,
+    SecretMaker,
     StoreAuthenticator,
     load_master_key,
 )
@@ -59,6 +61,7 @@ class Service:
         self._queue = DbQueue(store, clock, worker=f"{socket.gethostname()}:{os.getpid()}")
         ids = IdFactory(lambda: int(clock.time() * 1000))
         sealer = AesGcmSealer(key)
+        hasher, tokens = KeyHasher(key), RegistrationTokens(key)
         self._provider = ApnsProvider(_endpoints(settings))
         providers = {ProviderName.APN: self._provider}
         tools = Tools(
@@ -78,7 +81,8 @@ class Service:
             queue=self._queue,
             providers=providers,
             sealer=sealer,
-            authenticator=StoreAuthenticator(store, KeyHasher(key), clock),
+            authenticator=StoreAuthenticator(store, hasher, clock, tokens),
+            key_maker=SecretMaker(ids, hasher, tokens),
             clock=clock,
             ids=ids,
         )

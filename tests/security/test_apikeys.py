@@ -11,16 +11,32 @@ import pytest
 from support.clock import FakeClock
 from support.stores import Bench, opened
 
-from heliogram.domain.accounts import ALL_SCOPES, ApiKey, Scope
+from heliogram.domain.accounts import ALL_SCOPES, ApiKey, Caller, Scope
 from heliogram.domain.ids import API_KEY, decode, encode
 from heliogram.ports import KeyStore
-from heliogram.security import KeyHasher, KeyRing, KeySource, MasterKey, NewKey, StoreAuthenticator, new_api_key
+from heliogram.security import (
+    KeyHasher,
+    KeyRing,
+    KeySource,
+    MasterKey,
+    NewKey,
+    RegistrationTokens,
+    StoreAuthenticator,
+    new_api_key,
+)
 
 pytestmark = pytest.mark.anyio
 
 
+def ring_of(*numbers: int) -> KeyRing:
+    return KeyRing(tuple(MasterKey(bytes([n]) * 32) for n in numbers), KeySource.FILE)
+
+
 def hasher_of(*numbers: int) -> KeyHasher:
-    return KeyHasher(KeyRing(tuple(MasterKey(bytes([n]) * 32) for n in numbers), KeySource.FILE))
+    return KeyHasher(ring_of(*numbers))
+
+
+TOKENS = RegistrationTokens(ring_of(1))
 
 
 @pytest.fixture
@@ -48,14 +64,14 @@ class CountingStore:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    async def find_api_key(self, key_id: bytes) -> ApiKey | None:
+    async def find_caller(self, key_id: bytes) -> Caller | None:
         self.found += 1
-        return await self._store.find_api_key(key_id)
+        return await self._store.find_caller(key_id)
 
 
 def counting(bench: Bench, size: int = 1024) -> tuple[CountingStore, StoreAuthenticator]:
     store = CountingStore(bench.store)
-    return store, StoreAuthenticator(store, hasher_of(1), bench.clock, size=size)  # type: ignore[arg-type] # __getattr__
+    return store, StoreAuthenticator(store, hasher_of(1), bench.clock, TOKENS, size=size)  # type: ignore[arg-type] # __getattr__
 
 
 async def test_a_new_key_has_an_id_and_a_secret_of_the_documented_form(bench: Bench) -> None:
@@ -130,13 +146,13 @@ async def test_a_revocation_while_the_key_is_looked_up_is_not_believed_longer(be
     """The half second counts from before the look-up."""
 
     class SlowStore(CountingStore):
-        async def find_api_key(self, key_id: bytes) -> ApiKey | None:
-            found = await super().find_api_key(key_id)
+        async def find_caller(self, key_id: bytes) -> Caller | None:
+            found = await super().find_caller(key_id)
             bench.clock.advance(0.5)
             return found
 
     made = await kept_key(bench)
-    authenticator = StoreAuthenticator(SlowStore(bench.store), hasher_of(1), bench.clock)  # type: ignore[arg-type]
+    authenticator = StoreAuthenticator(SlowStore(bench.store), hasher_of(1), bench.clock, TOKENS)  # type: ignore[arg-type]
     assert await authenticator.authenticate(made.key_id, made.secret)
     await bench.store.revoke_api_key(bench.account, made.key.id, bench.clock.ms)
     assert await authenticator.authenticate(made.key_id, made.secret) is None
@@ -197,7 +213,7 @@ async def test_the_memory_is_shorter_than_a_second(bench: Bench, ttl: float, goo
     """A ttl that would let revocation take longer than a second is refused."""
     clock = FakeClock()
     if good:
-        StoreAuthenticator(bench.store, hasher_of(1), clock, ttl=ttl)
+        StoreAuthenticator(bench.store, hasher_of(1), clock, TOKENS, ttl=ttl)
     else:
         with pytest.raises(ValueError, match="ttl"):
-            StoreAuthenticator(bench.store, hasher_of(1), clock, ttl=ttl)
+            StoreAuthenticator(bench.store, hasher_of(1), clock, TOKENS, ttl=ttl)

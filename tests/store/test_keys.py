@@ -8,6 +8,7 @@ import pytest
 from support.stores import FACTORIES, Bench, opened
 
 from heliogram.domain.accounts import ApiKey, Scope
+from heliogram.ports import Window
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +38,11 @@ async def test_a_key_is_found_by_its_id(bench: Bench) -> None:
     """A key comes back as it was kept, account and scopes with it."""
     key = key_of(bench)
     await bench.store.create_api_key(bench.account, key)
-    assert await bench.store.find_api_key(key.id) == key
-    assert await bench.store.find_api_key(bench.ids.new()) is None
+    found = await bench.store.find_caller(key.id)
+    assert found is not None
+    assert found.key == key
+    assert found.account == await bench.store.default_account()
+    assert await bench.store.find_caller(bench.ids.new()) is None
 
 
 async def test_keys_are_listed_newest_first(bench: Bench) -> None:
@@ -49,7 +53,7 @@ async def test_keys_are_listed_newest_first(bench: Bench) -> None:
         await bench.store.create_api_key(bench.account, keys[-1])
         bench.clock.advance(1)
     await bench.store.revoke_api_key(bench.account, keys[1].id, bench.clock.ms)
-    assert [key.name for key in await bench.store.list_api_keys(bench.account)] == ["c", "b", "a"]
+    assert [key.name for key in (await bench.store.list_api_keys(bench.account, Window())).items] == ["c", "b", "a"]
 
 
 async def test_a_key_is_revoked_once(bench: Bench) -> None:
@@ -59,7 +63,7 @@ async def test_a_key_is_revoked_once(bench: Bench) -> None:
     assert await bench.store.revoke_api_key(bench.account, key.id, 7)
     assert not await bench.store.revoke_api_key(bench.account, key.id, 8)
     assert not await bench.store.revoke_api_key(bench.account, bench.ids.new(), 8)
-    found = await bench.store.find_api_key(key.id)
+    found = await bench.store.get_api_key(bench.account, key.id)
     assert found is not None
     assert found.revoked == 7
 
@@ -68,5 +72,5 @@ async def test_another_account_sees_and_ends_no_key(bench: Bench) -> None:
     """Keys belong to their account."""
     key, stranger = key_of(bench), bench.ids.new()
     await bench.store.create_api_key(bench.account, key)
-    assert await bench.store.list_api_keys(stranger) == []
+    assert (await bench.store.list_api_keys(stranger, Window())).items == ()
     assert not await bench.store.revoke_api_key(stranger, key.id, 1)

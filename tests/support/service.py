@@ -23,7 +23,15 @@ from heliogram.domain.accounts import ALL_SCOPES, Scope
 from heliogram.domain.apps import ProviderName
 from heliogram.ports import Store
 from heliogram.queue.db import DbQueue
-from heliogram.security import AesGcmSealer, KeyHasher, StoreAuthenticator, load_master_key, new_api_key
+from heliogram.security import (
+    AesGcmSealer,
+    KeyHasher,
+    RegistrationTokens,
+    SecretMaker,
+    StoreAuthenticator,
+    load_master_key,
+    new_api_key,
+)
 
 TOKEN = "ab" * 32
 USER_PATTERN = r"comms_pushnotificationuser_[0-7][0-9a-hjkmnp-tv-z]{25}"
@@ -130,13 +138,15 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Service]:
     factory = ids.IdFactory(now)
     store = await open_sqlite(directory, factory, clock)
     ring = load_master_key(directory, environ={})
-    hasher, provider, queue = KeyHasher(ring), ApnsProvider(), DbQueue(store, clock, "test")
+    hasher, tokens = KeyHasher(ring), RegistrationTokens(ring)
+    provider, queue = ApnsProvider(), DbQueue(store, clock, "test")
     state = api.ApiState(
         store=store,
         queue=queue,
         providers={ProviderName.APN: provider},
         sealer=AesGcmSealer(ring),
-        authenticator=StoreAuthenticator(store, hasher, clock),
+        authenticator=StoreAuthenticator(store, hasher, clock, tokens),
+        key_maker=SecretMaker(factory, hasher, tokens),
         clock=clock,
         ids=factory,
         settings=api.ApiSettings(**settings),

@@ -12,6 +12,7 @@ from . import apps, basis, credentials, notifications, operations, registrations
 from .auth import authenticate_with
 from .problems import translate
 from .state import ApiState
+from .throttle import Throttle
 
 PREFIXES = ("/v1", "/preview")
 
@@ -67,7 +68,7 @@ def build(state: ApiState) -> Starlette:
         version=__version__,
         description="Push notifications. A send is answered when it is durable; its outcomes are read back by id.",
         prefixes=PREFIXES,
-        authenticate=authenticate_with(state.authenticator),
+        authenticate=authenticate_with(state.authenticator, Throttle(state.clock)),
         translate=translate,
         codes={int(code): text for code, text in MEANINGS.items()},
         documented=Documented(basis.FIELDS, basis.PARAMETERS),

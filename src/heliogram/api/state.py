@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..domain.ids import IdFactory
-from ..ports import Authenticator, Clock, Providers, Sealer, Store, WorkQueue
+from ..ports import Authenticator, Clock, KeyMaker, Providers, Sealer, Store, WorkQueue
 
 MIB = 1024 * 1024
 
@@ -30,6 +30,7 @@ class ApiState:
     providers: Providers
     sealer: Sealer = field(repr=False)
     authenticator: Authenticator = field(repr=False)
+    key_maker: KeyMaker = field(repr=False)
     clock: Clock
     ids: IdFactory
     settings: ApiSettings = field(default_factory=ApiSettings)

@@ -67,7 +67,9 @@ def list_(data: Path, as_json: bool) -> None:
 
     async def work(store: Any, _clock: Any) -> list[Any]:
         account = (await store.default_account()).id
-        return list(await store.list_api_keys(account))
+        from ..ports import Window
+
+        return list((await store.list_api_keys(account, Window(limit=100_000))).items)
 
     rows = [_row(key) for key in _on_store(data, work)]
     if as_json:

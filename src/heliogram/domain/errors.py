@@ -62,6 +62,8 @@ class Code(enum.IntEnum):
     REFUSED_BY_PROVIDER = 70101
     NOT_SENT = 70102
     OUTCOME_UNKNOWN = 70103
+    LAST_ADMIN_KEY = 70110
+    KEY_ENDED = 70111
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -122,8 +124,8 @@ class Unavailable(DomainError):
 
 
 MEANINGS: Mapping[Code, str] = {
-    Code.UNAUTHORIZED: "No API key was given, or it is not valid.",
-    Code.FORBIDDEN: "The API key is valid but lacks the scope this call needs.",
+    Code.UNAUTHORIZED: "No API key or registration token was given, or it is not valid: wrong, revoked or expired.",
+    Code.FORBIDDEN: "The API key lacks the scope this call needs, or a registration token is not for this call.",
     Code.NOT_FOUND: "There is no such resource in this account, or no such path.",
     Code.METHOD_NOT_ALLOWED: "The path exists, but not with this method. `Allow` lists the methods.",
     Code.REQUEST_TIMEOUT: "The request body did not arrive in time.",
@@ -171,5 +173,7 @@ MEANINGS: Mapping[Code, str] = {
     Code.REFUSED_BY_PROVIDER: "The provider refused the notification; `reason` is its word.",
     Code.NOT_SENT: "The notification provably never reached the provider; `reason` says why.",
     Code.OUTCOME_UNKNOWN: "The notification may have reached the provider: no answer came.",
+    Code.LAST_ADMIN_KEY: "The account's last active API key with the scope admin cannot be revoked over the API.",
+    Code.KEY_ENDED: "The API key was revoked or has expired, and cannot be rotated. Make a new one.",
 }
 """What each code means, for people: shown at `/docs#code-N`, where `more_info` points."""

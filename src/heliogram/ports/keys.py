@@ -1,26 +1,56 @@
-"""Accounts and API keys."""
+"""API keys: how they are kept, made and used."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from ..domain.accounts import Account, ApiKey
+from ..domain.accounts import ApiKey, AuditEvent, Caller, RegistrationGrant, Scope
+from .basics import Listed, Window
 
 
 class KeyStore(Protocol):
-    """Accounts and API keys."""
+    """API keys. An `audit` event is kept in the same transaction as the change, and only if there was one."""
 
-    async def default_account(self) -> Account:
-        """The account that the first start of an instance made."""
+    async def create_api_key(self, account: bytes, key: ApiKey, *, audit: AuditEvent | None = None) -> None:
+        """Keeps a new key. Raises `LimitReached` when the account has 100 that are good at `key.created`."""
 
-    async def create_api_key(self, account: bytes, key: ApiKey) -> None:
-        """Keeps a new key."""
+    async def get_api_key(self, account: bytes, key_id: bytes) -> ApiKey | None:
+        """A key of the account, ended ones too."""
 
-    async def list_api_keys(self, account: bytes) -> list[ApiKey]:
-        """All keys of the account, newest first, revoked ones too."""
+    async def list_api_keys(self, account: bytes, window: Window) -> Listed[ApiKey]:
+        """Keys of the account, newest first, ended ones too."""
 
-    async def revoke_api_key(self, account: bytes, key_id: bytes, at: int) -> bool:
-        """Ends a key; False when the account has no such key that was still good."""
+    async def revoke_api_key(
+        self, account: bytes, key_id: bytes, at: int, *, keep_admin: bool = False, audit: AuditEvent | None = None
+    ) -> bool:
+        """Ends a key; False when the account has no such key, or it was revoked before. With `keep_admin` raises
+        `Conflict` for the last good key with the scope `admin`."""
 
-    async def find_api_key(self, key_id: bytes) -> ApiKey | None:
-        """The key with this id, of whichever account."""
+    async def rotate_api_key(
+        self, account: bytes, key_id: bytes, successor: ApiKey, ends: int, *, audit: AuditEvent | None = None
+    ) -> bool:
+        """Keeps the successor of a key, which itself ends at `ends` (ms) if it would not end before; False, and nothing
+        is kept, when the account has no such key that is good at `successor.created`. Raises `LimitReached` when the
+        account would have more than 100 good keys."""
+
+    async def find_caller(self, key_id: bytes) -> Caller | None:
+        """The key with this id, of whichever account, and that account."""
+
+    async def touch_api_key(self, account: bytes, key_id: bytes, at: int) -> None:
+        """Notes that a key was used; a note less than a minute after the last changes nothing."""
+
+    async def prune_api_keys(self, account: bytes, before: int, *, limit: int) -> int:
+        """Removes at most `limit` keys that ended before a moment (ms); how many it removed."""
+
+
+class KeyMaker(Protocol):
+    """Makes what callers identify themselves with. What it gives out is kept nowhere."""
+
+    def api_key(
+        self, account: bytes, *, name: str, scopes: Sequence[Scope], created: int, expires: int | None
+    ) -> tuple[ApiKey, str]:
+        """A new API key, not kept yet, and its secret."""
+
+    def registration_token(self, grant: RegistrationGrant) -> str:
+        """The token of a grant: `hgr_` and what it grants, signed."""

@@ -2,8 +2,11 @@
 
 from .apikeys import KeyHasher, NewKey, new_api_key
 from .authenticator import StoreAuthenticator
+from .keymaker import SecretMaker
 from .masterkey import KeyRing, KeySource, MasterKey, MasterKeyError, load_master_key
+from .regtokens import RegistrationTokens
 from .sealer import AesGcmSealer
+from .upkeep import forget_old
 
 __all__ = [
     "AesGcmSealer",
@@ -13,7 +16,10 @@ __all__ = [
     "MasterKey",
     "MasterKeyError",
     "NewKey",
+    "RegistrationTokens",
+    "SecretMaker",
     "StoreAuthenticator",
+    "forget_old",
     "load_master_key",
     "new_api_key",
 ]

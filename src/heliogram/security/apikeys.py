@@ -73,9 +73,11 @@ def new_api_key(
     name: str,
     created: int,
     scopes: Sequence[Scope] = ALL_SCOPES,
+    expires: int | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> NewKey:
-    """A new API key of an account, its id as text (`key_…`) and its secret (`hgs_` and 43 characters)."""
+    """A new API key of an account, its id as text (`key_…`) and its secret (`hgs_` and 43 characters).
+    `created` and `expires` are in ms."""
     ident = ids.new()
     secret = SECRET_PREFIX + base64.urlsafe_b64encode(random_bytes(SECRET_BYTES)).rstrip(b"=").decode()
     key = ApiKey(
@@ -85,5 +87,6 @@ def new_api_key(
         hash=hasher.hash(ident, secret),
         scopes=tuple(scopes),
         created=created,
+        expires=expires,
     )
     return NewKey(key, encode(API_KEY, ident), secret)

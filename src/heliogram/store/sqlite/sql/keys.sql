@@ -1,26 +1,58 @@
--- name: insert_first_account
--- The account that an instance starts with, unless there is one.
-INSERT INTO account (id, name, created)
-SELECT :id, :name, :created WHERE NOT EXISTS (SELECT 1 FROM account);
-
--- name: first_account
--- The account that an instance started with.
-SELECT id, name, created FROM account ORDER BY created, id LIMIT 1;
-
 -- name: insert_key
 -- A new API key.
-INSERT INTO api_key (account_id, id, name, hash, scopes, created, revoked)
-VALUES (:account, :id, :name, :hash, :scopes, :created, :revoked);
+INSERT INTO api_key (account_id, id, name, hash, scopes, created, revoked, expires)
+VALUES (:account, :id, :name, :hash, :scopes, :created, :revoked, :expires);
+
+-- name: count_good
+-- How many keys of an account are good at a moment.
+SELECT count(*) FROM api_key
+ WHERE account_id = :account AND revoked IS NULL AND (expires IS NULL OR expires > :at);
+
+-- name: get_key
+-- A key of an account.
+SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used
+  FROM api_key WHERE account_id = :account AND id = :id;
 
 -- name: list_keys
--- All keys of an account, newest first.
-SELECT account_id, id, name, hash, scopes, created, revoked
-  FROM api_key WHERE account_id = :account ORDER BY created DESC, id DESC;
+-- Keys of an account, newest first.
+SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used
+  FROM api_key
+ WHERE account_id = :account AND id >= :low AND id < :before
+ ORDER BY id DESC LIMIT :limit;
+
+-- name: is_last_admin
+-- 1 when the key is good and may do everything, and no other good key of its account may.
+SELECT 1 FROM api_key k
+ WHERE account_id = :account AND id = :id AND revoked IS NULL AND (expires IS NULL OR expires > :at)
+   AND ' ' || scopes || ' ' LIKE '% admin %'
+   AND NOT EXISTS (
+     SELECT 1 FROM api_key o
+      WHERE o.account_id = :account AND o.id <> k.id AND o.revoked IS NULL
+        AND (o.expires IS NULL OR o.expires > :at) AND ' ' || o.scopes || ' ' LIKE '% admin %');
 
 -- name: revoke_key
--- Ends a key that is still good.
+-- Ends a key that was not revoked before.
 UPDATE api_key SET revoked = :at WHERE account_id = :account AND id = :id AND revoked IS NULL;
 
--- name: find_key
--- The key with this id, of whichever account.
-SELECT account_id, id, name, hash, scopes, created, revoked FROM api_key WHERE id = :id;
+-- name: end_key
+-- Lets a key that is good at a moment end at a later one, if it would not end before.
+UPDATE api_key SET expires = min(coalesce(expires, :ends), :ends)
+ WHERE account_id = :account AND id = :id AND revoked IS NULL AND (expires IS NULL OR expires > :at);
+
+-- name: find_caller
+-- The key with this id, of whichever account, and that account.
+SELECT k.account_id, k.id, k.name, k.hash, k.scopes, k.created, k.revoked, k.expires, k.last_used,
+       a.id, a.name, a.created, a.limits, a.disabled
+  FROM api_key k JOIN account a ON a.id = k.account_id WHERE k.id = :id;
+
+-- name: touch_key
+-- Notes that a key was used, a minute or more after the last note.
+UPDATE api_key SET last_used = :at
+ WHERE account_id = :account AND id = :id AND (last_used IS NULL OR last_used <= :at - 60000);
+
+-- name: prune_keys
+-- Removes keys that ended long ago, a slice at a time.
+DELETE FROM api_key
+ WHERE account_id = :account
+   AND id IN (SELECT id FROM api_key
+               WHERE account_id = :account AND (revoked < :before OR expires < :before) ORDER BY id LIMIT :limit);
