@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 
-MAX_APPS = 10
-MAX_CREDENTIALS = 10
 WARN_DAYS = (30, 7, 1)
 """So many days before a certificate's end its account is told."""
 APP_NAME = re.compile(r"^[a-z0-9_]{1,64}$")

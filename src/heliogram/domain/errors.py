@@ -150,8 +150,9 @@ MEANINGS: Mapping[Code, str] = {
     Code.INVALID_KEY_ID: "A key id has 10 characters of A-Z and 0-9.",
     Code.INVALID_TEAM_ID: "A team id has 10 characters of A-Z and 0-9.",
     Code.INVALID_CERTIFICATE: "The certificate or its private key cannot be used.",
-    Code.TOO_MANY_APPS: "An account has at most 10 apps.",
-    Code.TOO_MANY_CREDENTIALS: "An app has at most 10 credentials.",
+    Code.TOO_MANY_APPS: "The account has as many apps as it may: 10, where its limits do not say otherwise.",
+    Code.TOO_MANY_CREDENTIALS: "The app has as many credentials as it may: 10, where the account's limits do not say"
+    " otherwise.",
     Code.PROVIDER_NOT_SUPPORTED: "This provider is not supported yet.",
     Code.BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`. Split the request.",
     Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id: a token belongs to one"

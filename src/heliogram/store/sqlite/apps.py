@@ -8,8 +8,6 @@ import apsw
 import msgspec
 
 from ...domain.apps import (
-    MAX_APPS,
-    MAX_CREDENTIALS,
     App,
     Credential,
     CredentialForm,
@@ -19,6 +17,7 @@ from ...domain.apps import (
 from ...domain.errors import Code, LimitReached
 from ...ports import Listed, Window
 from . import statements
+from .accounts import limits_of
 from .base import Base, bad_cursor, cut_window, page_of
 
 _sql = statements.load("apps")
@@ -75,19 +74,20 @@ def _where(like: Credential, at: int) -> dict[str, Any]:
 
 def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed: bytes) -> Credential:
     where = {"account": account, "app": new.app_name, "type": new.type.value, "at": new.created}
+    limits = limits_of(connection, account)
     if not has_app(connection, account, new.app_name):
         apps: Any = connection.execute(_sql.count_apps, where).get
-        if apps >= MAX_APPS:
+        if apps >= limits.apps:
             raise LimitReached(
-                f"an account has at most {MAX_APPS} apps: delete all credentials of another app first",
+                f"the account has its {limits.apps} apps: delete all credentials of another app first",
                 Code.TOO_MANY_APPS,
             )
         connection.execute(_sql.insert_app, {**where, "default": apps == 0})
     counts: Any = connection.execute(_sql.count_credentials, where).fetchone()
     total, of_type = counts
-    if total >= MAX_CREDENTIALS:
+    if total >= limits.credentials_per_app:
         raise LimitReached(
-            f"the app {new.app_name!r} has {MAX_CREDENTIALS} credentials, the most there may be: delete one first",
+            f"the app {new.app_name!r} has its {limits.credentials_per_app} credentials: delete one first",
             Code.TOO_MANY_CREDENTIALS,
         )
     is_default = new.is_default or of_type == 0
