@@ -14,7 +14,7 @@ from support.stores import opened
 from heliogram.store.sqlite.migrate import migrations
 from heliogram.store.sqlite.statements import Statements, load
 
-FILES = ("apps", "credentials", "keys", "operations", "registrations", "work")
+FILES = ("apps", "credentials", "keys", "operations", "registrations", "users", "work")
 FEW = {"account", "api_key", "app", "credential", "a", "c"}
 """Tables with few rows an account (and the names they go by): reading all of them is fine."""
 
@@ -34,7 +34,7 @@ def statements(name: str) -> dict[str, str]:
 
 def bindings(sql: str) -> dict[str, Any] | None:
     names = set(re.findall(r":([a-z_]+)", sql))
-    return {name: apsw.carray((b"x",)) if name in ("users", "tokens") else None for name in names} or None
+    return {name: apsw.carray((b"x",)) if name in ("users", "tokens", "names") else None for name in names} or None
 
 
 def test_statements_are_read_by_name() -> None:

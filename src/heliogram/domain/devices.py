@@ -13,6 +13,12 @@ MAX_DEVICES = 50
 MIN_TOKEN_DIGITS = 16
 MAX_TOKEN_DIGITS = 400
 MAX_FCM_TOKEN = 4096
+MAX_EXTERNAL_ID = 255
+MAX_INSTALLATION_ID = 128
+MAX_ACTIVITY_ID = 128
+MAX_APP_VERSION = 64
+MAX_LOCALE = 35
+MAX_TIME_ZONE = 64
 
 _HEX = frozenset(string.hexdigits)
 _DROP = str.maketrans("", "", "<> ")
@@ -84,6 +90,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     `slot` (1 to 63) is the device's place in its registration and in every `apns-id` sent to it.
     `registered_at` is when the app last handed us the token: a 410 counts only if it is later (ERR-1).
+    `environment_learned`: the app did not name the environment, APNs' answers told it. `activity_id` is the Live
+    Activity's that an update token is of; of one installation there is at most one token of a kind and activity.
     """
 
     slot: int
@@ -95,6 +103,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     state_reason: str | None = None
     registered_at: int = 0
     created: int = 0
+    environment_learned: bool = False
+    installation_id: str | None = None
+    activity_id: str | None = None
+    app_version: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
 
 
 class DeviceRegistration(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,31 +124,43 @@ class DeviceRegistration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """One device to be registered. Without `user_id` a user is made."""
+    """One device to be registered. `external_id` names the user, or makes one with it; with neither it nor `user_id`
+    the user stays who has the token or the installation, and otherwise one is made. What is None here and known of
+    the token already is kept."""
 
     app_name: str
     token: bytes
     provider: ProviderName
     user_id: bytes | None = None
+    external_id: str | None = None
     environment: Environment | None = None
     kind: TokenKind = TokenKind.ALERT
+    activity_id: str | None = None
+    installation_id: str | None = None
+    app_version: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
-    """What registering did. `displaced` is the token that left because the registration was full."""
+    """What registering did. `displaced` is the token that left because the registration was full, `replaced` the older
+    one of the same installation."""
 
     registration_id: bytes
     user_id: bytes
     slot: int
     created_user: bool = False
     displaced: bytes | None = None
+    replaced: bytes | None = None
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of an account's apps, made by registering a device."""
+    """A user of an account's apps, made by registering a device. `external_id` is the caller's own name for it; a
+    deleted user keeps its entry, and its `external_id` may be given to another."""
 
     account_id: bytes
     id: bytes
     created: int
     updated: int
     deleted: int | None = None
+    external_id: str | None = None

@@ -13,9 +13,19 @@ from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStore
 from .keys import KeyMaker, KeyStore
 from .operations import NotificationFilter, OperationStore
-from .providers import DeviceFate, Provider, Providers, Push, PushResult, Retry
+from .providers import (
+    ChannelRefused,
+    CheckResult,
+    DeviceFate,
+    Provider,
+    Providers,
+    Push,
+    PushResult,
+    Retry,
+)
 from .registrations import RegistrationStore
 from .store import Store
+from .users import UserStore
 from .work import LeasedChunk, WorkQueue, WorkStore
 
 __all__ = [
@@ -23,6 +33,8 @@ __all__ = [
     "AppStore",
     "AuditStore",
     "Authenticator",
+    "ChannelRefused",
+    "CheckResult",
     "Clock",
     "CredentialStore",
     "DeviceFate",
@@ -41,6 +53,7 @@ __all__ = [
     "Sealer",
     "Store",
     "Timer",
+    "UserStore",
     "Window",
     "WorkQueue",
     "WorkStore",

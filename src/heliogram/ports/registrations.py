@@ -1,23 +1,29 @@
-"""Users and their devices."""
+"""Device registrations: users' devices in apps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from ..domain.apps import Environment, ProviderName
-from ..domain.devices import Device, DeviceRegistration, NewDevice, Registered
+from ..domain.devices import Device, DeviceRegistration, NewDevice, Registered, TokenKind
 from .basics import Listed, Window
 
 
 class RegistrationStore(Protocol):
-    """Users and their devices."""
+    """Device registrations: users' devices in apps.
+
+    At any time one (account, app, provider, environment, kind, token) is one device, and an installation of an app has
+    at most one token of a kind and activity.
+    """
 
     async def register_device(self, account: bytes, device: NewDevice, at: int) -> Registered:
         """Adds a device to a user's registration, or renews it. Idempotent: the same token again renews
-        `registered_at` and revives a quarantined one; a token of another user of the app moves to this one.
+        `registered_at` and revives a quarantined one; a token of another user of the app moves to this one; the
+        installation's older token of the same kind and activity leaves, and the new one takes its slot.
         The 51st device displaces the least recently registered.
-        Raises `NotFound` for an unknown app or user."""
+        Raises `NotFound` for an unknown app or user, `Conflict` when another user has the external id
+        (EXTERNAL_ID_TAKEN) or the token is alive under an app with another bundle id (TOKEN_OF_OTHER_APP)."""
 
     async def get_registration(self, account: bytes, registration_id: bytes) -> DeviceRegistration | None:
         """A registration with its devices."""
@@ -30,26 +36,63 @@ class RegistrationStore(Protocol):
     async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
         """Removes a registration and all its devices."""
 
-    async def missing_users(self, account: bytes, user_ids: Iterable[bytes]) -> set[bytes]:
-        """Which of these the account does not have (deleted ones count as missing)."""
+    async def delete_devices(
+        self,
+        account: bytes,
+        registration_id: bytes,
+        tokens: Collection[tuple[ProviderName, bytes]],
+        *,
+        kind: TokenKind | None = None,
+    ) -> int:
+        """Removes these tokens from a registration, in all environments and of all kinds or of one; how many devices
+        that were. A registration without devices goes too."""
 
     async def devices_of_users(
-        self, account: bytes, app_name: str, user_ids: Iterable[bytes]
+        self,
+        account: bytes,
+        app_name: str,
+        user_ids: Iterable[bytes],
+        *,
+        kind: TokenKind | None = None,
+        activity_id: str | None = None,
     ) -> dict[bytes, list[Device]]:
-        """The devices of users in an app, in one query, quarantined ones left out."""
+        """The devices of users in an app, of one kind and Live Activity where these are given; in one query,
+        quarantined ones left out. Only what sending needs is filled in."""
 
     async def token_environments(
         self, account: bytes, app_name: str, tokens: Iterable[bytes]
     ) -> dict[bytes, Environment]:
         """For APNs tokens known under the app with an environment: which."""
 
+    async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
+        """Keeps the environment that APNs' answers showed for tokens of unknown environment; how many devices that
+        were. What an app said, or what was learned before, stays."""
+
     async def remove_device(
-        self, account: bytes, app_name: str, provider: ProviderName, token: bytes, *, dead_since: int | None
+        self,
+        account: bytes,
+        app_name: str,
+        provider: ProviderName,
+        token: bytes,
+        *,
+        dead_since: int | None,
+        environment: Environment | None = None,
+        reason: str = "",
     ) -> bool:
         """Removes a token that the provider called dead, but only if the app registered it before `dead_since` (ms,
-        ERR-1); without a time always. False when it was registered later, or is not there."""
+        ERR-1); without a time always. With `environment` the token in the other one stays; `reason` is the provider's
+        word. False when it was registered later, or is not there."""
 
     async def quarantine_device(
-        self, account: bytes, app_name: str, provider: ProviderName, token: bytes, *, reason: str, at: int
+        self,
+        account: bytes,
+        app_name: str,
+        provider: ProviderName,
+        token: bytes,
+        *,
+        reason: str,
+        at: int,
+        environment: Environment | None = None,
     ) -> bool:
-        """Stops sending to a token, keeping it and the reason, until it is registered anew."""
+        """Stops sending to a token, keeping it and the reason, until it is registered anew. With `environment` the
+        token in the other one goes on. False when it is not there, or was registered since `at`."""

@@ -6,15 +6,16 @@ from typing import Protocol
 
 from .accounts import AccountStore
 from .apps import AppStore
-from .credentials import CredentialStore
 from .audit import AuditStore
+from .credentials import CredentialStore
 from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
+from .users import UserStore
 from .work import WorkStore
 
 
-class Store(AccountStore, KeyStore, AuditStore, AppStore, CredentialStore, RegistrationStore, OperationStore, WorkStore, Protocol):
+class Store(AccountStore, KeyStore, AuditStore, AppStore, CredentialStore, UserStore, RegistrationStore, OperationStore, WorkStore, Protocol):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""
 
     async def close(self) -> None:

@@ -1,23 +1,30 @@
-"""Users and their devices."""
+"""Device registrations: users' devices in apps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import apsw
+import msgspec
 
 from ...domain.apps import Environment, ProviderName
 from ...domain.devices import Device, DeviceRegistration, DeviceState, NewDevice, Registered, TokenKind
+from ...domain.webhooks import EventType
 from ...ports import Listed, Window
 from . import statements
 from .base import Base, cut_window, page_of
-from .devices import FreshIds, register, take_out
+from .devices import FreshIds, register
+from .slots import Place, take_out, tell
+from .users import empty_registration
 
 _sql = statements.load("registrations")
 
+DELETED = "DeletedByRequest"
 
-def _device(row: Any) -> Device:
+
+def _sendable(row: Any) -> Device:
+    """A device with what sending needs to know."""
     slot, token, provider, environment, kind, state, reason, registered_at, created = row
     return Device(
         slot=slot,
@@ -29,6 +36,19 @@ def _device(row: Any) -> Device:
         state_reason=reason,
         registered_at=registered_at,
         created=created,
+    )
+
+
+def _device(row: Any) -> Device:
+    learned, installation, activity, app_version, locale, time_zone = row[9:]
+    return msgspec.structs.replace(
+        _sendable(row[:9]),
+        environment_learned=bool(learned),
+        installation_id=installation,
+        activity_id=activity,
+        app_version=app_version,
+        locale=locale,
+        time_zone=time_zone,
     )
 
 
@@ -78,36 +98,58 @@ class Registrations(Base):
 
     async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
         """Removes a registration and all its devices."""
+        now = self._now()
+        return await self._write(lambda c: empty_registration(c, account, registration_id, now, DELETED) > 0)
 
-        def job(connection: apsw.Connection) -> bool:
+    async def delete_devices(
+        self,
+        account: bytes,
+        registration_id: bytes,
+        tokens: Collection[tuple[ProviderName, bytes]],
+        *,
+        kind: TokenKind | None = None,
+    ) -> int:
+        """Removes these tokens from a registration; how many devices that were."""
+        now = self._now()
+
+        def job(connection: apsw.Connection) -> int:
             where = {"account": account, "registration": registration_id}
-            connection.execute(_sql.delete_devices, where)
-            connection.execute(_sql.delete_registration, where)
-            return connection.changes() > 0
+            rows: Any = connection.execute(_sql.devices, where).fetchall()
+            gone = [
+                device
+                for device in map(_device, rows)
+                if (device.provider, device.token) in tokens and kind in (None, device.kind)
+            ]
+            for device in gone:
+                take_out(connection, account, Place(registration_id, device.slot), now, DELETED)
+            return len(gone)
 
         return await self._write(job)
 
-    async def missing_users(self, account: bytes, user_ids: Iterable[bytes]) -> set[bytes]:
-        """Which of these the account does not have (deleted ones count as missing)."""
-        wanted = set(user_ids)
-        if not wanted:
-            return wanted
-        values = {"account": account, "users": apsw.carray(tuple(wanted))}
-        rows = await self._read(lambda c: c.execute(_sql.present_users, values).fetchall())
-        return wanted.difference(row[0] for row in rows)
-
     async def devices_of_users(
-        self, account: bytes, app_name: str, user_ids: Iterable[bytes]
+        self,
+        account: bytes,
+        app_name: str,
+        user_ids: Iterable[bytes],
+        *,
+        kind: TokenKind | None = None,
+        activity_id: str | None = None,
     ) -> dict[bytes, list[Device]]:
         """The devices of users in an app, quarantined ones left out; users without any are not in it."""
         wanted = set(user_ids)
         found: dict[bytes, list[Device]] = {}
         if not wanted:
             return found
-        values = {"account": account, "app": app_name, "users": apsw.carray(tuple(wanted))}
+        values = {
+            "account": account,
+            "app": app_name,
+            "users": apsw.carray(tuple(wanted)),
+            "kind": None if kind is None else kind.value,
+            "activity": activity_id,
+        }
         rows: Any = await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall())
         for user_id, *device in rows:
-            found.setdefault(user_id, []).append(_device(device))
+            found.setdefault(user_id, []).append(_sendable(device))
         return found
 
     async def token_environments(
@@ -121,38 +163,80 @@ class Registrations(Base):
         rows: Any = await self._read(lambda c: c.execute(_sql.token_environments, values).fetchall())
         return {token: Environment(environment) for token, environment in rows}
 
+    async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
+        """Keeps what APNs' answers showed of tokens whose environment was not known; how many devices that were."""
+        now = self._now()
+
+        def job(connection: apsw.Connection) -> int:
+            count = 0
+            for token, environment in learned.items():
+                where = {"account": account, "app": app_name, "token": token, "environment": environment.value}
+                rows: Any = connection.execute(_sql.learn_environment, where).fetchall()
+                for (registration,) in rows:
+                    here = {"account": account, "registration": registration, "at": now}
+                    connection.execute(_sql.touch_registration, here)
+                count += len(rows)
+            return count
+
+        return await self._write(job) if learned else 0
+
     async def remove_device(
-        self, account: bytes, app_name: str, provider: ProviderName, token: bytes, *, dead_since: int | None
+        self,
+        account: bytes,
+        app_name: str,
+        provider: ProviderName,
+        token: bytes,
+        *,
+        dead_since: int | None,
+        environment: Environment | None = None,
+        reason: str = "",
     ) -> bool:
         """Removes a token that the provider called dead, but only if it was registered before `dead_since`."""
-        where = {"account": account, "app": app_name, "provider": provider.value, "token": token, "before": dead_since}
+        where = {**_verdict(account, app_name, provider, token, environment), "before": dead_since}
         now = self._now()
 
         def job(connection: apsw.Connection) -> bool:
             dead: Any = connection.execute(_sql.dead_devices, where).fetchall()
             for registration, slot in dead:
-                take_out(connection, account, registration, slot, now)
+                take_out(connection, account, Place(registration, slot), now, reason)
             return bool(dead)
 
         return await self._write(job)
 
     async def quarantine_device(
-        self, account: bytes, app_name: str, provider: ProviderName, token: bytes, *, reason: str, at: int
+        self,
+        account: bytes,
+        app_name: str,
+        provider: ProviderName,
+        token: bytes,
+        *,
+        reason: str,
+        at: int,
+        environment: Environment | None = None,
     ) -> bool:
         """Stops sending to a token until it is registered anew; False when it is not there or was since `at`."""
-        where = {
-            "account": account,
-            "app": app_name,
-            "provider": provider.value,
-            "token": token,
-            "reason": reason,
-            "at": at,
-        }
+        where = {**_verdict(account, app_name, provider, token, environment), "reason": reason, "at": at}
 
         def job(connection: apsw.Connection) -> bool:
             rows: Any = connection.execute(_sql.quarantine, where).fetchall()
-            for (registration,) in rows:
-                connection.execute(_sql.touch_registration, {**where, "registration": registration})
+            for registration, of, kind in rows:
+                here = {"account": account, "registration": registration, "at": at}
+                connection.execute(_sql.touch_registration, here)
+                device = {**where, "environment": of, "kind": kind}
+                tell(connection, account, EventType.DEVICE_QUARANTINED, at, registration, device, reason)
             return bool(rows)
 
         return await self._write(job)
+
+
+def _verdict(
+    account: bytes, app_name: str, provider: ProviderName, token: bytes, environment: Environment | None
+) -> dict[str, Any]:
+    """What the provider's word is about."""
+    return {
+        "account": account,
+        "app": app_name,
+        "provider": provider.value,
+        "token": token,
+        "environment": None if environment is None else environment.value,
+    }

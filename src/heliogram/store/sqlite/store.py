@@ -20,10 +20,11 @@ from .migrate import migrate
 from .operations import Operations
 from .registrations import Registrations
 from .threads import reader, writer
+from .users import Users
 from .work import Work
 
 
-class SqliteStore(Accounts, Keys, Audit, Apps, Credentials, Registrations, Operations, Work):
+class SqliteStore(Accounts, Keys, Audit, Apps, Credentials, Users, Registrations, Operations, Work):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 
     @classmethod

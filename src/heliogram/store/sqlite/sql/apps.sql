@@ -77,7 +77,10 @@ SELECT account_id, id, app_name, type, form, public, is_default, created, update
 
 -- name: delete_app_devices
 -- The devices registered with an app go with it.
-DELETE FROM device INDEXED BY device_by_token WHERE account_id = :account AND app_name = :app;
+DELETE FROM device
+ WHERE account_id = :account
+   AND registration_id IN (SELECT id FROM registration INDEXED BY registration_by_user
+                            WHERE account_id = :account AND app_name = :app);
 
 -- name: delete_app_registrations
 -- The registrations of an app go with it.

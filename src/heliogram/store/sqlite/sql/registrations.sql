@@ -5,27 +5,40 @@
 -- 1 when the account has the app.
 SELECT 1 FROM app WHERE account_id = :account AND name = :app;
 
--- name: user_exists
--- 1 when the account has the user.
-SELECT 1 FROM user WHERE account_id = :account AND id = :user AND deleted IS NULL;
-
--- name: insert_user
--- A new user.
-INSERT INTO user (account_id, id, created, updated) VALUES (:account, :user, :at, :at);
-
 -- name: same_token
--- The app's devices with this token, at most one an environment.
-SELECT d.registration_id, r.user_id, d.slot, d.environment, d.registered_at, d.created
+-- The account's devices with this token, under whichever apps: at most one a provider, kind and environment of each.
+SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.environment, d.learned, d.state,
+       d.installation_id, d.activity_id, d.registered_at, d.token
   FROM device d INDEXED BY device_by_token
   JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
- WHERE d.account_id = :account AND d.app_name = :app AND d.token = :token
-   AND d.provider = :provider AND d.kind = :kind;
+ WHERE d.account_id = :account AND d.token = :token;
+
+-- name: same_installation
+-- The device that is this installation's token of a kind and activity.
+SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.environment, d.learned, d.state,
+       d.installation_id, d.activity_id, d.registered_at, d.token
+  FROM device d INDEXED BY device_by_installation
+  JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
+ WHERE d.account_id = :account AND d.app_name = :app AND d.installation_id = :installation AND d.kind = :kind
+   AND coalesce(d.activity_id, '') = coalesce(:activity, '');
+
+-- name: credentials_of_app
+-- What may be shown of an app's credentials.
+SELECT form, public FROM credential INDEXED BY credential_by_app WHERE account_id = :account AND app_name = :app;
 
 -- name: renew_device
--- The app handed us the token again.
+-- The app handed us the token again; what it does not say this time is kept.
 UPDATE device
-   SET environment = :environment, state = 'active', state_reason = NULL,
-       registered_at = max(registered_at, :at)
+   SET environment = :environment, learned = :learned, state = 'active', state_reason = NULL,
+       registered_at = max(registered_at, :at),
+       installation_id = coalesce(:installation, installation_id), activity_id = coalesce(:activity, activity_id),
+       app_version = coalesce(:app_version, app_version), locale = coalesce(:locale, locale),
+       time_zone = coalesce(:time_zone, time_zone)
+ WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
+
+-- name: move_device
+-- The token is another user's now.
+UPDATE device SET registration_id = :to_registration, slot = :to_slot
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 
 -- name: find_registration
@@ -53,38 +66,48 @@ SELECT free_slots FROM registration WHERE account_id = :account AND id = :regist
 -- name: insert_device
 -- A device in its slot.
 INSERT INTO device (account_id, registration_id, slot, app_name, provider, environment, kind, token, state,
-                    registered_at, created)
-VALUES (:account, :registration, :slot, :app, :provider, :environment, :kind, :token, 'active', :at, :created);
+                    registered_at, created, installation_id, activity_id, app_version, locale, time_zone)
+VALUES (:account, :registration, :slot, :app, :provider, :environment, :kind, :token, 'active',
+        :at, :at, :installation, :activity, :app_version, :locale, :time_zone);
 
 -- name: oldest_device
 -- The least recently registered device of a registration.
-SELECT slot, token FROM device WHERE account_id = :account AND registration_id = :registration
+SELECT slot FROM device WHERE account_id = :account AND registration_id = :registration
  ORDER BY registered_at, created, slot LIMIT 1;
 
 -- name: delete_device
--- Takes a device out of its slot.
-DELETE FROM device WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
-
--- name: delete_devices
--- All devices of a registration.
-DELETE FROM device WHERE account_id = :account AND registration_id = :registration;
+-- Takes a device out of its slot and says what it was.
+DELETE FROM device WHERE account_id = :account AND registration_id = :registration AND slot = :slot
+RETURNING app_name, provider, environment, kind, token;
 
 -- name: delete_registration
--- A registration, its devices gone.
-DELETE FROM registration WHERE account_id = :account AND id = :registration;
+-- A registration, its devices gone, and whose it was.
+DELETE FROM registration WHERE account_id = :account AND id = :registration RETURNING app_name, user_id;
+
+-- name: owner
+-- The app and the user of a registration.
+SELECT app_name, user_id FROM registration WHERE account_id = :account AND id = :registration;
 
 -- name: dead_devices
--- The devices with a token that died, if they were registered before that.
+-- The devices with a token that died, if they were registered before that; the other environment's stays.
 SELECT registration_id, slot FROM device INDEXED BY device_by_token
- WHERE account_id = :account AND app_name = :app AND token = :token AND provider = :provider
+ WHERE account_id = :account AND token = :token AND app_name = :app AND provider = :provider
    AND (:before IS NULL OR registered_at < :before)
+   AND (:environment IS NULL OR environment IN ('', :environment))
  ORDER BY kind, environment;
 
 -- name: quarantine
--- Nothing is sent to the token until it is registered anew.
+-- Nothing is sent to the token until it is registered anew; the other environment's goes on.
 UPDATE device INDEXED BY device_by_token SET state = 'quarantined', state_reason = :reason
- WHERE account_id = :account AND app_name = :app AND token = :token AND provider = :provider
+ WHERE account_id = :account AND token = :token AND app_name = :app AND provider = :provider
    AND registered_at <= :at
+   AND (:environment IS NULL OR environment IN ('', :environment))
+RETURNING registration_id, environment, kind;
+
+-- name: learn_environment
+-- Which environment an APNs token is of, told by APNs; only where nobody has said it.
+UPDATE device INDEXED BY device_by_token SET environment = :environment, learned = 1
+ WHERE account_id = :account AND token = :token AND app_name = :app AND provider = 'APN' AND environment = ''
 RETURNING registration_id;
 
 -- name: get_registration
@@ -102,29 +125,25 @@ SELECT account_id, id, app_name, user_id, created, updated
 
 -- name: devices
 -- The devices of a registration.
-SELECT slot, token, provider, environment, kind, state, state_reason, registered_at, created
+SELECT slot, token, provider, environment, kind, state, state_reason, registered_at, created,
+       learned, installation_id, activity_id, app_version, locale, time_zone
   FROM device WHERE account_id = :account AND registration_id = :registration ORDER BY slot;
 
 -- name: devices_of_users
--- What can be sent to of many users' devices in an app.
+-- What can be sent to of many users' devices in an app: what sending needs to know.
 SELECT r.user_id, d.slot, d.token, d.provider, d.environment, d.kind, d.state, d.state_reason, d.registered_at,
        d.created
   FROM carray(:users) w
  CROSS JOIN registration r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
  CROSS JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
- WHERE d.state = 'active'
+ WHERE d.state = 'active' AND (:kind IS NULL OR d.kind = :kind) AND (:activity IS NULL OR d.activity_id = :activity)
  ORDER BY r.user_id, d.slot;
-
--- name: present_users
--- Which of many users the account has.
-SELECT u.id FROM carray(:users) w CROSS JOIN user u ON u.account_id = :account AND u.id = w.value
- WHERE u.deleted IS NULL;
 
 -- name: token_environments
 -- The known environments of many APNs tokens, the latest registered last.
 SELECT d.token, d.environment
   FROM carray(:tokens) w
  CROSS JOIN device d INDEXED BY device_by_token
-    ON d.account_id = :account AND d.app_name = :app AND d.token = w.value
+    ON d.account_id = :account AND d.token = w.value AND d.app_name = :app
  WHERE d.provider = 'APN' AND d.environment <> ''
  ORDER BY d.registered_at;
