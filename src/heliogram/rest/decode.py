@@ -26,6 +26,7 @@ from .problem import (
 )
 
 T = TypeVar("T")
+_known_names: dict[type[Any], dict[str, str]] = {}
 MAX_SEARCHED = 20_000
 """Entries of one list or object that are searched for errors; past them msgspec's own first error stands."""
 
@@ -51,7 +52,7 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
     """Query parameters as `type_`. Raises `Problem` 400 naming unknown, repeated and wrong ones."""
     values: dict[str, str] = {}
     errors: list[FieldError] = []
-    known = {field.encode_name for field in msgspec.structs.fields(type_)}  # type: ignore[arg-type]
+    known = _names(type_)
     for name, value in pairs:
         if name not in known:
             where = f"query.{shorten(name)}"
@@ -74,9 +75,18 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]]) -> T:
 
 def _nulls(query: object, values: Mapping[str, str]) -> Iterator[FieldError]:
     """Parameters whose text was read as null: a parameter is absent rather than null."""
-    for field in msgspec.structs.fields(type(query)):  # type: ignore[arg-type]
-        if field.encode_name in values and getattr(query, field.name) is None:
-            yield FieldError(f"query.{field.encode_name}", "Not a value of this parameter: leave it out instead.")
+    known = _names(type(query))
+    for name in values:
+        if getattr(query, known[name]) is None:
+            yield FieldError(f"query.{name}", "Not a value of this parameter: leave it out instead.")
+
+
+def _names(type_: type[Any]) -> dict[str, str]:
+    """What the parameters of a query are called in the address, and in the struct; looked up once for each type."""
+    known = _known_names.get(type_)
+    if known is None:
+        known = _known_names[type_] = {field.encode_name: field.name for field in msgspec.structs.fields(type_)}
+    return known
 
 
 def collect_errors(
