@@ -79,8 +79,9 @@ class Bench:
                 capture_output=True,
             ).stdout
         )
+        self.key = (key["keyId"], key["secret"])
         self.api = stack.enter_context(
-            httpx2.Client(base_url=service[1]["url"], auth=(key["keyId"], key["secret"]), timeout=120, trust_env=False)
+            httpx2.Client(base_url=service[1]["url"], auth=self.key, timeout=120, trust_env=False)
         )
 
     def prepare(self, devices: int) -> list[str]:
