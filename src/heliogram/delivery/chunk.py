@@ -13,7 +13,7 @@ from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..ports import Clock, LeasedChunk, Providers, PushResult, Retry, Store, WorkQueue
 from .fates import Fates
-from .plan import Credentials, Plan, Progress, Target
+from .plan import Credentials, Plan, Progress, Target, elsewhere
 from .policy import RetryPolicy, deadline_of
 from .recorder import Recorder
 from .rendering import render
@@ -57,6 +57,7 @@ class ChunkDelivery:
         self._progress = Progress(chunk.records)
         self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
         self._fates = Fates(chunk, tools.store)
+        self._elsewhere: list[Target] = []
         self._deadline = deadline_of(chunk.created, chunk.spec.expires_at, tools.settings.policy)
 
     def __repr__(self) -> str:
@@ -84,10 +85,11 @@ class ChunkDelivery:
         plan = await self._plan()
         for record in plan.records:
             self._recorder.take(record)
-        for credential_id, targets in _by_credential(plan.targets).items():
-            await self._send(credential_id, targets)
-            if self._recorder.fenced:
-                return
+        for wanted in (plan.targets, self._elsewhere):
+            for credential_id, targets in _by_credential(wanted).items():
+                await self._send(credential_id, targets)
+                if self._recorder.fenced:
+                    return
 
     # --- what to send
 
@@ -101,7 +103,9 @@ class ChunkDelivery:
         ]
         users = {recipient.user for _, recipient in open_ if recipient.user}
         tokens = [recipient.token for _, recipient in open_ if not recipient.user]
-        devices = await store.devices_of_users(chunk.account_id, app_name, users) if users else {}
+        devices = await store.devices_of_users(
+            chunk.account_id, app_name, users, kind=self._spec.kind, activity_id=self._spec.activity_id
+        )
         known = await store.token_environments(chunk.account_id, app_name, tokens) if tokens else {}
         for sequence, recipient in open_:
             if recipient.user:
@@ -163,13 +167,17 @@ class ChunkDelivery:
 
     def _take(self, result: PushResult) -> None:
         target: Target = result.tag
-        self._recorder.take(self._record(target, result))
-        self._fates.take(target, result)
+        other = elsewhere(target, result)
+        self._recorder.take(self._record(target, result, at_once=other is not None))
+        if other is None:
+            self._fates.take(target, result)
+        else:
+            self._elsewhere.append(other)
 
-    def _record(self, target: Target, result: PushResult) -> DeliveryRecord:
+    def _record(self, target: Target, result: PushResult, *, at_once: bool) -> DeliveryRecord:
         now = self._now()
-        retry_at = None
-        if result.outcome is not Outcome.ACCEPTED:
+        retry_at = now if at_once else None
+        if result.outcome is not Outcome.ACCEPTED and not at_once:
             retry_at = self._tools.settings.policy.retry_at(
                 result,
                 lane=self._chunk.lane,
@@ -205,6 +213,6 @@ class ChunkDelivery:
 
 def _by_credential(targets: Sequence[Target]) -> dict[bytes, list[Target]]:
     groups: dict[bytes, list[Target]] = {}
-    for target in targets:
+    for target in sorted(targets, key=lambda target: target.sequence):
         groups.setdefault(target.credential, []).append(target)
     return groups

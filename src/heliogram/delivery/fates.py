@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import structlog
 
+from ..domain.apps import Environment
+from ..domain.notifications import Outcome
 from ..ports import DeviceFate, LeasedChunk, PushResult, RegistrationStore
 from .plan import Target
 
@@ -14,34 +16,58 @@ GRACE_WITHOUT_TIMESTAMP_MS = 24 * 3600 * 1000
 
 
 class Fates:
-    """Collects what answers to one chunk said of tokens: dead ones are removed, wrong ones quarantined."""
+    """Collects what answers to one chunk said of tokens: dead ones are removed, wrong ones quarantined, and where
+    nobody knew a token's environment, the one that took it is remembered (LIFE-4)."""
 
     def __init__(self, chunk: LeasedChunk, store: RegistrationStore) -> None:
         self._account, self._app_name = chunk.account_id, chunk.spec.app_name
         self._store = store
         self._waiting: list[tuple[Target, PushResult]] = []
+        self._learned: dict[bytes, Environment] = {}
 
     def __repr__(self) -> str:
-        return f"Fates(waiting={len(self._waiting)})"
+        return f"Fates(waiting={len(self._waiting)}, learned={len(self._learned)})"
 
     def take(self, target: Target, result: PushResult) -> None:
         """Notes an answer, if it says anything of the token."""
         if result.device is not DeviceFate.KEEP:
             self._waiting.append((target, result))
+        elif target.unsure and result.outcome is Outcome.ACCEPTED and target.environment is not None:
+            # A token that is sent to directly may not be registered: not worth a write unless it was looked for.
+            if target.slot or target.other is None:
+                self._learned[target.token] = target.environment
 
     async def settle(self, now: int) -> None:
         """Does to the tokens what was said of them; `now` in ms."""
         store, account, app_name = self._store, self._account, self._app_name
+        if self._learned:
+            learned = await store.learn_environments(account, app_name, self._learned)
+            log.info("device.environment_learned", app=app_name, devices=learned)
+            self._learned.clear()
         for target, result in self._waiting:
             if result.device is DeviceFate.REMOVE:
                 since = result.timestamp
                 if since is None:
                     since = now - GRACE_WITHOUT_TIMESTAMP_MS
-                done = await store.remove_device(account, app_name, target.provider, target.token, dead_since=since)
+                done = await store.remove_device(
+                    account,
+                    app_name,
+                    target.provider,
+                    target.token,
+                    dead_since=since,
+                    environment=target.environment,
+                    reason=result.reason,
+                )
                 log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
             else:
                 await store.quarantine_device(
-                    account, app_name, target.provider, target.token, reason=result.reason, at=now
+                    account,
+                    app_name,
+                    target.provider,
+                    target.token,
+                    reason=result.reason,
+                    at=now,
+                    environment=target.environment,
                 )
                 log.info("device.quarantined", app=app_name, reason=result.reason)
         self._waiting.clear()

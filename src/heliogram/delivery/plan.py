@@ -9,13 +9,20 @@ import msgspec
 from ..domain.apps import CredentialType, Environment, ProviderName
 from ..domain.devices import Device
 from ..domain.notifications import DeliveryRecord, Outcome, Recipient, SendSpec, has_ended, latest
+from ..ports import PushResult
+
+BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105 - APNs' word for a token of the other environment, or of none (LIFE-4)
 
 _TYPE = {Environment.PRODUCTION: CredentialType.APN, Environment.SANDBOX: CredentialType.APN_SANDBOX}
 _ENVIRONMENT = {type_: environment for environment, type_ in _TYPE.items()}
 
 
 class Target(msgspec.Struct, gc=False):
-    """One device to try for one recipient: the tag of a push, and the seed of its record."""
+    """One device to try for one recipient: the tag of a push, and the seed of its record.
+
+    `unsure`: nobody knows the token's environment, and there is a credential for both. `other` is then the credential
+    and environment to try if this one is not the token's; None once that has been tried.
+    """
 
     sequence: int
     slot: int
@@ -26,6 +33,18 @@ class Target(msgspec.Struct, gc=False):
     of: int = 1
     attempt: int = 1
     unknowns: int = 0
+    unsure: bool = False
+    other: tuple[bytes, Environment] | None = None
+
+
+def elsewhere(target: Target, result: PushResult) -> Target | None:
+    """The same device in the other environment, when the answer says that the token is not of the one it was tried in
+    and nobody knows better (LIFE-4): its next attempt, to be made at once. Otherwise None."""
+    if target.other is None or result.outcome is not Outcome.REJECTED or result.reason != BAD_DEVICE_TOKEN:
+        return None
+    credential, environment = target.other
+    attempt = target.attempt + 1
+    return msgspec.structs.replace(target, credential=credential, environment=environment, attempt=attempt, other=None)
 
 
 class Progress:
@@ -34,6 +53,7 @@ class Progress:
     def __init__(self, records: Iterable[DeliveryRecord]) -> None:
         self.by_sequence: dict[int, list[DeliveryRecord]] = {}
         self._unknowns: dict[tuple[int, int], int] = {}
+        self._misplaced: dict[tuple[int, int], tuple[bytes, Environment | None]] = {}
         for record in records:
             self.add(record)
         for sequence, known in self.by_sequence.items():
@@ -50,6 +70,8 @@ class Progress:
         if record.outcome is Outcome.UNKNOWN:
             place = (record.sequence, record.slot)
             self._unknowns[place] = self._unknowns.get(place, 0) + 1
+        if record.reason == BAD_DEVICE_TOKEN and not record.final:
+            self._misplaced[record.sequence, record.slot] = record.token, record.environment
 
     def ended(self, sequence: int) -> bool:
         """Whether nothing is left to do for a recipient."""
@@ -62,6 +84,11 @@ class Progress:
     def unknowns(self, sequence: int, slot: int) -> int:
         """How often a device's push ended without an answer."""
         return self._unknowns.get((sequence, slot), 0)
+
+    def misplaced(self, sequence: int, slot: int, token: bytes) -> Environment | None:
+        """The environment that a token turned out not to be of, if it was to be tried in the other one after that."""
+        known, environment = self._misplaced.get((sequence, slot), (b"", None))
+        return environment if known == token else None
 
     def next_retry(self) -> int | None:
         """When the first device waits to be tried again (ms), None when none does."""
@@ -92,6 +119,13 @@ class Credentials(msgspec.Struct, frozen=True):
             if type_ in self.defaults:
                 return self.defaults[type_], _ENVIRONMENT[type_]
         return None
+
+    def other(self, environment: Environment) -> tuple[bytes, Environment] | None:
+        """The credential for the other environment; None when there is none, or the caller named the one to use."""
+        type_ = CredentialType.APN if environment is Environment.SANDBOX else CredentialType.APN_SANDBOX
+        if self.named is not None or type_ not in self.defaults:
+            return None
+        return self.defaults[type_], _ENVIRONMENT[type_]
 
 
 class Plan:
@@ -154,19 +188,33 @@ class Plan:
             reason = f"the app {self._spec.app_name!r} has no APNs credential for this token's environment"
             self.records.append(_refused(sequence, device, reason, self._now))
             return
-        self.targets.append(
-            Target(
-                sequence=sequence,
-                slot=device.slot,
-                token=device.token,
-                provider=device.provider,
-                environment=choice[1],
-                credential=choice[0],
-                of=of,
-                attempt=1 if earlier is None else earlier.attempt + 1,
-                unknowns=progress.unknowns(sequence, device.slot),
-            )
+        target = Target(
+            sequence=sequence,
+            slot=device.slot,
+            token=device.token,
+            provider=device.provider,
+            environment=choice[1],
+            credential=choice[0],
+            of=of,
+            attempt=1 if earlier is None else earlier.attempt + 1,
+            unknowns=progress.unknowns(sequence, device.slot),
         )
+        if known is None:
+            self._look_elsewhere(target, progress)
+        self.targets.append(target)
+
+    def _look_elsewhere(self, target: Target, progress: Progress) -> None:
+        """For a token of unknown environment: the one to try after this, or in its place if this was tried already."""
+        assert target.environment is not None
+        target.other = self._credentials.other(target.environment)
+        if target.other is None:
+            return
+        target.unsure = True
+        refused = progress.misplaced(target.sequence, target.slot, target.token)
+        if refused is target.environment:
+            target.credential, target.environment = target.other
+        if refused is not None:
+            target.other = None
 
 
 def _nowhere(sequence: int, now: int) -> DeliveryRecord:
