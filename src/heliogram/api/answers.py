@@ -44,10 +44,10 @@ def account_of(call: Call[ApiState]) -> bytes:
     return principal.account_id
 
 
-def locate(call: Call[ApiState], *segments: str) -> str:
-    """The absolute address of something below `/PushNotifications`, in the version the caller uses."""
+def locate(call: Call[ApiState], *segments: str, root: str = ROOT) -> str:
+    """The absolute address of something below `/PushNotifications` or another root, in the version the caller uses."""
     base = call.state.settings.public_url or str(call.request.base_url)
-    return base.rstrip("/") + call.prefix + "/".join((ROOT, *segments))
+    return base.rstrip("/") + call.prefix + "/".join((root, *segments))
 
 
 def operation_accepted(call: Call[ApiState], operation_id: bytes) -> Result:

@@ -8,7 +8,19 @@ from starlette.applications import Starlette
 from .. import __version__
 from ..domain.errors import MEANINGS
 from ..rest import Call, Documented, Endpoint, build_app, endpoint
-from . import apps, basis, credentials, notifications, operations, registrations, send
+from . import (
+    accounts,
+    apps,
+    audit,
+    basis,
+    credentials,
+    keys,
+    notifications,
+    operations,
+    registration_tokens,
+    registrations,
+    send,
+)
 from .auth import authenticate_with
 from .problems import translate
 from .state import ApiState
@@ -55,6 +67,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     registrations.list_device_registrations,
     registrations.get_device_registration,
     registrations.delete_device_registration,
+    registration_tokens.create_registration_token,
+    accounts.get_account,
+    keys.create_api_key,
+    keys.list_api_keys,
+    keys.get_api_key,
+    keys.rotate_api_key,
+    keys.revoke_api_key,
+    audit.list_audit_events,
     get_health,
 )
 

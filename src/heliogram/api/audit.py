@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from ..domain import ids
-from ..domain.accounts import AuditEvent, Principal
-from ..rest import Call
-from .answers import account_of
+from ..domain.accounts import AuditEvent, Principal, Scope
+from ..rest import Call, Pagination, endpoint
+from .answers import DatedQuery, account_of, listing, precise_moment, window_of
 from .state import ApiState
 
 
@@ -28,3 +30,59 @@ async def audit(call: Call[ApiState], action: str, subject: str, **detail: Any) 
     """Records a change that this caller has just made. `action` such as `credential.created`, `subject` the id of what
     was changed, `detail` more of it as JSON: never a secret, never a device token."""
     await call.state.store.record_audit(account_of(call), audit_event(call, action, subject, **detail))
+
+
+class AuditEventOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One change. `actor` is the id of the API key that made it, or `cli`; `subject` the id of what was changed."""
+
+    id: str
+    at: str
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class AuditPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of changes, newest first."""
+
+    audit_events: list[AuditEventOut]
+    pagination: Pagination
+
+
+class AuditQuery(DatedQuery, kw_only=True):
+    """Filters of the audit log."""
+
+    action: Annotated[
+        Annotated[str, msgspec.Meta(max_length=64)] | None,
+        msgspec.Meta(description="Only this action, such as `apiKey.created`."),
+    ] = None
+
+
+@endpoint(
+    "GET",
+    "/AuditEvents",
+    summary="List changes of keys, credentials and the account",
+    tag="AuditEvents",
+    query=AuditQuery,
+    returns=AuditPage,
+    scope=Scope.ADMIN,
+    basis="ours",
+)
+async def list_audit_events(call: Call[ApiState]) -> dict[str, Any]:
+    """Who changed API keys, credentials, and the account's limits, and when; newest first. Kept for 400 days. There is
+    never a secret in it."""
+    query, cursor, window = window_of(call.query)
+    listed = await call.state.store.list_audit(account_of(call), window, action=query.action)
+    items = [
+        AuditEventOut(
+            id=ids.encode(ids.AUDIT_EVENT, each.id),
+            at=precise_moment(each.at),
+            actor=each.actor,
+            action=each.action,
+            subject=each.subject,
+            detail=each.detail,
+        )
+        for each in listed.items
+    ]
+    return listing("auditEvents", items, listed, query, cursor)

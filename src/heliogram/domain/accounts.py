@@ -86,6 +86,12 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it opens anything at a moment: neither revoked nor past its end."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
+    def state_at(self, now: int) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked is not None:
+            return "revoked"
+        return "active" if self.good_at(now) else "expired"
+
 
 class Caller(msgspec.Struct, frozen=True):
     """A key with the account it opens."""
