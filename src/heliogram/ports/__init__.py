@@ -26,6 +26,20 @@ from .providers import (
 from .registrations import RegistrationStore
 from .store import Store
 from .users import UserStore
+from .webhooks import (
+    Backlog,
+    Batch,
+    DeadLetter,
+    Ended,
+    Failure,
+    Feed,
+    Place,
+    Probe,
+    WebhookChange,
+    Webhooks,
+    WebhookStore,
+    WebhookWork,
+)
 from .work import LeasedChunk, WorkQueue, WorkStore
 
 __all__ = [
@@ -33,17 +47,25 @@ __all__ = [
     "AppStore",
     "AuditStore",
     "Authenticator",
+    "Backlog",
+    "Batch",
     "ChannelRefused",
     "CheckResult",
     "Clock",
     "CredentialStore",
+    "DeadLetter",
     "DeviceFate",
+    "Ended",
+    "Failure",
+    "Feed",
     "KeyMaker",
     "KeyStore",
     "LeasedChunk",
     "Listed",
     "NotificationFilter",
     "OperationStore",
+    "Place",
+    "Probe",
     "Provider",
     "Providers",
     "Push",
@@ -54,6 +76,10 @@ __all__ = [
     "Store",
     "Timer",
     "UserStore",
+    "WebhookChange",
+    "WebhookStore",
+    "WebhookWork",
+    "Webhooks",
     "Window",
     "WorkQueue",
     "WorkStore",

@@ -8,12 +8,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..domain.apps import CredentialType, OpenedCredential, ParsedCredential, ProviderName
+from ..domain.apps import CredentialState, CredentialType, OpenedCredential, ParsedCredential, ProviderName
+from ..domain.channels import Channel, StoragePolicy
 from ..domain.notifications import Outcome
 
 
 class Push(msgspec.Struct, gc=False, kw_only=True):
-    """One push for a provider. `tag` comes back in the answer. `expiration` is in seconds since 1970."""
+    """One push for a provider. `tag` comes back in the answer. `expiration` is in seconds since 1970.
+
+    With a `channel` (base64, as APNs gives it) it is a broadcast, and `token` is not looked at. `topic` is another one
+    than the credential's.
+    """
 
     tag: Any
     token: bytes
@@ -23,6 +28,8 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     priority: int = 10
     expiration: int | None = None
     collapse_id: str | None = None
+    channel: str | None = None
+    topic: str | None = None
 
 
 class Retry(enum.Enum):
@@ -62,19 +69,80 @@ class PushResult(msgspec.Struct, gc=False, kw_only=True):
     device: DeviceFate = DeviceFate.KEEP
 
 
-class Provider(Protocol):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a credential works. `reason` is the provider's word, empty when it gave none; `message` says in words
+    what is wrong, and what to do."""
+
+    ok: bool
+    reason: str = ""
+    message: str
+
+
+class ChannelRefused(Exception):
+    """The provider did not do what was asked of its channels.
+
+    `reason` is its word, empty when no answer came. `unknown_channel` says that there is no such channel, `later` that
+    the same may work at another time, `perhaps_done` that it may have happened all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        unknown_channel: bool = False,
+        later: bool = False,
+        perhaps_done: bool = False,
+    ) -> None:
+        self.reason, self.unknown_channel, self.later, self.perhaps_done = reason, unknown_channel, later, perhaps_done
+        super().__init__(message)
+
+
+class Channels(Protocol):
+    """Broadcast channels. Every call may raise `ChannelRefused`."""
+
+    async def create_channel(self, credential: OpenedCredential, policy: StoragePolicy) -> str:
+        """Makes a channel; its id."""
+
+    async def read_channel(self, credential: OpenedCredential, channel_id: str) -> Channel:
+        """What a channel is like."""
+
+    async def list_channels(self, credential: OpenedCredential) -> list[str]:
+        """The ids of all channels of the credential's app in its environment."""
+
+    async def delete_channel(self, credential: OpenedCredential, channel_id: str) -> None:
+        """Removes a channel for good."""
+
+
+class Provider(Channels, Protocol):
     """Someone who carries pushes to devices."""
 
     name: ProviderName
 
     def parse_credential(self, type: CredentialType, content: Mapping[str, Any]) -> ParsedCredential:  # noqa: A002
-        """Reads an uploaded credential. Raises `Invalid` with paths below `$.content`, never quoting a secret."""
+        """Reads an uploaded credential. Raises `Invalid` with paths below `$.content`, never quoting a secret.
+
+        `content` has the fields of the API; of a related credential the key id, too: `relatedKeyId`."""
 
     def payload_limit(self, push_type: str) -> int:
-        """The most bytes a payload may have (SIZE-1)."""
+        """The most bytes a payload may have (SIZE-1); `broadcast` counts as a push type here."""
 
     def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncGenerator[PushResult, None]:
-        """Sends, and yields exactly one result per push as they come."""
+        """Sends, and yields exactly one result per push as they come. What the credential cannot send is said before
+        anything leaves. With a revoked credential nothing leaves."""
+
+    async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
+        """Proves a credential with a push to a device that is not there, within so many seconds."""
+
+    def held(self) -> list[tuple[bytes, bytes, CredentialState]]:
+        """Account, id and state of the credentials that have connections."""
+
+    def follow(self, credential: OpenedCredential) -> None:
+        """Brings the connections of a credential to its revision and epoch, if it has any: old ones finish what is
+        open on them."""
+
+    def end(self, credential_id: bytes) -> None:
+        """Closes every connection of a revoked or deleted credential at once: nothing leaves with it any more."""
 
     async def close(self) -> None:
         """Drains and closes every connection."""

@@ -1,0 +1,207 @@
+"""The connections of one credential, and how they follow what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from .... import apns
+from ....apns.broadcast import prepare_broadcast
+from ....apns.entitlements import check_push
+from ....domain.apps import CredentialState, Environment, OpenedCredential
+from ....ports import Push
+from .endpoints import ApnsEndpoints
+from .parsing import identity_of
+from .results import notification_of
+
+RENEW_AGAIN = 900.0
+"""Seconds before connections are opened anew once more because a topic is refused."""
+MAX_TOPICS = 1_000
+"""Topics a credential is known to cover that are remembered."""
+_BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
+"""What APNs answers to a topic or key that a connection was not bound to at its first push (TOK-13 to TOK-15)."""
+
+Engine = apns.Client | apns.BroadcastClient | apns.ChannelClient
+
+
+class Held:
+    """One credential's clients: for pushes at once, for broadcasts and channels when first asked for.
+
+    A topic may be refused only because its connection is older than the topic (TOK-14). So as long as a topic was never
+    accepted, its refusal opens connections anew and sends once more, not oftener than every quarter of an hour.
+    """
+
+    def __init__(self, credential: OpenedCredential, endpoints: ApnsEndpoints, clock: apns.Clock) -> None:
+        self.account, self.id = credential.credential.account_id, credential.credential.id
+        self.users = 0
+        self.leaving = False
+        self._endpoints, self._clock = endpoints, clock
+        self._state = _state_of(credential)
+        self._identity = identity_of(credential)
+        self._bundle_id: str = credential.credential.public["bundleId"]
+        self._environment = credential.credential.type.environment or Environment.PRODUCTION
+        self._pushes = apns.Client(
+            self._identity, topic=self._bundle_id, **self._common(endpoints.of(self._environment))
+        )
+        self._broadcasts: apns.BroadcastClient | None = None
+        self._channels: apns.ChannelClient | None = None
+        self._generation = 0
+        self._renewed: dict[str, float] = {}
+        self._carried: set[str] = set()
+        self._topics: dict[tuple[str | None, str, bool], str] = {}
+
+    def __repr__(self) -> str:
+        return f"Held({self._pushes!r}, users={self.users}, {self._state})"
+
+    @property
+    def state(self) -> CredentialState:
+        """What the connections have followed so far."""
+        return self._state
+
+    # ---- following
+
+    def follow(self, credential: OpenedCredential) -> None:
+        """Rotates and reconnects when the credential did; a state that is older than what is known is passed over.
+        Raises `ApnsError` for new content that cannot be used, and then goes on with the old."""
+        state = _state_of(credential)
+        if state.revision > self._state.revision:
+            identity = identity_of(credential)
+            for client in self._clients():
+                client.rotate(identity)
+            self._identity = identity
+            self._topics.clear()
+            self._renewed.clear()
+        if state.epoch > self._state.epoch:
+            self._renewed.clear()
+            self._renew()
+        self._state = CredentialState(
+            max(state.revision, self._state.revision), max(state.epoch, self._state.epoch), self._state.revoked
+        )
+
+    def revoke(self) -> None:
+        """Closes every connection at once; nothing more leaves."""
+        for client in self._clients():
+            client.revoke()
+
+    async def close(self) -> None:
+        """Lets what is under way finish and closes."""
+        await asyncio.gather(*(client.close() for client in self._clients()))
+
+    def _clients(self) -> list[Engine]:
+        return [each for each in (self._pushes, self._broadcasts, self._channels) if each is not None]
+
+    def _renew(self) -> None:
+        self._generation += 1
+        for client in self._clients():
+            client.reconnect()
+
+    # ---- sending
+
+    def ready(self, push: Push) -> apns.Push:
+        """The engine's push, its `tag` being this one. Raises `ApnsError` for what APNs would refuse, or what this
+        credential cannot send (TOK-15, CERT-4)."""
+        notification = notification_of(push)
+        if push.channel is None:
+            notification.prepare()
+            self._topic(push)
+        else:
+            prepare_broadcast(notification)
+        return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)
+
+    async def outcomes(self, items: Sequence[apns.Push]) -> AsyncGenerator[apns.Outcome, None]:
+        """Sends what is ready, and yields what became of each push."""
+        generation, again = self._generation, list[apns.Push]()
+        by_tag = {id(item.tag): item for item in items}
+        async with aclosing(self._send(items)) as found:
+            async for outcome in found:
+                if isinstance(outcome, apns.Accepted):
+                    self._carried.add(self._topic(outcome.tag))
+                elif isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
+                    again.append(by_tag[id(outcome.tag)])
+                    continue
+                yield outcome
+        if not again:
+            return
+        if generation == self._generation:
+            self._renewed |= {self._topic(item.tag): self._clock.monotonic() for item in again}
+            self._renew()
+        async with aclosing(self._send(again)) as found:
+            async for outcome in found:
+                if isinstance(outcome, apns.Accepted):
+                    self._carried.add(self._topic(outcome.tag))
+                yield outcome
+
+    def _topic(self, push: Push) -> str:
+        """The whole topic. Raises `ApnsError` when the credential does not cover it."""
+        place = push.topic, push.push_type, push.channel is None
+        topic = self._topics.get(place)
+        if topic is None:
+            base = push.topic or self._bundle_id
+            if push.channel is None:
+                topic = apns.topic_for(base, push.push_type)
+                check_push(self._identity, topic, push.push_type)
+            else:
+                topic = apns.topic_for(base, apns.PushType.LIVEACTIVITY)
+            if len(self._topics) >= MAX_TOPICS:
+                self._topics.clear()
+            self._topics[place] = topic
+        return topic
+
+    def _may_be_stale(self, outcome: apns.Rejected, generation: int) -> bool:
+        if outcome.reason not in _BINDING:
+            return False
+        topic = self._topic(outcome.tag)
+        if topic in self._carried:
+            return False
+        renewed = self._renewed.get(topic)
+        by_others = generation < self._generation  # since this sending began
+        return by_others or renewed is None or self._clock.monotonic() - renewed >= RENEW_AGAIN
+
+    async def _send(self, items: Sequence[apns.Push]) -> AsyncGenerator[apns.Outcome, None]:
+        broadcasts = [self._broadcast(item) for item in items if item.tag.channel is not None]
+        pushes = [item for item in items if item.tag.channel is None] if broadcasts else items
+        if pushes:
+            async with aclosing(self._pushes.send_many(pushes)) as found:
+                async for outcome in found:
+                    yield outcome
+        for waiting in broadcasts:
+            yield await waiting
+
+    def _broadcast(self, item: apns.Push) -> asyncio.Future[apns.Outcome]:
+        if self._broadcasts is None:
+            self._broadcasts = apns.BroadcastClient(
+                self._identity, bundle_id=self._bundle_id, **self._common(self._endpoints.of(self._environment))
+            )
+        push: Push = item.tag
+        try:
+            return self._broadcasts.send(push.channel or "", item.notification, request_id=push.apns_id, tag=push)
+        except apns.ApnsError as error:
+            refused: asyncio.Future[apns.Outcome] = asyncio.get_running_loop().create_future()
+            refused.set_result(apns.NotSent(push.channel or "", push.apns_id, str(error), push))
+            return refused
+
+    # ---- channels
+
+    @property
+    def channels(self) -> apns.ChannelClient:
+        """The client that manages channels. Raises `ApnsError`."""
+        if self._channels is None:
+            self._channels = apns.ChannelClient(
+                self._identity, bundle_id=self._bundle_id, **self._common(self._endpoints.manage(self._environment))
+            )
+        return self._channels
+
+    def _common(self, endpoint: str | None) -> dict[str, Any]:
+        return {
+            "environment": apns.Environment(self._environment.value),
+            "endpoint": endpoint,
+            "cafile": self._endpoints.cafile,
+            "clock": self._clock,
+        }
+
+
+def _state_of(credential: OpenedCredential) -> CredentialState:
+    found = credential.credential
+    return CredentialState(found.revision, found.epoch, found.revoked)

@@ -1,0 +1,209 @@
+"""The port's provider: lends connections to whoever sends, and lets go of those that are not used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager
+from typing import Any
+
+import structlog
+
+from .... import apns
+from ....domain.apps import (
+    Credential,
+    CredentialState,
+    CredentialType,
+    OpenedCredential,
+    ParsedCredential,
+    ProviderName,
+)
+from ....ports import CheckResult, Clock, Push, PushResult, Retry
+from . import checking, parsing
+from .endpoints import ApnsEndpoints
+from .held import Held
+from .managing import Managing
+from .results import REVOKED, refused, result_of
+
+log = structlog.get_logger(__name__)
+
+MAX_CLIENTS = 256
+"""Credentials with connections; the least used leaves, and closes as soon as nobody sends through it."""
+MAX_ENDED = 10_000
+"""Revoked and deleted credentials that are remembered: much longer than an opened one is kept elsewhere."""
+
+Alarm = Callable[[Credential, str], object]
+"""Hears that APNs refuses a credential, and with which reason."""
+
+
+class ApnsProvider(Managing):
+    """Sends through `heliogram.apns`, with connections of its own for each credential."""
+
+    name = ProviderName.APN
+
+    def __init__(
+        self, endpoints: ApnsEndpoints | None = None, *, clock: Clock | None = None, alarm: Alarm | None = None
+    ) -> None:
+        super().__init__(self._use)
+        self._endpoints = endpoints or ApnsEndpoints()
+        self._clock: apns.Clock = clock or apns.SystemClock()
+        self._alarm = alarm
+        self._held: OrderedDict[bytes, Held] = OrderedDict()
+        self._ended: OrderedDict[bytes, None] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"ApnsProvider(clients={len(self._held)}, closing={len(self._closing)})"
+
+    # ---- credentials
+
+    def parse_credential(self, type: CredentialType, content: Mapping[str, Any]) -> ParsedCredential:  # noqa: A002
+        """Reads an uploaded credential; see the port."""
+        return parsing.parse(type, content)
+
+    def held(self) -> list[tuple[bytes, bytes, CredentialState]]:
+        """Account, id and state of the credentials that have connections."""
+        return [(each.account, each.id, each.state) for each in self._held.values()]
+
+    def follow(self, credential: OpenedCredential) -> None:
+        """Rotates and reconnects as the credential did, if it has connections."""
+        found = credential.credential
+        if found.revoked is not None:
+            self.end(found.id)
+            return
+        held = self._held.get(found.id)
+        if held is not None:
+            try:
+                held.follow(credential)
+            except apns.ApnsError as error:
+                log.error("credential.not_followed", revision=found.revision, error=str(error))
+
+    def end(self, credential_id: bytes) -> None:
+        """Closes every connection at once; from now on nothing leaves with this credential."""
+        self._ended[credential_id] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+        held = self._held.pop(credential_id, None)
+        if held is not None:
+            held.revoke()
+            self._later(held.close())
+
+    async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
+        """Proves a credential on a connection of its own."""
+        environment = checking.environment_of(credential)
+        try:
+            client = apns.Client(
+                parsing.identity_of(credential),
+                topic=credential.credential.public["bundleId"],
+                environment=apns.Environment(environment.value),
+                endpoint=self._endpoints.of(environment),
+                cafile=self._endpoints.cafile,
+                max_connections=1,
+                connect_attempts=1,
+                clock=self._clock,
+            )
+            push_type = checking.push_type_of(credential)
+        except apns.ApnsError as error:
+            return checking.not_tried(str(error))
+        try:
+            return await checking.check(client, push_type, seconds)
+        finally:
+            self._later(client.close())
+
+    # ---- sending
+
+    def payload_limit(self, push_type: str) -> int:
+        """The most bytes a payload of this push type may have (SIZE-1), and of a `broadcast` (6.3)."""
+        return apns.broadcast.BROADCAST_LIMIT if push_type == "broadcast" else apns.payload_limit(push_type)
+
+    async def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncGenerator[PushResult, None]:
+        """Sends over the credential's own connections and yields one result per push as they come."""
+        if self._is_ended(credential):
+            for push in pushes:
+                yield refused(push, REVOKED, Retry.SOON)
+            return
+        try:
+            held = self._hold(credential)
+        except apns.ApnsError as error:
+            for push in pushes:
+                yield refused(push, str(error))
+            return
+        with self._using(held):
+            ready, results = _prepared(held, pushes)
+            for result in results:
+                yield result
+            async with aclosing(held.outcomes(ready)) as outcomes:
+                async for outcome in outcomes:
+                    self._hear(credential, outcome)
+                    yield result_of(outcome.tag, outcome)
+
+    def _is_ended(self, credential: OpenedCredential) -> bool:
+        return credential.credential.revoked is not None or credential.credential.id in self._ended
+
+    def _hear(self, credential: OpenedCredential, outcome: apns.Outcome) -> None:
+        if (
+            self._alarm is not None
+            and isinstance(outcome, apns.Rejected)
+            and outcome.policy.credential is apns.OnCredential.STOP
+        ):
+            self._alarm(credential.credential, outcome.reason)
+
+    # ---- connections
+
+    def _use(self, credential: OpenedCredential) -> AbstractContextManager[Held]:
+        """Lends the connections of a credential. Raises `ApnsError` for one that cannot be used."""
+        return self._using(self._hold(credential))
+
+    @contextmanager
+    def _using(self, held: Held) -> Iterator[Held]:
+        held.users += 1
+        try:
+            yield held
+        finally:
+            held.users -= 1
+            if held.leaving and not held.users:
+                self._later(held.close())
+
+    def _hold(self, credential: OpenedCredential) -> Held:
+        if self._is_ended(credential):
+            raise apns.InvalidSigningKey(REVOKED)
+        ident = credential.credential.id
+        held = self._held.get(ident)
+        if held is None:
+            held = self._held[ident] = Held(credential, self._endpoints, self._clock)
+            if len(self._held) > MAX_CLIENTS:
+                self._let_go(self._held.popitem(last=False)[1])
+        else:
+            self._held.move_to_end(ident)
+            held.follow(credential)
+        return held
+
+    def _let_go(self, held: Held) -> None:
+        held.leaving = True
+        if not held.users:
+            self._later(held.close())
+
+    def _later(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(closing, name="heliogram-apns-close")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Drains and closes every connection."""
+        for held in self._held.values():
+            self._later(held.close())
+        self._held.clear()
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+
+def _prepared(held: Held, pushes: Sequence[Push]) -> tuple[list[apns.Push], list[PushResult]]:
+    """What can be sent, and the results of what cannot, in the engine's words."""
+    ready, results = [], []
+    for push in pushes:
+        try:
+            ready.append(held.ready(push))
+        except apns.ApnsError as error:
+            results.append(refused(push, str(error)))
+    return ready, results
