@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,20 @@ MAX_WEBHOOKS = 10
 """An account's webhooks."""
 MAX_URL = 2_048
 MAX_DESCRIPTION = 256
+
+DAY_MS = 24 * 3600 * 1000
+KEPT_MS = 3 * DAY_MS
+"""How long a batch is tried, and how long an event waits to be tried at all."""
+DOWN_AFTER = 3
+"""So many attempts that fail one after another mean that the receiver is down."""
+MAX_KEPT = 100
+"""Batches that wait to be tried again; at the bound no new one is begun."""
+MAX_DEAD = 100
+"""Dead letters of a webhook; past it the oldest go."""
+DEAD_MS = 30 * DAY_MS
+"""How long a dead letter is kept."""
+MAX_EVENTS = 100_000
+"""Events of an account that wait for a webhook; past it the oldest go."""
 
 EVENT = "event"
 """Prefix of an event's id."""
@@ -54,6 +68,9 @@ SUBSCRIPTIONS = (ALL, *GROUPS, *EventType)
 
 OF_NOTIFICATIONS = frozenset(each for each in EventType if each.group == "notification")
 """The events that are read from result parts and have no row of their own."""
+
+
+_SUBJECTS = ("notificationId", "operation_id", "registrationId", "credentialId", "webhookId")
 
 
 @functools.lru_cache(maxsize=1_024)
@@ -107,6 +124,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     subject: str
     data: dict[str, Any]
+
+
+def subject_of(data: Mapping[str, Any]) -> str:
+    """What an event's data is about."""
+    return str(next((data[name] for name in _SUBJECTS if name in data), ""))
 
 
 def ordered_types(types: Iterable[str]) -> tuple[str, ...]:

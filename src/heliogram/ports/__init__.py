@@ -12,7 +12,7 @@ from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStore
 from .keys import KeyMaker, KeyStore
-from .operations import NotificationFilter, OperationStore
+from .operations import Cancellation, NotificationFilter, OperationStore
 from .providers import (
     ChannelRefused,
     CheckResult,
@@ -51,6 +51,7 @@ __all__ = [
     "Batch",
     "ChannelRefused",
     "CheckResult",
+    "Cancellation",
     "Clock",
     "CredentialStore",
     "DeadLetter",

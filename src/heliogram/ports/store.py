@@ -12,10 +12,23 @@ from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
 from .users import UserStore
+from .webhooks import WebhookStore
 from .work import WorkStore
 
 
-class Store(AccountStore, KeyStore, AuditStore, AppStore, CredentialStore, UserStore, RegistrationStore, OperationStore, WorkStore, Protocol):
+class Store(
+    AccountStore,
+    KeyStore,
+    AuditStore,
+    AppStore,
+    CredentialStore,
+    UserStore,
+    RegistrationStore,
+    OperationStore,
+    WorkStore,
+    WebhookStore,
+    Protocol,
+):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""
 
     async def close(self) -> None:

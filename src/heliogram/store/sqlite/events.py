@@ -50,7 +50,7 @@ def wants(connection: apsw.Connection, account: bytes, type: EventType) -> bool:
 
 
 def _types(connection: apsw.Connection, account: bytes) -> Any:
-    return connection.execute(_sql.subscribed, (account,))
+    return connection.execute(_sql.subscribed, {"account": account})
 
 
 def emit_operation(

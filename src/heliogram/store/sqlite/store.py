@@ -13,6 +13,7 @@ from ...ports import Clock
 from .accounts import Accounts, ensure_account
 from .apps import Apps
 from .audit import Audit
+from .canceling import Canceling
 from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
 from .credentials import Credentials
 from .keys import Keys
@@ -21,10 +22,26 @@ from .operations import Operations
 from .registrations import Registrations
 from .threads import reader, writer
 from .users import Users
+from .webhook_sweep import WebhookSweep
+from .webhook_work import WebhookTelling
+from .webhooks import Webhooks
 from .work import Work
 
 
-class SqliteStore(Accounts, Keys, Audit, Apps, Credentials, Users, Registrations, Operations, Work):
+class SqliteStore(
+    Accounts,
+    Keys,
+    Audit,
+    Apps,
+    Credentials,
+    Users,
+    Registrations,
+    Operations,
+    Work,
+    Webhooks,
+    WebhookTelling,
+    WebhookSweep,
+):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 
     @classmethod

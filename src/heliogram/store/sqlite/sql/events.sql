@@ -1,6 +1,6 @@
 -- name: subscribed
 -- What an account's webhooks want; none that is disabled.
-SELECT types FROM webhook WHERE account_id = ? AND state <> 'disabled';
+SELECT types FROM webhook WHERE account_id = :account AND state <> 'disabled';
 
 -- name: insert_event
 -- Something that happened.
