@@ -16,6 +16,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
 from .decode import NoQuery, decode_body, decode_query
+from .direct import DirectApp, PathTree
 from .docs import CONTENT_SECURITY_POLICY, docs_page
 from .endpoint import UNDECLARED, Call, Endpoint, Result
 from .openapi import Documented, openapi
@@ -185,18 +186,22 @@ def build_app(
         secured=authenticate is not None,
         documented=documented,
     )
+    paths = _paths(declared, shared, tuple(prefixes))
     routes: list[BaseRoute] = [
         *_documents(document, codes or {}),
         *extra_routes,
-        *_routes(declared, shared, tuple(prefixes)),
+        *(Route(path, app, include_in_schema=False) for path, app in paths.items()),
     ]
-    app = Starlette(routes=routes, middleware=list(middleware), lifespan=lifespan)
+    app = DirectApp(routes=routes, middleware=list(middleware), lifespan=lifespan)
+    if not middleware and not extra_routes:
+        app.direct = PathTree(paths)
     app.router.redirect_slashes = False
     app.router.default = _Nowhere(shared)
     return app
 
 
-def _routes(declared: Sequence[Endpoint], shared: _App, prefixes: Sequence[str]) -> list[BaseRoute]:
+def _paths(declared: Sequence[Endpoint], shared: _App, prefixes: Sequence[str]) -> dict[str, _Path]:
+    """The application of each path, in the order in which they are to be tried."""
     paths: dict[tuple[str, str], dict[str, Endpoint]] = {}
     for each in declared:
         if shared.authenticate is not None and each.scope == UNDECLARED:
@@ -207,10 +212,7 @@ def _routes(declared: Sequence[Endpoint], shared: _App, prefixes: Sequence[str])
                 raise ValueError(f"{each.method} {each.path} is declared twice")
             methods[each.method] = each
     ordered = sorted(paths.items(), key=lambda item: _specificity(item[0][1]))
-    return [
-        Route(prefix + path, _Path(shared, methods, prefix), include_in_schema=False)
-        for (prefix, path), methods in ordered
-    ]
+    return {prefix + path: _Path(shared, methods, prefix) for (prefix, path), methods in ordered}
 
 
 def _specificity(path: str) -> tuple[tuple[bool, str], ...]:
