@@ -16,8 +16,9 @@ import uvloop
 
 from . import api
 from .delivery.chunk import Tools
+from .delivery.credentials import CredentialAlarm, CredentialOpener, CredentialWatch
 from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
-from .delivery.worker import CredentialOpener, Worker
+from .delivery.worker import Worker
 from .domain.apps import ProviderName
 from .domain.ids import IdFactory
 from .domain.operations import Lane
@@ -62,14 +63,17 @@ class Service:
         ids = IdFactory(lambda: int(clock.time() * 1000))
         sealer = AesGcmSealer(key)
         hasher, tokens = KeyHasher(key), RegistrationTokens(key)
-        self._provider = ApnsProvider(_endpoints(settings))
+        self._alarm = CredentialAlarm(store, clock)
+        self._provider = ApnsProvider(_endpoints(settings), alarm=self._alarm)
         providers = {ProviderName.APN: self._provider}
+        opener = CredentialOpener(store, sealer, clock)
+        self._watch = CredentialWatch(store, providers, opener, clock)
         tools = Tools(
             store=store,
             queue=self._queue,
             providers=providers,
             clock=clock,
-            open_credential=CredentialOpener(store, sealer, clock),
+            open_credential=opener,
         )
         # Small sends have slots of their own: no campaign can keep them waiting.
         self._workers = [
@@ -102,6 +106,7 @@ class Service:
         if recovered:
             log.info("leases.recovered", chunks=recovered)
         workers = [asyncio.create_task(worker.run()) for worker in self._workers]
+        watching = asyncio.create_task(self._watch.run())
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
         listening = asyncio.create_task(self._http.listening.wait())
         stopping = asyncio.create_task(stop.wait())
@@ -112,6 +117,8 @@ class Service:
         listening.cancel()
         stopping.cancel()
         await self._drain(http, workers)
+        self._watch.stop()
+        await watching
 
     async def _drain(self, http: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:
         log.info("service.draining", seconds=self._settings.drain_seconds)
@@ -126,6 +133,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self._provider.close()
+        await self._alarm.close()
         for task in (http, *workers):
             if task.done() and not task.cancelled():
                 task.result()
@@ -213,6 +221,8 @@ def _endpoints(settings: ServeSettings) -> ApnsEndpoints:
     return ApnsEndpoints(
         production=text(settings.apns_production),
         sandbox=text(settings.apns_sandbox),
+        manage_production=text(settings.apns_manage_production),
+        manage_sandbox=text(settings.apns_manage_sandbox),
         cafile=None if settings.apns_cacert is None else str(settings.apns_cacert),
     )
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from ..domain.apps import OpenedCredential
 from ..domain.operations import Lane
-from ..ports import Clock, LeasedChunk, Sealer, Store, Timer, WorkQueue
+from ..ports import Clock, LeasedChunk, Timer, WorkQueue
 from .chunk import ChunkDelivery, Tools
 
 log = structlog.get_logger(__name__)
@@ -125,31 +124,3 @@ async def _pause(clock: Clock, seconds: float) -> None:
     done = asyncio.Event()
     clock.call_later(seconds, done.set)
     await done.wait()
-
-
-class CredentialOpener:
-    """Opens credentials from the store, and keeps the last few open for `ttl` seconds."""
-
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock, *, ttl: float = 1.0, most: int = 256) -> None:
-        self._store, self._sealer, self._clock, self._ttl, self._most = store, sealer, clock, ttl, most
-        self._opened: dict[tuple[bytes, bytes], tuple[float, OpenedCredential | None]] = {}
-
-    def __repr__(self) -> str:
-        return f"CredentialOpener(open={len(self._opened)})"
-
-    async def __call__(self, account: bytes, credential_id: bytes) -> OpenedCredential | None:
-        """The credential with its secret, None when it is gone."""
-        place, now = (account, credential_id), self._clock.monotonic()
-        kept = self._opened.get(place)
-        if kept is not None and now - kept[0] < self._ttl:
-            return kept[1]
-        if len(self._opened) >= self._most:
-            self._opened.clear()
-        found = await self._store.sealed_credential(account, credential_id)
-        opened = None
-        if found is not None:
-            credential, sealed = found
-            secret = self._sealer.open(sealed, table="credential", column="sealed", row=credential_id, account=account)
-            opened = OpenedCredential(credential=credential, secret=secret)
-        self._opened[place] = now, opened
-        return opened

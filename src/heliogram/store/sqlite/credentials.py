@@ -7,11 +7,14 @@ from typing import Any
 import apsw
 import msgspec
 
+from ...domain import ids
 from ...domain.apps import WARN_DAYS, Credential, CredentialState, key_of
 from ...domain.errors import Code, Conflict
+from ...domain.webhooks import EventType
 from . import statements
 from .apps import clear_default, credential_of, get, has_app, promote_default, touch_app
 from .base import Base
+from .events import emit
 
 _sql = statements.load("credentials")
 
@@ -93,7 +96,24 @@ def _warn(connection: apsw.Connection, now: int) -> list[tuple[Credential, int]]
             credential = credential_of(row)
             told[credential.id] = credential, days
             connection.execute(_sql.warn, {"account": credential.account_id, "id": credential.id, "days": days})
+    for credential, days in told.values():
+        _emit(connection, EventType.CREDENTIAL_EXPIRING, credential, now, expiresInDays=days)
     return list(told.values())
+
+
+def _tell_of_failing(connection: apsw.Connection, account: bytes, credential_id: bytes, reason: str, at: int) -> bool:
+    found = get(connection, account, credential_id)
+    return found is not None and _emit(connection, EventType.CREDENTIAL_FAILING, found, at, reason=reason)
+
+
+def _emit(connection: apsw.Connection, type_: EventType, credential: Credential, at: int, **more: Any) -> bool:
+    data: dict[str, Any] = {
+        "credentialId": ids.encode(ids.CREDENTIAL, credential.id),
+        "appName": credential.app_name,
+        "credentialType": credential.type.value,
+        **more,
+    }
+    return emit(connection, credential.account_id, type_, at, data)
 
 
 class Credentials(Base):
@@ -129,3 +149,7 @@ class Credentials(Base):
     async def warn_of_ending_credentials(self, now: int) -> list[tuple[Credential, int]]:
         """Certificates of every account that end within 30, 7 or 1 days, each told once for each of these."""
         return await self._write(lambda c: _warn(c, now))
+
+    async def tell_of_failing_credential(self, account: bytes, credential_id: bytes, *, reason: str, at: int) -> bool:
+        """Writes the event down, if a webhook wants it."""
+        return await self._write(lambda c: _tell_of_failing(c, account, credential_id, reason, at))
