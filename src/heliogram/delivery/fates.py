@@ -32,10 +32,13 @@ class Fates:
         """Notes an answer, if it says anything of the token."""
         if result.device is not DeviceFate.KEEP:
             self._waiting.append((target, result))
-        elif target.unsure and result.outcome is Outcome.ACCEPTED and target.environment is not None:
-            # A token that is sent to directly may not be registered: not worth a write unless it was looked for.
-            if target.slot or target.other is None:
-                self._learned[target.token] = target.environment
+        elif target.unsure and target.environment is not None and result.outcome is Outcome.ACCEPTED:
+            self._learn(target, target.environment)
+
+    def _learn(self, target: Target, environment: Environment) -> None:
+        # A token that is sent to directly may not be registered: not worth a write unless it had to be looked for.
+        if target.slot or target.other is None:
+            self._learned[target.token] = environment
 
     async def settle(self, now: int) -> None:
         """Does to the tokens what was said of them; `now` in ms."""

@@ -200,18 +200,17 @@ class Plan:
             unknowns=progress.unknowns(sequence, device.slot),
         )
         if known is None:
-            self._look_elsewhere(target, progress)
+            self._look_elsewhere(target, choice[1], progress)
         self.targets.append(target)
 
-    def _look_elsewhere(self, target: Target, progress: Progress) -> None:
+    def _look_elsewhere(self, target: Target, chosen: Environment, progress: Progress) -> None:
         """For a token of unknown environment: the one to try after this, or in its place if this was tried already."""
-        assert target.environment is not None
-        target.other = self._credentials.other(target.environment)
+        target.other = self._credentials.other(chosen)
         if target.other is None:
             return
         target.unsure = True
         refused = progress.misplaced(target.sequence, target.slot, target.token)
-        if refused is target.environment:
+        if refused is chosen:
             target.credential, target.environment = target.other
         if refused is not None:
             target.other = None
