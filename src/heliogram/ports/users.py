@@ -26,9 +26,6 @@ class UserStore(Protocol):
     async def ensure_user(self, account: bytes, external_id: str, at: int) -> bytes:
         """The user with this external id; made if nobody has it."""
 
-    async def ensure_user(self, account: bytes, external_id: str, at: int) -> bytes:
-        """The user with this external id, made if nobody has it."""
-
     async def missing_users(self, account: bytes, user_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these the account does not have (deleted ones count as missing)."""
 

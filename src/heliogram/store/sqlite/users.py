@@ -131,20 +131,6 @@ class Users(Base):
 
         return await self._write(job)
 
-    async def ensure_user(self, account: bytes, external_id: str, at: int) -> bytes:
-        """The user with this external id, made if nobody has it."""
-        fresh = self._ids.new()
-        where = {"account": account, "external": external_id, "at": at, "user": fresh}
-
-        def job(connection: apsw.Connection) -> bytes:
-            row: Any = connection.execute(_sql.named_user, where).fetchone()
-            if row is not None:
-                return _user(row).id
-            connection.execute(_sql.insert_user, where)
-            return fresh
-
-        return await self._write(job)
-
     async def missing_users(self, account: bytes, user_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these the account does not have (deleted ones count as missing)."""
         wanted = set(user_ids)
