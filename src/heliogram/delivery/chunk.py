@@ -102,13 +102,15 @@ class ChunkDelivery:
             if not self._progress.ended(chunk.first + index)
         ]
         users = {recipient.user for _, recipient in open_ if recipient.user}
-        tokens = [recipient.token for _, recipient in open_ if not recipient.user]
+        tokens = [recipient.token for _, recipient in open_ if recipient.token]
         devices = await store.devices_of_users(
             chunk.account_id, app_name, users, kind=self._spec.kind, activity_id=self._spec.activity_id
         )
         known = await store.token_environments(chunk.account_id, app_name, tokens) if tokens else {}
         for sequence, recipient in open_:
-            if recipient.user:
+            if recipient.channel:
+                plan.channel(sequence, recipient, self._progress)
+            elif recipient.user:
                 plan.user(sequence, devices.get(recipient.user, []), self._progress)
             else:
                 plan.direct(sequence, recipient, known.get(recipient.token), self._progress)
@@ -136,6 +138,11 @@ class ChunkDelivery:
             return
         if opened is None:
             self._not_sent(targets, "NoCredential", Retry.NEVER)
+            return
+        if opened.credential.revoked is not None:
+            # The app's next default may carry it; one that the caller named is waited for in vain.
+            retry = Retry.NEVER if credential_id == self._spec.apn else Retry.SOON
+            self._not_sent(targets, "CredentialRevoked", retry)
             return
         provider = self._tools.providers[ProviderName.APN]
         rendered = render(

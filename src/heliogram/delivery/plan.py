@@ -146,6 +146,11 @@ class Plan:
         device = Device(slot=0, token=recipient.token, provider=recipient.provider, environment=environment)
         self._device(sequence, device, 1, progress, named_decides=True)
 
+    def channel(self, sequence: int, recipient: Recipient, progress: Progress) -> None:
+        """Plans a broadcast: a channel lives in one environment, which the send names (BC-2)."""
+        device = Device(slot=0, token=b"", provider=recipient.provider, environment=self._spec.environment)
+        self._device(sequence, device, 1, progress)
+
     def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
         """Plans a recipient that is a user: every device with a provider and a credential for it."""
         usable = {device.slot: device for device in devices if self._usable(device)}

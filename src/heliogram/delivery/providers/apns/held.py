@@ -64,21 +64,19 @@ class Held:
 
     def follow(self, credential: OpenedCredential) -> None:
         """Rotates and reconnects when the credential did; a state that is older than what is known is passed over.
-        Raises `ApnsError` for new content that cannot be used, and then goes on with the old."""
-        state = _state_of(credential)
-        if state.revision > self._state.revision:
+        Raises `ApnsError` for new content that cannot be used, and goes on with the old."""
+        known, now = self._state, _state_of(credential)
+        self._state = CredentialState(max(now.revision, known.revision), max(now.epoch, known.epoch), known.revoked)
+        if now.epoch > known.epoch:
+            self._renewed.clear()
+            self._renew()
+        if now.revision > known.revision:
             identity = identity_of(credential)
             for client in self._clients():
                 client.rotate(identity)
             self._identity = identity
             self._topics.clear()
             self._renewed.clear()
-        if state.epoch > self._state.epoch:
-            self._renewed.clear()
-            self._renew()
-        self._state = CredentialState(
-            max(state.revision, self._state.revision), max(state.epoch, self._state.epoch), self._state.revoked
-        )
 
     def revoke(self) -> None:
         """Closes every connection at once; nothing more leaves."""
@@ -110,11 +108,13 @@ class Held:
             prepare_broadcast(notification)
         return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)
 
-    async def outcomes(self, items: Sequence[apns.Push]) -> AsyncGenerator[apns.Outcome, None]:
-        """Sends what is ready, and yields what became of each push."""
+    async def outcomes(
+        self, items: Sequence[apns.Push], stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[apns.Outcome, None]:
+        """Sends what is ready, and yields what became of each push; once `stop` is done, of each that had left."""
         generation, again = self._generation, list[apns.Push]()
         by_tag = {id(item.tag): item for item in items}
-        async with aclosing(self._send(items)) as found:
+        async with aclosing(self._send(items, stop)) as found:
             async for outcome in found:
                 if isinstance(outcome, apns.Accepted):
                     self._carried.add(self._topic(outcome.tag))
@@ -127,7 +127,7 @@ class Held:
         if generation == self._generation:
             self._renewed |= {self._topic(item.tag): self._clock.monotonic() for item in again}
             self._renew()
-        async with aclosing(self._send(again)) as found:
+        async with aclosing(self._send(again, stop)) as found:
             async for outcome in found:
                 if isinstance(outcome, apns.Accepted):
                     self._carried.add(self._topic(outcome.tag))
@@ -159,11 +159,13 @@ class Held:
         by_others = generation < self._generation  # since this sending began
         return by_others or renewed is None or self._clock.monotonic() - renewed >= RENEW_AGAIN
 
-    async def _send(self, items: Sequence[apns.Push]) -> AsyncGenerator[apns.Outcome, None]:
+    async def _send(
+        self, items: Sequence[apns.Push], stop: asyncio.Future[None] | None
+    ) -> AsyncGenerator[apns.Outcome, None]:
         broadcasts = [self._broadcast(item) for item in items if item.tag.channel is not None]
         pushes = [item for item in items if item.tag.channel is None] if broadcasts else items
         if pushes:
-            async with aclosing(self._pushes.send_many(pushes)) as found:
+            async with aclosing(self._pushes.send_many(pushes, stop=stop)) as found:
                 async for outcome in found:
                     yield outcome
         for waiting in broadcasts:

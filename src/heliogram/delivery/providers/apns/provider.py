@@ -117,7 +117,9 @@ class ApnsProvider(Managing):
         """The most bytes a payload of this push type may have (SIZE-1), and of a `broadcast` (6.3)."""
         return apns.broadcast.BROADCAST_LIMIT if push_type == "broadcast" else apns.payload_limit(push_type)
 
-    async def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncGenerator[PushResult, None]:
+    async def send(
+        self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[PushResult, None]:
         """Sends over the credential's own connections and yields one result per push as they come."""
         if self._is_ended(credential):
             for push in pushes:
@@ -133,7 +135,7 @@ class ApnsProvider(Managing):
             ready, results = _prepared(held, pushes)
             for result in results:
                 yield result
-            async with aclosing(held.outcomes(ready)) as outcomes:
+            async with aclosing(held.outcomes(ready, stop)) as outcomes:
                 async for outcome in outcomes:
                     self._hear(credential, outcome)
                     yield result_of(outcome.tag, outcome)
@@ -176,7 +178,7 @@ class ApnsProvider(Managing):
                 self._let_go(self._held.popitem(last=False)[1])
         else:
             self._held.move_to_end(ident)
-            held.follow(credential)
+            self.follow(credential)
         return held
 
     def _let_go(self, held: Held) -> None:
