@@ -11,7 +11,7 @@ from support.apns_server import ApnsServer, Peer, accept_all, hold
 from support.engine import HELLO, TOKEN, MakeClient, all_accepted, tokens
 from support.manual_clock import ManualClock
 
-from heliogram.apns import Notification, NotSent, Push
+from heliogram.apns import Notification, NotSent, Outcome, Push
 from heliogram.wire import Received
 
 pytestmark = pytest.mark.anyio
@@ -233,3 +233,34 @@ async def test_a_slow_source_does_not_take_the_time_of_its_pushes(
         yield from items(3)
 
     assert all_accepted([one async for one in make_client(timeout=30).send_many(slow())], 3)
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+async def test_stopping_waits_for_what_has_left(server: ApnsServer, make_client: MakeClient, kind: str) -> None:
+    """Once `stop` is done nothing more leaves, and every push on the wire still gets its outcome."""
+    server.on_request = hold
+    client, stop = make_client(), asyncio.get_running_loop().create_future()
+
+    async def collect() -> list[Outcome]:
+        source = items(5000) if kind == "plain" else later(5000)
+        return [one async for one in client.send_many(source, stop=stop)]
+
+    task = asyncio.create_task(collect())
+    await server.received(1)
+    stop.set_result(None)
+    await asyncio.sleep(0)
+    server.on_request = accept_all
+    for request in list(server.requests):
+        server.peers[0].accept(request)
+    outcomes = await task
+    assert all_accepted(outcomes, len(server.requests))
+    assert len(outcomes) < 5000
+    assert client.pool.waiting == client.pool.inflight == 0
+
+
+async def test_a_stop_that_was_there_before_sends_nothing(server: ApnsServer, make_client: MakeClient) -> None:
+    """Nothing is taken from the source either."""
+    source, stop = items(3), asyncio.get_running_loop().create_future()
+    stop.set_result(None)
+    assert [one async for one in make_client().send_many(source, stop=stop)] == []
+    assert len(list(source)) == 3

@@ -183,8 +183,8 @@ class Batch:
         await self._waiter
 
     def close(self) -> None:
-        """The consumer is gone: what is not on the wire yet is not sent."""
-        self._pool.withdraw(self._sink)
+        """What is not on the wire yet is not sent, and gets no outcome; the rest still gets its own."""
+        self.open -= self._pool.withdraw(self._sink)
 
 
 def _text(value: object) -> str:
@@ -199,6 +199,9 @@ class Source(Protocol):
 
     def fill(self) -> bool:
         """Take what there is room for; True when there may be more at once."""
+
+    def stop(self) -> None:
+        """No more is taken."""
 
     async def close(self) -> None:
         """The consumer needs no more."""
@@ -226,6 +229,10 @@ class PlainSource:
             self.error = ended
         return False
 
+    def stop(self) -> None:
+        """See `Source.stop`."""
+        self.exhausted = True
+
     async def close(self) -> None:
         """See `Source.close`."""
         self.exhausted = True
@@ -240,6 +247,7 @@ class AsyncSource:
         self._batch = batch
         self._items = items
         self._full: asyncio.Future[None] | None = None
+        self._stopped = False
         self._task = asyncio.get_running_loop().create_task(self._pull(), name="heliogram-apns-source")
 
     async def _pull(self) -> None:
@@ -251,7 +259,8 @@ class AsyncSource:
                     self._full = asyncio.get_running_loop().create_future()
                     await self._full
         except (Exception, asyncio.CancelledError) as error:  # a source that was cancelled has not come to its end
-            self.error = error
+            if not self._stopped:
+                self.error = error
         finally:
             self.exhausted = True
             self._batch.wake()
@@ -263,6 +272,11 @@ class AsyncSource:
             full.set_result(None)
         return False
 
+    def stop(self) -> None:
+        """See `Source.stop`."""
+        self._stopped = True
+        self._task.cancel()
+
     async def close(self) -> None:
         """See `Source.close`."""
         if not self._task.done():
@@ -273,17 +287,28 @@ class AsyncSource:
             await close()
 
 
-async def outcomes(batch: Batch, items: Items) -> AsyncGenerator[Outcome, None]:
+async def outcomes(
+    batch: Batch, items: Items, stop: asyncio.Future[None] | None = None
+) -> AsyncGenerator[Outcome, None]:
     """Feed a batch and yield its outcomes in the order of their coming.
 
-    An error of the source ends the feeding; it is raised when all outcomes have been handed over.
+    An error of the source ends the feeding; it is raised when all outcomes have been handed over. Once `stop` is done
+    only what is on the wire already is waited for.
     """
     source: Source
     source = AsyncSource(batch, items) if isinstance(items, AsyncIterable) else PlainSource(batch, items)
     done = batch.outcomes
+
+    def end(_: asyncio.Future[None]) -> None:
+        source.stop()
+        batch.close()
+        batch.wake()
+
+    if stop is not None:
+        stop.add_done_callback(end)
     try:
         while True:
-            more = source.fill()
+            more = False if stop is not None and stop.done() else source.fill()
             if done:
                 for _ in range(min(len(done), CHUNK)):
                     yield done.popleft()
@@ -297,5 +322,7 @@ async def outcomes(batch: Batch, items: Items) -> AsyncGenerator[Outcome, None]:
         if source.error is not None:
             raise source.error
     finally:
+        if stop is not None:
+            stop.remove_done_callback(end)
         batch.close()
         await source.close()

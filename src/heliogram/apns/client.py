@@ -151,16 +151,19 @@ class Client:
         self._pool.put(job)
         return future
 
-    def send_many(self, items: Items, *, concurrency: int | None = None) -> AsyncGenerator[Outcome, None]:
+    def send_many(
+        self, items: Items, *, concurrency: int | None = None, stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[Outcome, None]:
         """Send pushes from an iterable or async iterable; yields outcomes in the order of their coming.
 
         At most `concurrency` pushes are queued or open at a time (default: 1,000 for each allowed
         connection), and no more outcomes are kept, so memory does not depend on the number of
         pushes. A push that cannot be sent yields `NotSent` and stops nothing. An exception of
         `items` ends the feeding and is raised after the last outcome. Leaving the loop early drops
-        what is not on the wire yet.
+        what is not on the wire yet. So does setting the result of `stop`; then the outcomes of what
+        is on the wire still come.
         """
-        return outcomes(self.batch(concurrency), items)
+        return outcomes(self.batch(concurrency), items, stop)
 
     def batch(self, concurrency: int | None = None) -> Batch:
         """What `send_many` is made of, for facades that feed and collect in their own way."""

@@ -156,9 +156,9 @@ class Pool:
         elif not len(ready) % _POUR:
             self.pour()
 
-    def withdraw(self, sink: Callable[[Outcome], object]) -> None:
-        """Forget the queued pushes of this very sink: nobody waits for them. Those on the wire go on."""
-        self._queue.withdraw(sink)
+    def withdraw(self, sink: Callable[[Outcome], object]) -> int:
+        """Forget the queued pushes of this very sink, and tell how many. Those on the wire go on."""
+        return self._queue.withdraw(sink)
 
     def _expire(self, job: Job) -> None:
         if job.state == WRITTEN and job.connection is not None:

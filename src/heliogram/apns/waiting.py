@@ -45,12 +45,15 @@ class Waiting:
             self.picky = deque((*fit, *rest))
         connection.fill(self.ready, now)
 
-    def withdraw(self, sink: Callable[[Outcome], object]) -> None:
-        """Forget the pushes of this very sink: nobody waits for them."""
+    def withdraw(self, sink: Callable[[Outcome], object]) -> int:
+        """Forget the pushes of this very sink, and tell how many: nobody waits for them."""
+        forgotten = 0
         for job in (*self.picky, *self.ready):
-            if job.sink is sink:
+            if job.sink is sink and job.state != DONE:
                 job.state = DONE
+                forgotten += 1
         self.shed()
+        return forgotten
 
     def give_up(self, cause: str) -> None:
         """End all as not sent."""

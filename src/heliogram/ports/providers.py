@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
@@ -127,9 +128,12 @@ class Provider(Channels, Protocol):
     def payload_limit(self, push_type: str) -> int:
         """The most bytes a payload may have (SIZE-1); `broadcast` counts as a push type here."""
 
-    def send(self, credential: OpenedCredential, pushes: Sequence[Push]) -> AsyncGenerator[PushResult, None]:
+    def send(
+        self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[PushResult, None]:
         """Sends, and yields exactly one result per push as they come. What the credential cannot send is said before
-        anything leaves. With a revoked credential nothing leaves."""
+        anything leaves. With a revoked credential nothing leaves. Once `stop` is done nothing more leaves, and what had
+        not left by then has no result."""
 
     async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
         """Proves a credential with a push to a device that is not there, within so many seconds."""
