@@ -156,7 +156,7 @@ async def rotate_api_key(call: Call[ApiState]) -> Result:
         name=old.name,
         scopes=old.scopes,
         created=now,
-        expires=None if old.expires is None else now + old.expires - old.created,
+        expires=old.successor_expires(now),
     )
     ends = now + 1000 * call.body.grace_seconds
     event = audit_event(call, "apiKey.rotated", _id(old), successor=_id(key), ends=ends)

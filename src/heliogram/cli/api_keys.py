@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..domain.accounts import ALL_SCOPES, DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_KEY_NAME, Scope
+from .data import Desk, as_json_option, date, on_store, require_printable
 from .options import FILE, data_option, print_json
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from ..domain.accounts import ApiKey
+    from ..security import SecretMaker
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+DAY_MS = 86_400_000
+MAX_DAYS = 3650
+_PAGE = 1000
+
+master_key_option = click.option(
+    "--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data."
+)
+account_option = click.option("--account", metavar="NAME", help="Whose; default: the account of the first start.")
 
 
 @click.group("api-keys")
 def api_keys() -> None:
-    """Make, list and revoke the API keys that back ends call with.
+    """Make, list, rotate and revoke the API keys that back ends call with.
 
     Works on the data directory, whether `heliogram serve` runs or not; a running one notices within a second.
     """
@@ -27,57 +35,65 @@ def api_keys() -> None:
 
 @api_keys.command()
 @data_option
+@account_option
 @click.option("--name", default="", help="What the key is for; only you read it.")
-@click.option("--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([str(scope) for scope in Scope]),
+    multiple=True,
+    help="What it may do; give it several times for several. Default: everything.",
+)
+@click.option("--expires-days", type=click.IntRange(1, MAX_DAYS), help="Let it expire so many days from now.")
+@master_key_option
 @as_json_option
-def create(data: Path, name: str, master_key: Path | None, as_json: bool) -> None:
+def create(
+    data: Path,
+    account: str | None,
+    name: str,
+    scopes: tuple[str, ...],
+    expires_days: int | None,
+    master_key: Path | None,
+    as_json: bool,
+) -> None:
     """Make a key. Its secret is shown this once and kept nowhere.
 
     \b
     Use it as HTTP Basic:
       curl -u 'keyId:secret' http://127.0.0.1:8080/v1/PushNotifications/Apps
     """
-    if not name.isprintable():  # bytes that are no text come as surrogates, which no database takes
-        raise click.UsageError("--name: expected printable text in the terminal's encoding")
+    require_printable(name, "--name")
+    if len(name) > MAX_KEY_NAME:
+        raise click.UsageError(f"--name: expected at most {MAX_KEY_NAME} characters, got {len(name)}")
+    wanted = [scope for scope in ALL_SCOPES if not scopes or scope in scopes]
 
-    from ..domain.ids import IdFactory
-    from ..security import KeyHasher, load_master_key, new_api_key
+    async def work(desk: Desk) -> tuple[str, str]:
+        owner = await desk.account(account)
+        expires = None if expires_days is None else desk.now + expires_days * DAY_MS
+        key, secret = _maker(desk, data, master_key).api_key(
+            owner.id, name=name, scopes=wanted, created=desk.now, expires=expires
+        )
+        event = desk.event("apiKey.created", _id(key), name=name, scopes=wanted, expires=expires)
+        await desk.store.create_api_key(owner.id, key, audit=event)
+        return _id(key), secret
 
-    async def work(store: Any, clock: Any) -> tuple[str, str]:
-        now = int(clock.time() * 1000)
-        account = (await store.default_account()).id
-        hasher = KeyHasher(load_master_key(data, file=master_key))
-        made = new_api_key(IdFactory(lambda: now), hasher, account=account, name=name, created=now)
-        await store.create_api_key(account, made.key)
-        return made.key_id, made.secret
-
-    key_id, secret = _on_store(data, work, make=True)
-    if as_json:
-        print_json({"keyId": key_id, "secret": secret})
-        return
-    click.echo(f"keyId   {key_id}\nsecret  {secret}")
-    click.echo("The secret is not kept anywhere: store it now.", err=True)
+    _show_secret(*on_store(data, work, make=True), as_json)
 
 
 @api_keys.command("list")
 @data_option
+@account_option
 @as_json_option
-def list_(data: Path, as_json: bool) -> None:
-    """List the keys, newest first, revoked ones too; never a secret."""
-
-    async def work(store: Any, _clock: Any) -> list[Any]:
-        account = (await store.default_account()).id
-        from ..ports import Window
-
-        return list((await store.list_api_keys(account, Window(limit=100_000))).items)
-
-    rows = [_row(key) for key in _on_store(data, work)]
+def list_(data: Path, account: str | None, as_json: bool) -> None:
+    """List the keys, newest first, ended ones too; never a secret."""
+    rows = on_store(data, lambda desk: _rows(desk, account))
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        state = f"revoked {row['revokedAt']}" if row["revokedAt"] else "active"
-        click.echo(f"{row['keyId']}  {state:<28}  made {row['createdAt']}  {row['name']}")
+        ended = row["revokedAt"] or row["expiresAt"]
+        state = {"active": f"until {ended}" if ended else "active"}.get(row["state"], f"{row['state']} {ended}")
+        click.echo(f"{row['keyId']}  {state:<28}  made {row['createdAt']}  {','.join(row['scopes'])}  {row['name']}")
 
 
 @api_keys.command()
@@ -86,52 +102,114 @@ def list_(data: Path, as_json: bool) -> None:
 @as_json_option
 def revoke(key_id: str, data: Path, as_json: bool) -> None:
     """End a key; a running service refuses it within a second."""
-    from ..domain import ids
+    raw = _raw(key_id)
 
-    try:
-        raw = ids.decode(ids.API_KEY, key_id)
-    except ids.InvalidId as error:
-        raise click.UsageError(f"KEY_ID: {error}") from None
+    async def work(desk: Desk) -> bool:
+        found = await desk.store.find_caller(raw)
+        if found is None or not found.key.good_at(desk.now):
+            return False
+        event = desk.event("apiKey.revoked", key_id, name=found.key.name)
+        return await desk.store.revoke_api_key(found.account.id, raw, desk.now, audit=event)
 
-    async def work(store: Any, clock: Any) -> bool:
-        account = (await store.default_account()).id
-        return bool(await store.revoke_api_key(account, raw, int(clock.time() * 1000)))
-
-    if not _on_store(data, work):
-        raise click.ClickException(f"there is no active key {key_id}; see: heliogram api-keys list --data {data}")
+    if not on_store(data, work):
+        raise _no_active(key_id, data)
     if as_json:
         print_json({"keyId": key_id, "revoked": True})
     else:
         click.echo(f"revoked {key_id}")
 
 
-def _row(key: Any) -> dict[str, Any]:
-    from ..domain import ids
+@api_keys.command()
+@click.argument("key_id")
+@data_option
+@click.option(
+    "--grace-seconds",
+    type=click.IntRange(0, MAX_GRACE_SECONDS),
+    default=DEFAULT_GRACE_SECONDS,
+    show_default=True,
+    help="How long the old key goes on beside the new one.",
+)
+@master_key_option
+@as_json_option
+def rotate(key_id: str, data: Path, grace_seconds: int, master_key: Path | None, as_json: bool) -> None:
+    """Make a successor with the same name and scopes, and let the old key expire. The secret is shown this once."""
+    raw = _raw(key_id)
 
+    async def work(desk: Desk) -> tuple[str, str] | None:
+        found = await desk.store.find_caller(raw)
+        if found is None:
+            return None
+        old, owner = found.key, found.account.id
+        key, secret = _maker(desk, data, master_key).api_key(
+            owner, name=old.name, scopes=old.scopes, created=desk.now, expires=old.successor_expires(desk.now)
+        )
+        ends = desk.now + 1000 * grace_seconds
+        event = desk.event("apiKey.rotated", key_id, successor=_id(key), ends=ends)
+        done = await desk.store.rotate_api_key(owner, raw, key, ends, audit=event)
+        return (_id(key), secret) if done else None
+
+    made = on_store(data, work)
+    if made is None:
+        raise _no_active(key_id, data)
+    _show_secret(*made, as_json)
+
+
+def _maker(desk: Desk, data: Path, master_key: Path | None) -> SecretMaker:
+    from ..security import KeyHasher, RegistrationTokens, SecretMaker, load_master_key
+
+    ring = load_master_key(data, file=master_key)
+    return SecretMaker(desk.ids, KeyHasher(ring), RegistrationTokens(ring))
+
+
+def _show_secret(key_id: str, secret: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"keyId": key_id, "secret": secret})
+        return
+    click.echo(f"keyId   {key_id}\nsecret  {secret}")
+    click.echo("The secret is not kept anywhere: store it now.", err=True)
+
+
+async def _rows(desk: Desk, account: str | None) -> list[dict[str, Any]]:
+    from ..ports import Window
+
+    owner = await desk.account(account)
+    rows: list[dict[str, Any]] = []
+    after: bytes | None = None
+    while True:
+        page = await desk.store.list_api_keys(owner.id, Window(limit=_PAGE, after=after))
+        rows += [_row(key, desk.now) for key in page.items]
+        if page.next is None:
+            return rows
+        after = page.next
+
+
+def _row(key: ApiKey, now: int) -> dict[str, Any]:
     return {
-        "keyId": ids.encode(ids.API_KEY, key.id),
+        "keyId": _id(key),
         "name": key.name,
         "scopes": [str(scope) for scope in key.scopes],
-        "createdAt": _date(key.created),
-        "revokedAt": _date(key.revoked),
+        "state": key.state_at(now),
+        "createdAt": date(key.created),
+        "expiresAt": date(key.expires),
+        "lastUsedAt": date(key.last_used),
+        "revokedAt": date(key.revoked),
     }
 
 
-def _date(ms: int | None) -> str | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _id(key: ApiKey) -> str:
+    from ..domain import ids
+
+    return ids.encode(ids.API_KEY, key.id)
 
 
-def _on_store(data: Path, work: Callable[[Any, Any], Awaitable[T]], *, make: bool = False) -> T:
-    """Opens the store of a data directory, does the work, closes it; what is wrong is said without a traceback."""
-    from ..app import StartError, open_store
-    from ..security import MasterKeyError
-    from ..store.errors import StoreError
-
-    async def run() -> T:
-        async with open_store(data, make=make) as (store, clock):
-            return await work(store, clock)
+def _raw(key_id: str) -> bytes:
+    from ..domain import ids
 
     try:
-        return asyncio.run(run())
-    except (StartError, StoreError, MasterKeyError) as error:
-        raise click.ClickException(str(error)) from None
+        return ids.decode(ids.API_KEY, key_id)
+    except ids.InvalidId as error:
+        raise click.UsageError(f"KEY_ID: {error}") from None
+
+
+def _no_active(key_id: str, data: Path) -> click.ClickException:
+    return click.ClickException(f"there is no active key {key_id}; see: heliogram api-keys list --data {data}")

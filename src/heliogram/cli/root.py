@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .accounts import accounts
 from .api_keys import api_keys
 from .demo import demo
 from .send import send
@@ -25,6 +26,7 @@ def cli() -> None:
     Run it:
       heliogram serve                the REST API and the delivery workers, data in ./data
       heliogram api-keys create      a key for your back end
+      heliogram accounts create      a tenant of its own, for another team or customer
       heliogram simulator            an APNs of your own, for tests in any language
 
     \b
@@ -34,5 +36,5 @@ def cli() -> None:
     """
 
 
-for command in (serve, simulator, api_keys, send, demo):
+for command in (serve, simulator, api_keys, accounts, send, demo):
     cli.add_command(command)

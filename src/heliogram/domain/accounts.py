@@ -67,7 +67,7 @@ class AccountCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key without its secret: only a keyed hash of the secret is kept. Times are in ms; `last_used` is right to
-    the minute."""
+    the minute. `lifetime` is what it was made with; a rotation moves `expires` and leaves that."""
 
     account_id: bytes
     id: bytes
@@ -78,6 +78,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked: int | None = None
     expires: int | None = None
     last_used: int | None = None
+    lifetime: int | None = None
 
     def __repr__(self) -> str:
         return f"ApiKey(id={self.id.hex()}, name={self.name!r}, revoked={self.revoked}, expires={self.expires})"
@@ -85,6 +86,10 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     def good_at(self, now: int) -> bool:
         """Whether it opens anything at a moment: neither revoked nor past its end."""
         return self.revoked is None and (self.expires is None or now < self.expires)
+
+    def successor_expires(self, now: int) -> int | None:
+        """When a key made in its place would end: it lives as long as this one was made to."""
+        return None if self.lifetime is None else now + self.lifetime
 
     def state_at(self, now: int) -> str:
         """`active`, `expired` or `revoked`."""

@@ -88,5 +88,6 @@ def new_api_key(
         scopes=tuple(scopes),
         created=created,
         expires=expires,
+        lifetime=None if expires is None else expires - created,
     )
     return NewKey(key, encode(API_KEY, ident), secret)

@@ -16,11 +16,11 @@ from .base import Base, cut_window, page_of
 
 _sql = statements.load("keys")
 
-KEY_COLUMNS = 9
+KEY_COLUMNS = 10
 
 
 def _key(row: Any) -> ApiKey:
-    account, ident, name, digest, scopes, created, revoked, expires, last_used = row[:KEY_COLUMNS]
+    account, ident, name, digest, scopes, created, revoked, expires, last_used, lifetime = row[:KEY_COLUMNS]
     return ApiKey(
         account_id=account,
         id=ident,
@@ -31,6 +31,7 @@ def _key(row: Any) -> ApiKey:
         revoked=revoked,
         expires=expires,
         last_used=last_used,
+        lifetime=lifetime,
     )
 
 
@@ -49,6 +50,7 @@ def _insert(connection: apsw.Connection, account: bytes, key: ApiKey) -> None:
         "created": key.created,
         "revoked": key.revoked,
         "expires": key.expires,
+        "lifetime": key.lifetime,
     }
     connection.execute(_sql.insert_key, values)
 

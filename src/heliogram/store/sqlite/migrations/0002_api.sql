@@ -5,6 +5,7 @@ ALTER TABLE account ADD COLUMN disabled INTEGER;                       -- since 
 CREATE UNIQUE INDEX account_by_name ON account (name);
 
 ALTER TABLE api_key ADD COLUMN expires INTEGER;
+ALTER TABLE api_key ADD COLUMN lifetime INTEGER;                     -- of one made to expire: its successor lives as long
 ALTER TABLE api_key ADD COLUMN last_used INTEGER;                    -- to the minute: it is not worth a write each time
 
 -- Who changed what about accounts, keys and credentials. Never a secret.
@@ -44,18 +45,23 @@ ALTER TABLE operation ADD COLUMN send_at INTEGER;    -- of a scheduled one
 ALTER TABLE operation ADD COLUMN send_at_text TEXT;  -- as it was given: the offset is kept
 ALTER TABLE operation ADD COLUMN tags TEXT;          -- JSON object, NULL for none
 ALTER TABLE operation ADD COLUMN canceled INTEGER;   -- when it was asked to stop
+-- What is to begin by itself: a claim looks here first, so that no queue in front of it makes it late.
+CREATE INDEX operation_scheduled ON operation (lane, send_at) WHERE status = 'SCHEDULED';
+ALTER TABLE chunk ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0;      -- when it was leased last: what was due then is sent
 
 -- The answers to writes that carried an Idempotency-Key, kept for 24 hours. An unanswered one has the id that its
--- resource is to get, so that a write whose answer a crash swallowed is not done twice.
+-- resource is to get, so that a write whose answer a crash swallowed is not done twice. Answers are sealed: some hold a
+-- secret.
 CREATE TABLE idempotency (
   account_id BLOB NOT NULL REFERENCES account (id),
   key TEXT NOT NULL,
   fingerprint BLOB NOT NULL,         -- of method, path and body
   ident BLOB NOT NULL,
   created INTEGER NOT NULL,
+  held INTEGER,                      -- until when it is being handled; NULL: it was not done, and the key is free
   status INTEGER,
   headers TEXT,                      -- JSON
-  body BLOB,
+  sealed BLOB,                       -- the body
   PRIMARY KEY (account_id, key)
 ) STRICT;
 CREATE INDEX idempotency_by_age ON idempotency (created);

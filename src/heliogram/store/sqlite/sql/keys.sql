@@ -1,7 +1,7 @@
 -- name: insert_key
 -- A new API key.
-INSERT INTO api_key (account_id, id, name, hash, scopes, created, revoked, expires)
-VALUES (:account, :id, :name, :hash, :scopes, :created, :revoked, :expires);
+INSERT INTO api_key (account_id, id, name, hash, scopes, created, revoked, expires, lifetime)
+VALUES (:account, :id, :name, :hash, :scopes, :created, :revoked, :expires, :lifetime);
 
 -- name: count_good
 -- How many keys of an account are good at a moment.
@@ -10,12 +10,12 @@ SELECT count(*) FROM api_key
 
 -- name: get_key
 -- A key of an account.
-SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used
+SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used, lifetime
   FROM api_key WHERE account_id = :account AND id = :id;
 
 -- name: list_keys
 -- Keys of an account, newest first.
-SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used
+SELECT account_id, id, name, hash, scopes, created, revoked, expires, last_used, lifetime
   FROM api_key
  WHERE account_id = :account AND id >= :low AND id < :before
  ORDER BY id DESC LIMIT :limit;
@@ -41,7 +41,7 @@ UPDATE api_key SET expires = min(coalesce(expires, :ends), :ends)
 
 -- name: find_caller
 -- The key with this id, of whichever account, and that account.
-SELECT k.account_id, k.id, k.name, k.hash, k.scopes, k.created, k.revoked, k.expires, k.last_used,
+SELECT k.account_id, k.id, k.name, k.hash, k.scopes, k.created, k.revoked, k.expires, k.last_used, k.lifetime,
        a.id, a.name, a.created, a.limits, a.disabled
   FROM api_key k JOIN account a ON a.id = k.account_id WHERE k.id = :id;
 

@@ -1,0 +1,80 @@
+"""Commands that work on a data directory, beside a running service or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ..domain.accounts import Account, AuditEvent
+    from ..domain.ids import IdFactory
+    from ..ports import Clock, Store
+
+T = TypeVar("T")
+
+ACTOR = "cli"
+"""Who changes things here, in the audit log."""
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Desk:
+    """An open store with the time and ids for changing it."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        from ..domain.ids import IdFactory
+
+        self.store = store
+        self.now = int(clock.time() * 1000)
+        self.ids: IdFactory = IdFactory(lambda: self.now)
+
+    def __repr__(self) -> str:
+        return f"Desk({self.store!r})"
+
+    def event(self, action: str, subject: str, **detail: Any) -> AuditEvent:
+        """An entry of the audit log."""
+        from ..domain.accounts import AuditEvent
+
+        return AuditEvent(id=self.ids.new(), at=self.now, actor=ACTOR, action=action, subject=subject, detail=detail)
+
+    async def account(self, name: str | None) -> Account:
+        """The account of that name, or the one that the first start made. Says so when there is none."""
+        if name is None:
+            return await self.store.default_account()
+        account = await self.store.account_named(name)
+        if account is None:
+            raise click.ClickException(f"there is no account named {name!r}; see: heliogram accounts list")
+        return account
+
+
+def on_store(data: Path, work: Callable[[Desk], Awaitable[T]], *, make: bool = False) -> T:
+    """Opens the store of a data directory, does the work, closes it; what is wrong is said without a traceback."""
+    from ..app import StartError, open_store
+    from ..domain.errors import DomainError
+    from ..security import MasterKeyError
+    from ..store.errors import StoreError
+
+    async def run() -> T:
+        async with open_store(data, make=make) as (store, clock):
+            return await work(Desk(store, clock))
+
+    try:
+        return asyncio.run(run())
+    except (StartError, StoreError, MasterKeyError, DomainError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def date(ms: int | None) -> str | None:
+    """A moment as people and programs read it."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def require_printable(text: str, option: str) -> None:
+    """Refuses bytes that are no text: they come as surrogates, which no database takes."""
+    if not text.isprintable():
+        raise click.UsageError(f"{option}: expected printable text in the terminal's encoding")
