@@ -20,6 +20,7 @@ from . import (
     registration_tokens,
     registrations,
     send,
+    users,
 )
 from .auth import authenticate_with
 from .problems import translate
@@ -67,6 +68,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     registrations.list_device_registrations,
     registrations.get_device_registration,
     registrations.delete_device_registration,
+    registrations.delete_device,
+    users.list_users,
+    users.get_user,
+    users.update_user,
+    users.delete_user,
     registration_tokens.create_registration_token,
     accounts.get_account,
     keys.create_api_key,

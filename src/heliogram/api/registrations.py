@@ -1,7 +1,8 @@
-"""Device registrations: a user's devices in one app, added one by one."""
+"""Device registrations: a user's devices in one app, added and removed one by one."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from ..domain.devices import (
     DeviceRegistration,
     DeviceState,
     InvalidDeviceToken,
-    NewDevice,
+    TokenKind,
     normalize_token,
     token_text,
 )
@@ -31,32 +32,28 @@ from .answers import (
     resource_accepted,
     window_of,
 )
-from .credentials import AppName, app_name_problem
+from .auth import check_grant
+from .registering import RegisterDevice, read_device
 from .state import ApiState
-
-MAX_TOKEN_TEXT = 4096
-
-
-class RegisterDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """One device to register. Without `userId` a user is made. `environment` is for APNs: the app knows its
-    entitlement."""
-
-    app_name: AppName
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN_TEXT)]
-    provider: ProviderName
-    user_id: str | None = None
-    environment: Environment | None = None
 
 
 class DeviceOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A device. A quarantined one gets nothing until it is registered anew; `stateReason` says why."""
+    """A device. A quarantined one gets nothing until it is registered anew; `stateReason` says why.
+    `environmentLearned`: the app did not say the environment, APNs' answers told it."""
 
     token: str
     provider: ProviderName
+    kind: TokenKind
     state: DeviceState
     registered_at: str
     environment: Environment | None = None
+    environment_learned: bool = False
     state_reason: str | None = None
+    installation_id: str | None = None
+    activity_id: str | None = None
+    app_version: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -87,10 +84,17 @@ class RegistrationPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RegistrationQuery(PageQuery, kw_only=True):
-    """Filters of the list of device registrations."""
+    """Filters of the list of device registrations: `userId`, or `externalId` in its place."""
 
-    user_id: Annotated[str, msgspec.Meta(description="Whose registrations.")]
+    user_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give externalId.")] = None
+    external_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give userId.")] = None
     app_name: str | None = None
+
+
+class DeviceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Which of a token's devices are meant."""
+
+    kind: Annotated[TokenKind | None, msgspec.Meta(description="Only the device of this kind; default: all.")] = None
 
 
 @endpoint(
@@ -102,16 +106,23 @@ class RegistrationQuery(PageQuery, kw_only=True):
     returns=ResourceAccepted,
     status=202,
     scope=Scope.REGISTER,
-    errors=(404,),
+    errors=(404, 409),
     response_headers={"Location": "The registration's address."},
 )
 async def register_device(call: Call[ApiState]) -> Result:
     """Adds a device to a user's registration in an app, or renews it. Safe to repeat at every launch of the app.
 
-    A token that another user of the app had moves to this one; the 51st device displaces the one registered longest
-    ago. An unknown app or user is a 404.
+    A token that another user of the app had moves to this one; a new token of an installation replaces the
+    installation's old one of the same kind (and Live Activity); the 51st device displaces the one registered longest
+    ago. An unknown app or user is a 404; 409 says that another user has the externalId, or that the token is
+    registered under an app with another bundle id. With a registration token the user is the token's.
     """
-    device = _new_device(call.body)
+    device = read_device(call.body)
+    user_id = check_grant(call, device.app_name, device.user_id)
+    if call.auth.registration is not None and device.external_id is not None:
+        message = "a registration token names its user already: leave externalId out"
+        raise Invalid([FieldProblem("$.externalId", message)])
+    device = msgspec.structs.replace(device, user_id=user_id)
     registered = await call.state.store.register_device(account_of(call), device, call.state.now())
     ident = ids.encode(ids.DEVICE_REGISTRATION, registered.registration_id)
     return resource_accepted(call, "DeviceRegistrations", ident)
@@ -127,9 +138,9 @@ async def register_device(call: Call[ApiState]) -> Result:
     scope=Scope.READ,
 )
 async def list_device_registrations(call: Call[ApiState]) -> dict[str, Any]:
-    """A user's registrations, one per app, newest first."""
+    """A user's registrations, one per app, newest first. Give `userId` or `externalId`."""
     query, cursor, window = window_of(call.query)
-    user_id = query_id(query.user_id, "userId", ids.USER) or b""
+    user_id = await _user_of(call, query)
     listed = await call.state.store.list_registrations(
         account_of(call), window, user_id=user_id, app_name=query.app_name
     )
@@ -173,29 +184,54 @@ async def delete_device_registration(call: Call[ApiState]) -> Result:
     return resource_accepted(call, "DeviceRegistrations", call.path["deviceRegistrationId"])
 
 
-def _new_device(body: RegisterDevice) -> NewDevice:
-    problems = app_name_problem(body.app_name)
-    token, user_id = b"", None
-    try:
-        token = normalize_token(body.provider, body.token)
-    except InvalidDeviceToken as error:
-        problems.append(FieldProblem("$.token", str(error), Code.INVALID_DEVICE_TOKEN))
-    if body.user_id is not None:
-        try:
-            user_id = ids.decode(ids.USER, body.user_id)
-        except ids.InvalidId as error:
-            problems.append(FieldProblem("$.userId", f"not a user id: {error}"))
-    if body.environment is not None and body.provider is not ProviderName.APN:
-        problems.append(FieldProblem("$.environment", "only APNs tokens have an environment: leave it out"))
-    if problems:
-        raise Invalid(problems)
-    return NewDevice(
-        app_name=body.app_name,
-        token=token,
-        provider=body.provider,
-        user_id=user_id,
-        environment=body.environment,
-    )
+@endpoint(
+    "DELETE",
+    "/PushNotifications/DeviceRegistrations/{deviceRegistrationId}/devices/{token}",
+    summary="Remove a device",
+    tag="DeviceRegistrations",
+    query=DeviceQuery,
+    returns=ResourceAccepted,
+    status=202,
+    scope=Scope.REGISTER,
+    errors=(404,),
+    basis="ours",
+)
+async def delete_device(call: Call[ApiState]) -> Result:
+    """Removes a device token from a registration: in both environments, and all kinds of it or the one of `kind`.
+
+    The answer points at the registration. When its last device goes, it goes too: from then on its address is a 404.
+    """
+    ident = path_id(call, "deviceRegistrationId", ids.DEVICE_REGISTRATION, "DeviceRegistration")
+    account, store = account_of(call), call.state.store
+    if call.auth.registration is not None:
+        registration = await store.get_registration(account, ident)
+        if registration is None:
+            raise not_found("DeviceRegistration", call.path["deviceRegistrationId"])
+        check_grant(call, registration.app_name, registration.user_id)
+    if not await store.delete_devices(account, ident, _tokens(call.path["token"]), kind=call.query.kind):
+        raise not_found("Device", call.path["token"])
+    return resource_accepted(call, "DeviceRegistrations", call.path["deviceRegistrationId"])
+
+
+def _tokens(text: str) -> set[tuple[ProviderName, bytes]]:
+    """What a text may be as a token of each provider."""
+    found = set()
+    for provider in ProviderName:
+        with contextlib.suppress(InvalidDeviceToken):
+            found.add((provider, normalize_token(provider, text)))
+    return found
+
+
+async def _user_of(call: Call[ApiState], query: RegistrationQuery) -> bytes:
+    """The user whose registrations are asked for; no user's id for one that nobody has."""
+    if query.user_id is not None and query.external_id is not None:
+        raise Invalid([FieldProblem("externalId", "give either userId or externalId, not both")])
+    if query.external_id is not None:
+        found = await call.state.store.users_by_external_id(account_of(call), [query.external_id])
+        return found.get(query.external_id, b"")
+    if query.user_id is None:
+        raise Invalid([FieldProblem("userId", "give userId or externalId", Code.MISSING_FIELD)])
+    return query_id(query.user_id, "userId", ids.USER) or b""
 
 
 def _out(call: Call[ApiState], registration: DeviceRegistration) -> RegistrationOut:
@@ -218,8 +254,15 @@ def _device(device: Device) -> DeviceOut:
     return DeviceOut(
         token=token_text(device.provider, device.token),
         provider=device.provider,
+        kind=device.kind,
         environment=device.environment,
+        environment_learned=device.environment_learned,
         state=device.state,
         state_reason=device.state_reason,
         registered_at=moment(device.registered_at),
+        installation_id=device.installation_id,
+        activity_id=device.activity_id,
+        app_version=device.app_version,
+        locale=device.locale,
+        time_zone=device.time_zone,
     )

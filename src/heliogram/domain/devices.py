@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import string
 
 import msgspec
@@ -20,6 +21,10 @@ MAX_APP_VERSION = 64
 MAX_LOCALE = 35
 MAX_TIME_ZONE = 64
 
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$"
+"""What a name of the caller's own may be made of: no control character, nothing that cannot be seen."""
+
+_PRINTABLE = re.compile(PRINTABLE)
 _HEX = frozenset(string.hexdigits)
 _DROP = str.maketrans("", "", "<> ")
 
@@ -83,6 +88,16 @@ def normalize_token(provider: ProviderName, text: str) -> bytes:
 def token_text(provider: ProviderName, raw: bytes) -> str:
     """A stored token as the API shows it: lower-case hexadecimal for APNs."""
     return raw.decode("ascii") if provider is ProviderName.FCM else raw.hex()
+
+
+def name_problem(text: str, most: int) -> str | None:
+    """What is wrong with a name that callers choose (an external id, an installation's id): 1 to `most` printable
+    characters. None when nothing is."""
+    if not 1 <= len(text) <= most:
+        return f"expected 1 to {most} characters; this has {len(text)}"
+    if _PRINTABLE.search(text) is None or text.endswith("\n"):
+        return "expected printable characters: no control or invisible ones"
+    return None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
