@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from support.clock import FakeClock
 
 from heliogram.domain.apps import Credential, CredentialForm, CredentialType, Environment, ProviderName
@@ -37,9 +40,16 @@ class Bench:
         self.ids = ids
         self.account = account
 
-    async def app(self, name: str = "shop", type: CredentialType = CredentialType.APN) -> Credential:  # noqa: A002
-        """An app, by its first credential."""
-        return await self.store.create_credential(self.account, self.credential(name, type), b"sealed")
+    async def app(
+        self,
+        name: str = "shop",
+        type: CredentialType = CredentialType.APN,  # noqa: A002
+        **public: Any,
+    ) -> Credential:
+        """An app, by its first credential; `public` is what that shows beside its ids."""
+        made = self.credential(name, type)
+        made = replace(made, public={**made.public, **public})
+        return await self.store.create_credential(self.account, made, b"sealed")
 
     def credential(
         self,
@@ -69,9 +79,12 @@ class Bench:
         app_name: str = "shop",
         environment: Environment | None = None,
         provider: ProviderName = ProviderName.APN,
+        **more: Any,
     ) -> Registered:
-        """Registers a device now."""
-        new = NewDevice(app_name=app_name, token=token, provider=provider, user_id=user, environment=environment)
+        """Registers a device now; `more` is what else a `NewDevice` has."""
+        new = NewDevice(
+            app_name=app_name, token=token, provider=provider, user_id=user, environment=environment, **more
+        )
         return await self.store.register_device(self.account, new, self.clock.ms)
 
     def operation(self, recipients: list[Recipient], *, app_name: str = "shop") -> Operation:
@@ -87,9 +100,20 @@ class Bench:
             updated=self.clock.ms,
         )
 
-    async def accept(self, recipients: list[Recipient], *, app_name: str = "shop", size: int = 500) -> Operation:
-        """An accepted operation."""
+    async def accept(
+        self,
+        recipients: list[Recipient],
+        *,
+        app_name: str = "shop",
+        size: int = 500,
+        send_at: int | None = None,
+        **changes: Any,
+    ) -> Operation:
+        """An accepted operation, scheduled when it has a time (ms) to be sent at."""
         operation = self.operation(recipients, app_name=app_name)
+        if send_at is not None:
+            changes |= {"status": OperationStatus.SCHEDULED, "send_at": send_at, "send_at_text": "then"}
+        operation = msgspec.structs.replace(operation, **changes)
         await self.store.accept(self.account, operation, cut(operation.id, recipients, size))
         return operation
 
