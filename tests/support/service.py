@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from support.stores import open_sqlite
 from heliogram import api
 from heliogram.delivery.providers.apns import ApnsProvider
 from heliogram.domain import ids
-from heliogram.domain.accounts import ALL_SCOPES, Scope
+from heliogram.domain.accounts import ALL_SCOPES, Account, Scope
 from heliogram.domain.apps import ProviderName
 from heliogram.ports import Store
 from heliogram.queue.db import DbQueue
@@ -88,6 +88,15 @@ class Service:
         )
         await self.store.create_api_key(self.account, made.key)
         return made.key_id, made.secret
+
+    async def tenant(self, name: str = "other") -> Service:
+        """The same service as a new account sees it, with a key of its own."""
+        account = Account(id=self.state.ids.new(), name=name, created=self.clock.ms)
+        await self.store.create_account(account)
+        other = replace(self, account=account.id)
+        other.key = await other.new_key()
+        other.client = other.client_of(basic(*other.key))
+        return other
 
     async def post(self, path: str, body: Any) -> httpx2.Response:
         """`POST /v1/PushNotifications{path}`."""
