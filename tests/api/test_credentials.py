@@ -48,6 +48,10 @@ async def test_a_credential_is_shown_without_its_secret(service: Service) -> Non
             "teamId": "TEAM123456",
             "bundleId": "com.example.shop",
         },
+        "revision": 1,
+        "expiresAt": None,
+        "expiresInDays": None,
+        "revokedAt": None,
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
     }
@@ -161,9 +165,51 @@ async def test_a_related_credential_must_exist(service: Service) -> None:
     answer = await service.post("/Credentials", body)
     assert (answer.status_code, answer.json()["code"]) == (404, 70021)
     assert answer.json()["errors"][0]["context"] == "$.content.relatedCredentialId"
-    known = await service.app_named()
-    body = new_credential(content=token_content(relatedCredentialId=known))
-    assert (await service.post("/Credentials", body)).status_code == 202
+    known = await service.app_named(content=token_content(keyScope="topic", topics=["com.example.shop"]))
+    content = token_content(keyId="OTHERKEY12", topics=["com.example.shop"], relatedCredentialId=known)
+    answer = await service.post("/Credentials", new_credential(content=content))
+    assert answer.status_code == 202, answer.text
+    shown = (await service.get(f"/Credentials/{answer.json()['resourceId']}")).json()["content"]
+    assert (shown["relatedCredentialId"], shown["relatedKeyId"]) == (known, "ABCDE12345")
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ({"keyScope": "topic"}, "$.content.topics"),
+        ({"keyScope": "topic", "topics": []}, "$.content.topics"),
+        ({"keyScope": "team", "topics": ["com.example.shop"]}, "$.content.topics"),
+        ({"topics": ["com.example.other"]}, "$.content.topics"),
+        ({"topics": ["not a topic"]}, "$.content.topics"),
+    ],
+)
+async def test_a_scope_and_its_topics_must_go_together(service: Service, content: dict[str, Any], path: str) -> None:
+    """A topic key lists topics, its bundle id among them; a team key lists none (TOK-11, TOK-15)."""
+    answer = await service.post("/Credentials", new_credential(content=token_content(**content)))
+    assert answer.status_code == 400
+    assert [each["context"] for each in answer.json()["errors"]] == [path]
+
+
+async def test_a_key_takes_400_topics_and_not_one_more(service: Service) -> None:
+    """What Apple's portal allows (TOK-11)."""
+    topics = ["com.example.shop", *(f"com.example.app{number}" for number in range(399))]
+    answer = await service.post("/Credentials", new_credential(content=token_content(topics=topics)))
+    assert answer.status_code == 202, answer.text
+    answer = await service.post("/Credentials", new_credential(content=token_content(topics=[*topics, "one.more"])))
+    assert [each["context"] for each in answer.json()["errors"]] == ["$.content.topics"]
+
+
+@pytest.mark.parametrize("changes", [{"teamId": "OTHERTEAM1"}, {"credentialType": "APN_SANDBOX"}])
+async def test_related_keys_share_team_and_environment(service: Service, changes: dict[str, str]) -> None:
+    """At most one related key, in the same environment (TOK-11)."""
+    first = token_content(topics=["com.example.shop"])
+    known = await service.app_named(content=first)
+    content = {**first, "keyId": "OTHERKEY12", "relatedCredentialId": known}
+    body = new_credential(content=content)
+    (body["content"] if "teamId" in changes else body).update(changes)
+    answer = await service.post("/Credentials", body)
+    assert answer.status_code == 400
+    assert [each["context"] for each in answer.json()["errors"]] == ["$.content.relatedCredentialId"]
 
 
 async def test_an_app_takes_ten_credentials_and_an_account_ten_apps(service: Service) -> None:

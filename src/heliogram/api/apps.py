@@ -1,4 +1,4 @@
-"""Apps: get and list. They are born with their first credential and die with their last."""
+"""Apps: get, list and make the default. They are born with their first credential and die with their last."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import msgspec
 from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import App, CredentialType
-from ..rest import Call, Pagination, endpoint, not_found
-from .answers import DatedQuery, account_of, listing, moment, window_of
-from .credentials import AppName
+from ..domain.errors import FieldProblem, Invalid
+from ..rest import Call, Pagination, Result, endpoint, not_found
+from .answers import DatedQuery, ResourceAccepted, account_of, listing, moment, resource_accepted, window_of
+from .audit import audit
+from .credential_schemas import AppName, DefaultFlag
 from .state import ApiState
 
 
@@ -73,10 +75,41 @@ async def list_apps(call: Call[ApiState]) -> dict[str, Any]:
 )
 async def get_app(call: Call[ApiState]) -> AppOut:
     """An app and its default credentials."""
+    return _out(await app_in_path(call))
+
+
+@endpoint(
+    "PATCH",
+    "/PushNotifications/Apps/{appName}",
+    summary="Make an app the default",
+    tag="Apps",
+    body=DefaultFlag,
+    returns=ResourceAccepted,
+    status=202,
+    scope=Scope.CREDENTIALS,
+    errors=(404,),
+    params={"appName": AppName},
+)
+async def update_app(call: Call[ApiState]) -> Result:
+    """With `isDefault: true` the account sends from this app whenever a send names no other. The resource id of an app
+    is its name."""
+    app = await app_in_path(call)
+    if call.body.is_default and not app.is_default:
+        if not await call.state.store.make_default_app(account_of(call), app.name, call.state.now()):
+            raise not_found("App", app.name)
+        await audit(call, "app.made_default", app.name)
+    elif app.is_default and not call.body.is_default:
+        message = "this is the default app, and there is always one: make another app the default instead"
+        raise Invalid([FieldProblem("$.isDefault", message)])
+    return resource_accepted(call, "Apps", app.name)
+
+
+async def app_in_path(call: Call[ApiState]) -> App:
+    """The app that the path names. Raises a 404."""
     app = await call.state.store.get_app(account_of(call), call.path["appName"])
     if app is None:
         raise not_found("App", call.path["appName"])
-    return _out(app)
+    return app
 
 
 def _out(app: App) -> AppOut:

@@ -14,8 +14,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "SendRequest": frozenset({"to", "content", "from", "priority", "sound"}),
     "RecipientIn": frozenset({"token", "provider", "userId", "variables"}),
     "RecipientOut": frozenset({"token", "provider", "userId"}),
-    "ContentIn": frozenset({"title", "body"}),
-    "ContentOut": frozenset({"title", "body"}),
+    "Content": frozenset({"title", "body"}),
     "SenderIn": frozenset({"appName", "apn", "fcm"}),
     "SenderOut": frozenset({"apn", "fcm"}),
     "NotificationOut": frozenset(
@@ -33,6 +32,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "CredentialContent": frozenset({"certificate", "privateKey"}),
     "CredentialOut": frozenset({"id", "credentialType", "isDefault", "appName", "createdAt", "updatedAt"}),
     "CredentialPage": frozenset({"pagination"}),
+    "DefaultFlag": frozenset({"isDefault"}),
     "RegisterDevice": frozenset({"appName", "token", "provider", "userId"}),
     "DeviceOut": frozenset({"token", "provider"}),
     "RegistrationOut": frozenset({"id", "appName", "userId", "devices", "related"}),

@@ -12,7 +12,7 @@ from ..domain.devices import MAX_EXTERNAL_ID
 from ..domain.errors import Code, FieldProblem, Invalid, NotFound
 from ..rest import Call, endpoint
 from .answers import account_of, moment
-from .credentials import AppName, app_name_problem
+from .credential_schemas import AppName, app_name_problem
 from .state import ApiState
 
 MIN_SECONDS = 60
