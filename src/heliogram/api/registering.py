@@ -26,7 +26,7 @@ from ..domain.devices import (
     normalize_token,
 )
 from ..domain.errors import Code, FieldProblem, Invalid
-from .credentials import AppName, app_name_problem
+from .credential_schemas import AppName, app_name_problem
 
 MAX_TOKEN_TEXT = 4096
 
