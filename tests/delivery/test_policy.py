@@ -2,8 +2,8 @@
 
 import pytest
 
-from heliogram.delivery.policy import DAY_MS, QUARTER_MS, RetryPolicy, deadline_of
-from heliogram.domain.notifications import Outcome
+from heliogram.delivery.policy import DAY_MS, QUARTER_MS, Deadline, RetryPolicy
+from heliogram.domain.notifications import NOT_STORED, Outcome
 from heliogram.domain.operations import Lane
 from heliogram.ports import PushResult, Retry
 
@@ -17,12 +17,11 @@ def wait(
     attempt: int = 1,
     lane: Lane = Lane.TX,
     unknowns: int = 0,
-    deadline: int = NOW + 7 * DAY_MS,
     retry_after: float | None = None,
     policy: RetryPolicy = POLICY,
 ) -> int | None:
     result = PushResult(tag=None, outcome=Outcome.REJECTED, retry=retry, retry_after=retry_after)
-    at = policy.retry_at(result, lane=lane, attempt=attempt, unknowns=unknowns, now=NOW, deadline=deadline)
+    at = policy.retry_at(result, lane=lane, attempt=attempt, unknowns=unknowns, now=NOW)
     return None if at is None else at - NOW
 
 
@@ -68,23 +67,21 @@ def test_retry_after_is_honoured_when_it_asks_for_more() -> None:
     assert wait(Retry.SOON, attempt=3, retry_after=7.5) == 30_000
 
 
-def test_nothing_is_tried_at_or_after_its_deadline() -> None:
-    """A retry that would come at the deadline is not made; one millisecond before it is."""
-    assert wait(Retry.SOON, deadline=NOW + 1_000) is None
-    assert wait(Retry.SOON, deadline=NOW + 1_001) == 1_000
-
-
 def test_jitter_adds_at_most_its_share() -> None:
     """Many pushes that failed together do not come back together."""
     policy = RetryPolicy(jitter=0.5)
     result = PushResult(tag=None, outcome=Outcome.REJECTED, retry=Retry.SOON)
-    at = policy.retry_at(
-        result, lane=Lane.TX, attempt=1, unknowns=0, now=NOW, deadline=NOW + DAY_MS, uniform=lambda low, high: high
-    )
+    at = policy.retry_at(result, lane=Lane.TX, attempt=1, unknowns=0, now=NOW, uniform=lambda low, high: high)
     assert at == NOW + 1_500
 
 
 def test_a_push_without_expiry_is_given_up_after_a_day() -> None:
     """The expiry decides when there is one, the setting otherwise."""
-    assert deadline_of(NOW, None, POLICY) == NOW + DAY_MS
-    assert deadline_of(NOW, NOW + 5, POLICY) == NOW + 5
+    assert Deadline.of(NOW, None, POLICY) == Deadline(NOW + DAY_MS, NOW + DAY_MS, own=False)
+    assert Deadline.of(NOW, NOW + 5, POLICY) == Deadline(NOW + 5, NOW + 5, own=True)
+
+
+def test_what_is_not_to_be_stored_is_tried_once() -> None:
+    """A time to live of 0: however long it had to queue there is a first attempt, and never a second."""
+    deadline = Deadline.of(NOW, NOT_STORED, POLICY)
+    assert (deadline.first, deadline.again) == (NOW + DAY_MS, 0)

@@ -87,7 +87,7 @@ async def test_a_released_chunk_waits_until_it_falls_due(bench: Bench) -> None:
     await bench.accept(recipients_of(1))
     (chunk,) = await claim(bench)
     due = bench.clock.ms + 5000
-    assert await bench.store.release(chunk, due)
+    assert await bench.store.release(chunk, due, bench.clock.ms)
     assert await bench.store.next_due(Lane.TX, 0) == due
     bench.clock.advance(4.999)
     assert await claim(bench) == []
@@ -144,7 +144,7 @@ async def test_a_late_worker_changes_nothing(bench: Bench) -> None:
     now = bench.clock.ms
     assert not await bench.store.append_records(late, [record_of(bench, 0)], Counts(2))
     assert not await bench.store.extend(late, now + 99_999)
-    assert not await bench.store.release(late, now)
+    assert not await bench.store.release(late, now, bench.clock.ms)
     assert not await bench.store.finish(late, now)
     assert await counts(bench, operation) == Counts()
     assert await bench.store.next_due(Lane.TX, 0) == current.until
@@ -170,12 +170,12 @@ async def test_what_was_given_up_is_fenced_off(bench: Bench, how: str) -> None:
     if how == "finish":
         assert await bench.store.finish(chunk, now)
     elif how == "release":
-        assert await bench.store.release(chunk, now)
+        assert await bench.store.release(chunk, now, bench.clock.ms)
     else:
         assert await bench.store.release_all(now) == 1
     assert not await bench.store.append_records(chunk, [record_of(bench, 0)], Counts(1))
     assert not await bench.store.extend(chunk, now + 99_999)
-    assert not await bench.store.release(chunk, now)
+    assert not await bench.store.release(chunk, now, bench.clock.ms)
     assert not await bench.store.finish(chunk, now)
 
 
@@ -185,7 +185,7 @@ async def test_all_leases_of_a_dead_process_are_given_back_at_once(bench: Bench)
         await bench.accept(recipients_of(1))
     done, later, *leased = await claim(bench)
     await bench.store.finish(done, bench.clock.ms)
-    await bench.store.release(later, bench.clock.ms + 5000)
+    await bench.store.release(later, bench.clock.ms + 5000, bench.clock.ms)
     assert await bench.store.release_all(bench.clock.ms) == 2
     assert {chunk.id for chunk in await claim(bench)} == {chunk.id for chunk in leased}
     bench.clock.advance(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -14,7 +15,7 @@ from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..ports import Clock, LeasedChunk, Providers, PushResult, Retry, Store, WorkQueue
 from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target, elsewhere
-from .policy import RetryPolicy, deadline_of
+from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import render
 
@@ -47,7 +48,8 @@ class ChunkDelivery:
 
     After a crash, what repeats is at most what was answered since the last record: with the same `apns-id`, and for
     alerts the same collapse id. When another worker has taken the chunk over (the lease ran out), it stops at its
-    next write.
+    next write. When its operation is cancelled, nothing more leaves: what is on the wire is waited for and recorded,
+    and the store ends the rest.
     """
 
     def __init__(self, chunk: LeasedChunk, tools: Tools) -> None:
@@ -58,12 +60,18 @@ class ChunkDelivery:
         self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
         self._fates = Fates(chunk, tools.store)
         self._elsewhere: list[Target] = []
-        self._deadline = deadline_of(chunk.created, chunk.spec.expires_at, tools.settings.policy)
+        self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
         return f"ChunkDelivery({self._chunk!r}, {self._recorder!r})"
 
     async def run(self) -> None:
+    def stop(self) -> None:
+        """The operation was cancelled: let nothing more leave."""
+        if not self._stop.done():
+            self._stop.set_result(None)
+
         """Sends what is due and gives the chunk back: done, or to be retried."""
         try:
             await self._deliver()
@@ -75,7 +83,7 @@ class ChunkDelivery:
         if self._recorder.fenced:
             log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
             return
-        again = self._progress.next_retry()
+        again = self._now() if self._stop.done() else self._progress.next_retry()
         if again is None:
             await self._tools.queue.done(self._chunk)
         else:
@@ -87,15 +95,15 @@ class ChunkDelivery:
             self._recorder.take(record)
         for wanted in (plan.targets, self._elsewhere):
             for credential_id, targets in _by_credential(wanted).items():
-                await self._send(credential_id, targets)
-                if self._recorder.fenced:
+                if self._recorder.fenced or self._stop.done():
                     return
 
+                await self._send(credential_id, targets)
     # --- what to send
 
     async def _plan(self) -> Plan:
         chunk, store, app_name = self._chunk, self._tools.store, self._spec.app_name
-        plan = Plan(self._spec, await self._credentials(), now=self._now())
+        plan = Plan(self._spec, await self._credentials(), now=chunk.claimed)
         open_ = [
             (chunk.first + index, recipient)
             for index, recipient in enumerate(chunk.recipients)
@@ -150,7 +158,7 @@ class ChunkDelivery:
             targets,
             limit=provider.payload_limit("alert"),
             now=self._now(),
-            deadline=self._deadline,
+            deadline=self._deadline.first,
             collapse_by_id=self._tools.settings.collapse_by_id,
         )
         for target, refusal in rendered.refused:
@@ -158,7 +166,7 @@ class ChunkDelivery:
         pushes = rendered.pushes
         if not pushes:
             return
-        async with aclosing(provider.send(opened, pushes)) as results:
+        async with aclosing(provider.send(opened, pushes, stop=self._stop)) as results:
             async for result in results:
                 self._take(result)
                 if self._recorder.full:
@@ -183,16 +191,12 @@ class ChunkDelivery:
 
     def _record(self, target: Target, result: PushResult, *, at_once: bool) -> DeliveryRecord:
         now = self._now()
-        retry_at = now if at_once else None
-        if result.outcome is not Outcome.ACCEPTED and not at_once:
-            retry_at = self._tools.settings.policy.retry_at(
-                result,
-                lane=self._chunk.lane,
-                attempt=target.attempt,
-                unknowns=target.unknowns,
-                now=now,
-                deadline=self._deadline,
-            )
+        retry_at = now if at_once else self._retry_at(target, result, now)
+        reason = result.reason
+        if retry_at is not None and not at_once and retry_at >= self._deadline.again:
+            retry_at = None
+            if self._deadline.own:
+                reason = f"Expired: {reason}" if reason else "Expired"
         return DeliveryRecord(
             sequence=target.sequence,
             slot=target.slot,
@@ -204,14 +208,22 @@ class ChunkDelivery:
             environment=target.environment,
             credential=target.credential,
             status=result.status,
-            reason=result.reason,
+            reason=reason,
             timestamp=result.timestamp,
             unique_id=result.unique_id,
             attempt=target.attempt,
-            queued_ms=max(0, now - self._chunk.created - result.wire_ms),
+            queued_ms=max(0, now - self._chunk.start - result.wire_ms),
             wire_ms=result.wire_ms,
             retry_at=retry_at,
             of=target.of,
+        )
+
+    def _retry_at(self, target: Target, result: PushResult, now: int) -> int | None:
+        """When it would be tried again, None for never."""
+        if result.outcome is Outcome.ACCEPTED:
+            return None
+        return self._tools.settings.policy.retry_at(
+            result, lane=self._chunk.lane, attempt=target.attempt, unknowns=target.unknowns, now=now
         )
 
     def _now(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..domain.notifications import NOT_STORED
 from ..domain.operations import Lane
 from ..ports import PushResult, Retry
 
@@ -44,18 +45,16 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         attempt: int,
         unknowns: int,
         now: int,
-        deadline: int,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> int | None:
-        """When to try again (ms), None for never. `attempt` is the one that just ended, counted from 1; `unknowns` how
-        many earlier attempts ended without an answer; `deadline` (ms) the moment after which nothing is sent."""
+        """When to try again (ms) if there is time, None for never. `attempt` is the one that just ended, counted from
+        1; `unknowns` how many earlier attempts ended without an answer."""
         wait = self._wait(result, lane, attempt, unknowns)
         if wait is None:
             return None
         if result.retry_after is not None:
             wait = max(wait, int(result.retry_after * 1000))
-        at = now + wait + int(wait * uniform(0, self.jitter))
-        return at if at < deadline else None
+        return now + wait + int(wait * uniform(0, self.jitter))
 
     def _wait(self, result: PushResult, lane: Lane, attempt: int, unknowns: int) -> int | None:
         match result.retry:
@@ -73,6 +72,20 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return None
 
 
-def deadline_of(created: int, expires_at: int | None, policy: RetryPolicy) -> int:
-    """The moment after which a push is not tried any more."""
-    return expires_at if expires_at is not None else created + policy.give_up
+class Deadline(msgspec.Struct, frozen=True):
+    """The moments (ms) from which on a push is not tried for the first time and not tried again. `own`: they are the
+    notification's own end, not the service's."""
+
+    first: int
+    again: int
+    own: bool
+
+    @classmethod
+    def of(cls, start: int, expires_at: int | None, policy: RetryPolicy) -> Deadline:
+        """What `expires_at` says of a push that was to leave at `start`. Without it, the policy gives up some day; with
+        `NOT_STORED` there is one attempt and no other."""
+        if expires_at is None:
+            return cls(start + policy.give_up, start + policy.give_up, own=False)
+        if expires_at == NOT_STORED:
+            return cls(start + policy.give_up, NOT_STORED, own=False)
+        return cls(expires_at, expires_at, own=True)

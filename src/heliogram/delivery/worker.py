@@ -76,13 +76,16 @@ class Worker:
 
     async def _deliver(self, chunk: LeasedChunk) -> None:
         heartbeat = _Heartbeat(self._tools.queue, self._tools.clock, chunk)
+        delivery = ChunkDelivery(chunk, self._tools)
+        unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
-            await ChunkDelivery(chunk, self._tools).run()
+            await delivery.run()
             self.delivered += 1
         except Exception:
             log.exception("chunk.failed", chunk=chunk.id.hex(), attempt=chunk.attempt)
             await self._give_back(chunk)
         finally:
+            unwatch()
             heartbeat.stop()
 
     async def _give_back(self, chunk: LeasedChunk) -> None:

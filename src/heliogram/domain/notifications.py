@@ -151,7 +151,8 @@ def latest(records: list[DeliveryRecord]) -> list[DeliveryRecord]:
 def has_ended(records: list[DeliveryRecord]) -> bool:
     """Whether a recipient with these latest records will not be tried any more.
 
-    How many devices it has is what the newest record says: devices come and go between two attempts.
+    How many devices it has is what the newest record says: devices come and go between two attempts. Cancelling ends
+    it whatever devices there are.
     """
     if not records or not all(record.final for record in records):
         return False
@@ -162,13 +163,16 @@ def has_ended(records: list[DeliveryRecord]) -> bool:
 def status_of(records: list[DeliveryRecord]) -> tuple[NotificationStatus, bool]:
     """A recipient's status and whether it was unaddressable, from the latest record of each of its devices.
 
-    SENT as soon as one device was accepted, FAILED when all ended without, QUEUED while one is still to be tried.
+    SENT as soon as one device was accepted, FAILED when all ended without, CANCELED when it was stopped while one was
+    still to be tried, QUEUED until then.
     """
     outcomes = {record.outcome for record in records}
     if Outcome.ACCEPTED in outcomes:
         return NotificationStatus.SENT, False
     if not has_ended(records):
         return NotificationStatus.QUEUED, False
-    if outcomes == {Outcome.CANCELED}:
+    if Outcome.CANCELED in outcomes:
         return NotificationStatus.CANCELED, False
     return NotificationStatus.FAILED, outcomes == {Outcome.UNADDRESSABLE}
+    if any(record.outcome is Outcome.CANCELED for record in records):
+        return True

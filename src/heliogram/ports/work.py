@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,7 +13,9 @@ from ..domain.operations import Counts, Lane
 
 class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk handed to a worker until `until`. `attempt` fences every later write: a write of an older attempt changes
-    nothing. `records` is what earlier attempts wrote; `first` the sequence of the first recipient."""
+    nothing. `records` is what earlier attempts wrote; `first` the sequence of the first recipient. `start` is when it
+    was to leave (ms): the send time of a scheduled one, else when it was accepted. `claimed` is when this attempt
+    began: it sends what was due then."""
 
     account_id: bytes
     id: bytes
@@ -27,6 +29,8 @@ class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
     records: list[DeliveryRecord]
     spec: SendSpec
     created: int
+    start: int
+    claimed: int
 
     def __repr__(self) -> str:
         return f"LeasedChunk({self.id.hex()}, attempt={self.attempt}, recipients={len(self.recipients)})"
@@ -38,7 +42,8 @@ class WorkStore(Protocol):
     async def claim(
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
     ) -> list[LeasedChunk]:
-        """Takes due chunks of one shard, the longest due first: neither leased nor done, or with an expired lease."""
+        """Takes due chunks of one shard: neither leased nor done, or with an expired lease. Scheduled operations whose
+        time has come begin first, each with one chunk; then the longest due."""
 
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""
@@ -47,13 +52,19 @@ class WorkStore(Protocol):
         """Keeps a lease alive; False when another attempt holds the chunk."""
 
     async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
-        """Appends a result part. `counts` are the chunk's counters with it, in whole. False when fenced off."""
+        """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled: the store
+        counts them itself. False when fenced off."""
 
     async def finish(self, chunk: LeasedChunk, at: int) -> bool:
-        """The chunk is done; the operation is COMPLETED with its last chunk. False when fenced off."""
+        """The chunk is done; the operation ends with its last chunk. False when fenced off. If the operation was asked
+        to stop, whoever has not ended is canceled."""
 
-    async def release(self, chunk: LeasedChunk, due: int) -> bool:
-        """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+    async def release(self, chunk: LeasedChunk, due: int, at: int) -> bool:
+        """Gives the chunk back, to be claimed again from `due` on; `at` is now. False when fenced off. If the operation
+        was asked to stop, it ends instead, and whoever has not ended is canceled."""
+
+    async def canceled_of(self, chunks: Sequence[LeasedChunk]) -> set[bytes]:
+        """The ids of those operations of leased chunks that were asked to stop."""
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:
@@ -69,6 +80,13 @@ class WorkQueue(Protocol):
 
     def wake(self, lane: Lane) -> None:
         """A hint that something was put into the lane."""
+
+    def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
+        """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
+        ends the watching."""
+
+    def canceled(self, operation_id: bytes) -> None:
+        """A hint that an operation was cancelled."""
 
     async def extend(self, chunk: LeasedChunk) -> bool:
         """Renews the lease."""

@@ -1,20 +1,22 @@
 """The queue that is the store's own chunk table: claims are leases, and nothing is kept in memory.
 
 A waiting `lease` wakes when something was put into one of its lanes, when the next chunk falls due or its lease
-expires, and now and then to find what another process has put.
+expires, and every second to find what another process has put, or what a step of the clock has made due: times to
+send at are on the wall, timers are not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..domain.operations import Lane
 from ..ports import Clock, LeasedChunk, WorkStore
+from .watch import Watch
 
 LEASE_MS = 60_000
-POLL_SECONDS = 5.0
+POLL_SECONDS = 1.0
 _LEAST_WAIT = 0.001
 """A timer that rings a little early must not turn waiting into spinning."""
 
@@ -57,6 +59,7 @@ class DbQueue:
         self._closed = False
         self._turn = 0
         self._waiters: set[_Waiter] = set()
+        self._watch = Watch(store, clock)
         self._giving_back: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -89,6 +92,15 @@ class DbQueue:
             if lane in waiter.lanes:
                 waiter.event.set()
 
+    def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
+        """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
+        ends the watching."""
+        return self._watch.add(chunk, stop)
+
+    def canceled(self, operation_id: bytes) -> None:
+        """A hint that an operation was cancelled."""
+        self._watch.canceled(operation_id)
+
     async def extend(self, chunk: LeasedChunk) -> bool:
         """Renews the lease; False when another attempt holds the chunk."""
         return await self._store.extend(chunk, self._now() + self._lease_ms)
@@ -99,7 +111,7 @@ class DbQueue:
 
     async def retry(self, chunk: LeasedChunk, due: int) -> bool:
         """The chunk goes back until `due` (ms); False when another attempt holds it."""
-        given_back = await self._store.release(chunk, due)
+        given_back = await self._store.release(chunk, due, self._now())
         if given_back:
             self.wake(chunk.lane)  # it may fall due before what a waiter set its timer for
         return given_back

@@ -13,7 +13,7 @@ from ...domain.operations import OperationStatus
 from ...ports import Listed, NotificationFilter, Window
 from . import statements
 from .base import MAX_ID, NO_ID
-from .packed import StoredChunk, fingerprint, open_notifications
+from .packed import StoredChunk, fingerprint, open_notifications, open_tags
 
 _sql = statements.load("operations")
 
@@ -33,6 +33,11 @@ class _Candidate(NamedTuple):
     failed: int
     canceled: int
     status: str
+    tags: str | None
+
+    def has(self, tags: dict[str, str] | None) -> bool:
+        """Whether its operation has all of these tags."""
+        return not tags or (self.tags is not None and tags.items() <= (open_tags(self.tags) or {}).items())
 
     def may_hold(self, status: NotificationStatus | None) -> bool:
         """Whether the counters allow a recipient of this status."""
@@ -73,7 +78,7 @@ class Listing:
         for candidate in self._candidates(connection):
             if budget <= 0:
                 return Listed(items=tuple(found), next=looked_at)
-            if candidate.may_hold(self._wanted.status):
+            if candidate.may_hold(self._wanted.status) and candidate.has(self._wanted.tags):
                 for notification in self._open(connection, candidate):
                     if len(found) == self._window.limit:
                         return Listed(items=tuple(found), next=found[-1].id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -10,9 +10,11 @@ import apsw
 from ...domain.ids import split_notification_id
 from ...domain.notifications import Notification
 from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus
+from ...domain.webhooks import EventType
 from ...ports import Listed, NotificationFilter, Window
 from . import statements
 from .base import OFFLOAD_BYTES, Base, cut_window, id_cursor, offload, page_of
+from .events import emit_operation
 from .listing import Listing
 from .packed import (
     PackedOperation,
@@ -25,6 +27,9 @@ from .packed import (
 )
 
 _sql = statements.load("operations")
+
+TAG_SCAN = 10_000
+"""The most operations that are looked at for one page of those with some tags."""
 
 
 def _insert(
@@ -54,6 +59,9 @@ def _insert(
         connection.execute(_sql.insert_recipients, (*key, recipients))
         if fingerprints:
             connection.execute(_sql.insert_fingerprints, (*key, fingerprints))
+    scheduled = operation.status is OperationStatus.SCHEDULED
+    type_ = EventType.OPERATION_SCHEDULED if scheduled else EventType.OPERATION_PROCESSING
+    emit_operation(connection, account, type_, operation.id, created)
 
 
 def _operation(row: Any) -> Operation:
@@ -81,6 +89,23 @@ def _get(connection: apsw.Connection, account: bytes, operation_id: bytes) -> An
     return connection.execute(_sql.get_operation, {"account": account, "operation": operation_id}).fetchone()
 
 
+def _with_tags(
+    connection: apsw.Connection, values: dict[str, Any], window: Window, tags: dict[str, str]
+) -> Listed[Operation]:
+    sql = _sql.list_operations_of_status if "status" in values else _sql.list_operations
+    found: list[Operation] = []
+    looked_at = 0
+    last: bytes | None = None
+    rows: Any = connection.execute(sql, {**values, "limit": TAG_SCAN + 1})
+    for ident, packed in rows:
+        if len(found) == window.limit or looked_at == TAG_SCAN:
+            return Listed(items=tuple(found), next=last)
+        looked_at, last = looked_at + 1, ident
+        if packed is not None and tags.items() <= (open_tags(packed) or {}).items():
+            found.append(_operation(_get(connection, values["account"], ident)))
+    return Listed(items=tuple(found))
+
+
 class Operations(Base):
     """`ports.OperationStore`."""
 
@@ -98,17 +123,27 @@ class Operations(Base):
         return None if row is None else _operation(row)
 
     async def list_operations(
-        self, account: bytes, window: Window, *, status: OperationStatus | None = None
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        status: OperationStatus | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Listed[Operation]:
-        """Operations, newest first."""
+        """Operations, newest first.
+
+        Looking for tags reads at most `TAG_SCAN` operations a page: it may then be short, even empty, with a `next`.
+        """
         values: dict[str, Any] = {"account": account, **cut_window(window)}
         if status is not None:
             values["status"] = status.value
+        if tags:
+            return await self._list(lambda c: _with_tags(c, values, window, dict(tags)))
         sql = _sql.list_operations if status is None else _sql.list_operations_of_status
 
         def job(connection: apsw.Connection) -> list[Any]:
             found: Any = connection.execute(sql, values).fetchall()
-            return [_get(connection, account, ident) for (ident,) in found]
+            return [_get(connection, account, ident) for (ident, _) in found]
 
         rows = await self._list(job)
         return page_of([_operation(row) for row in rows], window, lambda operation: operation.id)

@@ -37,6 +37,7 @@ class SqliteStore(
     Users,
     Registrations,
     Operations,
+    Canceling,
     Work,
     Webhooks,
     WebhookTelling,

@@ -9,11 +9,14 @@ import apsw
 
 from ...domain.ids import notification_id
 from ...domain.notifications import DeliveryRecord
-from ...domain.operations import Counts, Lane
+from ...domain.operations import Counts, Lane, OperationStatus
 from ...domain.packing import pack_records, unpack_recipients
+from ...domain.webhooks import EventType
 from ...ports import LeasedChunk
 from . import statements
 from .base import OFFLOAD_BYTES, Base, offload
+from .canceling import Where, end_operation, end_rest
+from .events import emit_operation
 from .packed import open_records, open_spec
 
 _sql = statements.load("work")
@@ -30,22 +33,36 @@ class _Claimed(NamedTuple):
     parts: list[bytes]
     spec: bytes
     created: int
+    send_at: int | None
 
 
-def _claim(connection: apsw.Connection, wanted: dict[str, Any]) -> list[_Claimed]:
-    claimed = []
-    rows: Any = connection.execute(_sql.due_chunks, wanted).fetchall()
-    for account, operation, first, attempt, packed, spec, created in rows:
-        where = {**wanted, "account": account, "operation": operation, "first": first}
-        connection.execute(_sql.claim_chunk, where)
-        parts: Any = connection.execute(_sql.parts, where).fetchall() if attempt else ()
-        claimed.append(
-            _Claimed(account, operation, first, attempt + 1, packed, [part for (part,) in parts], spec, created)
-        )
+def _claim(connection: apsw.Connection, wanted: Where) -> list[_Claimed]:
+    claimed: list[_Claimed] = []
+    # What is to begin by itself comes first; the rest of it takes its turn among all that is due.
+    for statement in (_sql.starting_chunks, _sql.due_chunks):
+        limit = wanted["limit"] - len(claimed)
+        rows: Any = connection.execute(statement, {**wanted, "limit": limit}).fetchall() if limit > 0 else ()
+        claimed += [chunk for row in rows if (chunk := _claim_one(connection, wanted, row)) is not None]
     return claimed
 
 
-def _open(claimed: list[_Claimed], lane: Lane, shard: int, until: int) -> list[LeasedChunk]:
+def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed | None:
+    """Hands out one chunk; None for one of an operation that was stopped while a worker that is gone held it."""
+    account, operation, first, attempt, packed, spec, created, send_at, status, canceled = row
+    where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
+    if canceled is not None:
+        end_rest(connection, where)
+        end_operation(connection, where)
+        return None
+    connection.execute(_sql.claim_chunk, where)
+    if status == OperationStatus.SCHEDULED:
+        connection.execute(_sql.begin_operation, where)
+        emit_operation(connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
+    parts: Any = connection.execute(_sql.parts, where).fetchall() if attempt else ()
+    return _Claimed(account, operation, first, attempt + 1, packed, [part for (part,) in parts], spec, created, send_at)
+
+
+def _open(claimed: list[_Claimed], lane: Lane, shard: int, now: int, until: int) -> list[LeasedChunk]:
     return [
         LeasedChunk(
             account_id=chunk.account,
@@ -60,12 +77,14 @@ def _open(claimed: list[_Claimed], lane: Lane, shard: int, until: int) -> list[L
             records=open_records(chunk.parts),
             spec=open_spec(chunk.spec),
             created=chunk.created,
+            start=chunk.created if chunk.send_at is None else chunk.send_at,
+            claimed=now,
         )
         for chunk in claimed
     ]
 
 
-def _fence(chunk: LeasedChunk) -> dict[str, Any]:
+def _fence(chunk: LeasedChunk) -> Where:
     return {
         "account": chunk.account_id,
         "operation": chunk.operation_id,
@@ -74,7 +93,17 @@ def _fence(chunk: LeasedChunk) -> dict[str, Any]:
     }
 
 
-def _changed(connection: apsw.Connection, sql: str, values: dict[str, Any]) -> bool:
+def _let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
+    """Ends or gives back a chunk; of an operation that was asked to stop, the rest of it ends here and now."""
+    if connection.execute(_sql.stopped, values).fetchone() is not None:
+        end_rest(connection, values)
+    elif not _changed(connection, sql, values):
+        return False
+    end_operation(connection, values)
+    return True
+
+
+def _changed(connection: apsw.Connection, sql: str, values: Where) -> bool:
     connection.execute(sql, values)
     return connection.changes() > 0
 
@@ -96,7 +125,7 @@ class Work(Base):
         }
         claimed = await self._write(lambda c: _claim(c, wanted))
         size = sum(len(chunk.recipients) + sum(map(len, chunk.parts)) for chunk in claimed)
-        return await offload(size >= OFFLOAD_BYTES, _open, claimed, lane, shard, until)
+        return await offload(size >= OFFLOAD_BYTES, _open, claimed, lane, shard, now, until)
 
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""
@@ -110,13 +139,13 @@ class Work(Base):
         return await self._write(lambda c: _changed(c, _sql.extend_lease, values))
 
     async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
-        """Appends a result part. `counts` are the chunk's counters with it, in whole. False when fenced off."""
-        values: dict[str, Any] = {
+        """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled. False
+        when fenced off."""
+        values: Where = {
             **_fence(chunk),
             "sent": counts.sent,
             "failed": counts.failed,
             "unaddressable": counts.unaddressable,
-            "canceled": counts.canceled,
             "packed": pack_records(records),
             "at": max((record.at for record in records), default=0),
         }
@@ -131,21 +160,14 @@ class Work(Base):
         return await self._write(job)
 
     async def finish(self, chunk: LeasedChunk, at: int) -> bool:
-        """The chunk is done; the operation is COMPLETED with its last chunk. False when fenced off."""
+        """The chunk is done; the operation ends with its last chunk. False when fenced off."""
         values = {**_fence(chunk), "at": at}
+        return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
 
-        def job(connection: apsw.Connection) -> bool:
-            done = _changed(connection, _sql.finish_chunk, values)
-            if done:
-                connection.execute(_sql.complete_operation, values)
-            return done
-
-        return await self._write(job)
-
-    async def release(self, chunk: LeasedChunk, due: int) -> bool:
+    async def release(self, chunk: LeasedChunk, due: int, at: int) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
-        values = {**_fence(chunk), "due": due}
-        return await self._write(lambda c: _changed(c, _sql.release_chunk, values))
+        values = {**_fence(chunk), "due": due, "at": at}
+        return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many."""

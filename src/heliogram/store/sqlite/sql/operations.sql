@@ -29,14 +29,14 @@ SELECT o.account_id, o.id, o.spec, o.lane, o.recipients, o.status, o.created, ma
  GROUP BY o.account_id, o.id;
 
 -- name: list_operations
--- The ids of operations, newest first.
-SELECT id FROM operation
+-- The ids of operations and their tags, newest first.
+SELECT id, tags FROM operation
  WHERE account_id = :account AND id >= :low AND id < :before
  ORDER BY id DESC LIMIT :limit;
 
 -- name: list_operations_of_status
--- The ids of operations of one status, newest first.
-SELECT id FROM operation
+-- The same for operations of one status.
+SELECT id, tags FROM operation
  WHERE account_id = :account AND status = :status AND id >= :low AND id < :before
  ORDER BY id DESC LIMIT :limit;
 
@@ -57,7 +57,7 @@ SELECT packed FROM chunk_result
 
 -- name: chunks_newest_first
 -- Chunks of the newest operations first, within one from its first recipient on.
-SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status
+SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status, o.tags
   FROM chunk c
   JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
  WHERE c.account_id = :account AND c.operation_id >= :low AND c.operation_id <= :high
@@ -65,7 +65,7 @@ SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.ca
 
 -- name: chunks_of_user_newest_first
 -- The same for the chunks that may hold a user.
-SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status
+SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status, o.tags
   FROM chunk_user u
   JOIN chunk c ON c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first
   JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id

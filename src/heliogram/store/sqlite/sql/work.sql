@@ -1,6 +1,16 @@
+-- name: starting_chunks
+-- The first chunks of scheduled operations whose time has come: they begin whatever is queued in front of them.
+SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.created, o.send_at, o.status, o.canceled
+  FROM operation o
+  JOIN chunk c ON c.account_id = o.account_id AND c.operation_id = o.id AND c.first = 0
+  JOIN chunk_recipients r
+    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
+ WHERE o.lane = :lane AND o.status = 'SCHEDULED' AND o.send_at <= :now AND c.shard = :shard AND c.state = 0
+ ORDER BY o.send_at LIMIT :limit;
+
 -- name: due_chunks
 -- What is due in one shard, the longest due first: not done, and neither leased nor its lease still good.
-SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.created
+SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.created, o.send_at, o.status, o.canceled
   FROM (SELECT account_id, operation_id, first, attempt, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND state < 2 AND due <= :now
          ORDER BY due LIMIT :limit) c
@@ -11,8 +21,13 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.cre
 
 -- name: claim_chunk
 -- Hands a chunk to a worker; the attempt fences off whoever had it before.
-UPDATE chunk SET state = 1, attempt = attempt + 1, due = :until, worker = :worker
+UPDATE chunk SET state = 1, attempt = attempt + 1, due = :until, claimed = :now, worker = :worker
  WHERE account_id = :account AND operation_id = :operation AND first = :first;
+
+-- name: begin_operation
+-- A scheduled operation has begun.
+UPDATE operation SET status = 'PROCESSING', updated = max(updated, :now)
+ WHERE account_id = :account AND id = :operation AND status = 'SCHEDULED';
 
 -- name: next_due
 -- When the next chunk of a shard falls due or its lease expires.
@@ -24,10 +39,9 @@ UPDATE chunk SET due = :until
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1;
 
 -- name: count_part
--- The chunk's counters with one more part, and that part's number.
+-- The chunk's counters with one more part, and that part's number. Those canceled are counted where that is done.
 UPDATE chunk
-   SET parts = parts + 1, sent = :sent, failed = :failed, unaddressable = :unaddressable, canceled = :canceled,
-       updated = max(updated, :at)
+   SET parts = parts + 1, sent = :sent, failed = :failed, unaddressable = :unaddressable, updated = max(updated, :at)
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1
 RETURNING parts;
 
@@ -46,12 +60,11 @@ SELECT packed FROM chunk_result
 UPDATE chunk SET state = 2, due = :at, updated = max(updated, :at)
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1;
 
--- name: complete_operation
--- The operation is completed once all its chunks are done.
-UPDATE operation SET status = 'COMPLETED', finished = :at, updated = max(updated, :at)
- WHERE account_id = :account AND id = :operation AND status = 'PROCESSING'
-   AND NOT EXISTS (SELECT 1 FROM chunk
-                    WHERE account_id = :account AND operation_id = :operation AND state < 2);
+-- name: stopped
+-- Whether the operation of a chunk that this attempt holds was asked to stop.
+SELECT 1 FROM chunk c JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ WHERE c.account_id = :account AND c.operation_id = :operation AND c.first = :first AND c.attempt = :attempt
+   AND c.state = 1 AND o.canceled IS NOT NULL;
 
 -- name: release_chunk
 -- Gives a chunk back until it falls due.
