@@ -75,7 +75,8 @@ async def door(bench: Bench, *scopes: Scope, expires: int | None = None) -> Door
 
 
 async def settle(bench: Bench) -> None:
-    """Waits until what was given to the writer before is written, and what waited for it has run."""
+    """Waits until what was begun before is written, and what waited for it has run."""
+    await asyncio.sleep(0)  # a note that was only just begun reaches the writer
     event = AuditEvent(id=bench.ids.new(), at=0, actor="test", action="settle", subject="")
     await bench.store.record_audit(bench.account, event)
     await asyncio.sleep(0)
