@@ -148,7 +148,8 @@ class Plan:
 
     def channel(self, sequence: int, recipient: Recipient, progress: Progress) -> None:
         """Plans a broadcast: a channel lives in one environment, which the send names (BC-2)."""
-        device = Device(slot=0, token=b"", provider=recipient.provider, environment=self._spec.environment)
+        token = recipient.channel.encode()  # what the record is told by, as others by their device token
+        device = Device(slot=0, token=token, provider=recipient.provider, environment=self._spec.environment)
         self._device(sequence, device, 1, progress)
 
     def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
