@@ -41,6 +41,12 @@ from .security import (
 from .settings import Address, ServeSettings
 from .store.errors import StoreError
 from .store.sqlite import SqliteStore
+from .webhooks.connecting import Connector
+from .webhooks.courier import Tools as WebhookTools
+from .webhooks.posting import Poster
+from .webhooks.pump import Pump
+from .webhooks.service import WebhookService
+from .webhooks.urls import UrlRules
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +86,9 @@ class Service:
             Worker(tools, [Lane.TX], slots=TX_SLOTS),
             Worker(tools, [Lane.BULK], slots=BULK_SLOTS),
         ]
+        rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
+        telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
+        self._pump = Pump(telling)
         state = api.ApiState(
             store=store,
             queue=self._queue,
@@ -87,6 +96,7 @@ class Service:
             sealer=sealer,
             authenticator=StoreAuthenticator(store, hasher, clock, tokens),
             key_maker=SecretMaker(ids, hasher, tokens),
+            webhooks=WebhookService(telling, self._pump, ids),
             clock=clock,
             ids=ids,
         )
@@ -107,6 +117,7 @@ class Service:
             log.info("leases.recovered", chunks=recovered)
         workers = [asyncio.create_task(worker.run()) for worker in self._workers]
         watching = asyncio.create_task(self._watch.run())
+        telling = asyncio.create_task(self._pump.run())
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
         listening = asyncio.create_task(self._http.listening.wait())
         stopping = asyncio.create_task(stop.wait())
@@ -118,7 +129,9 @@ class Service:
         stopping.cancel()
         await self._drain(http, workers)
         self._watch.stop()
+        self._pump.drain()
         await watching
+        await telling
 
     async def _drain(self, http: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:
         log.info("service.draining", seconds=self._settings.drain_seconds)

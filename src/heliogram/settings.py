@@ -60,6 +60,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Path | None = None
     log_level: str = "info"
     drain_seconds: float = 30.0
+    webhooks_allow_private: bool = False
+    webhooks_allow_http: bool = False
 
     def check(self) -> None:
         """Raises `SettingsError` for what cannot work or should not be done unawares."""

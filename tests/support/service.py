@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from support.clock import FakeClock
 from support.stores import open_sqlite
+from support.webhooks import service_for
 
 from heliogram import api
 from heliogram.delivery.providers.apns import ApnsProvider
@@ -148,14 +149,15 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Service]:
     store = await open_sqlite(directory, factory, clock)
     ring = load_master_key(directory, environ={})
     hasher, tokens = KeyHasher(ring), RegistrationTokens(ring)
-    provider, queue = ApnsProvider(), DbQueue(store, clock, "test")
+    provider, queue, sealer = ApnsProvider(), DbQueue(store, clock, "test"), AesGcmSealer(ring)
     state = api.ApiState(
         store=store,
         queue=queue,
         providers={ProviderName.APN: provider},
-        sealer=AesGcmSealer(ring),
+        sealer=sealer,
         authenticator=StoreAuthenticator(store, hasher, clock, tokens),
         key_maker=SecretMaker(factory, hasher, tokens),
+        webhooks=service_for(store, sealer, clock, factory),
         clock=clock,
         ids=factory,
         settings=api.ApiSettings(**settings),

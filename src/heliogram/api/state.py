@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..domain.ids import IdFactory
-from ..ports import Authenticator, Clock, KeyMaker, Providers, Sealer, Store, WorkQueue
+from ..ports import Authenticator, Clock, KeyMaker, Providers, Sealer, Store, Webhooks, WorkQueue
 
 MIB = 1024 * 1024
 
@@ -31,6 +31,7 @@ class ApiState:
     sealer: Sealer = field(repr=False)
     authenticator: Authenticator = field(repr=False)
     key_maker: KeyMaker = field(repr=False)
+    webhooks: Webhooks
     clock: Clock
     ids: IdFactory
     settings: ApiSettings = field(default_factory=ApiSettings)

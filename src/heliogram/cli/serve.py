@@ -43,6 +43,12 @@ from .options import ADDRESS, FILE, data_option, print_json
     show_default=True,
     help="How long SIGTERM waits for pushes that are under way.",
 )
+@click.option(
+    "--webhooks-allow-private",
+    is_flag=True,
+    help="Let webhooks go to loopback and private networks, never to link-local or metadata addresses.",
+)
+@click.option("--webhooks-allow-http", is_flag=True, help="Let webhooks go to http:// addresses: anyone may read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 def serve(
     data: Path,
@@ -58,6 +64,8 @@ def serve(
     master_key: Path | None,
     log_level: str,
     drain_seconds: float,
+    webhooks_allow_private: bool,
+    webhooks_allow_http: bool,
     as_json: bool,
 ) -> None:
     """Run the REST API and the delivery workers in one process.
@@ -85,6 +93,8 @@ def serve(
         master_key=master_key,
         log_level=log_level,
         drain_seconds=drain_seconds,
+        webhooks_allow_private=webhooks_allow_private,
+        webhooks_allow_http=webhooks_allow_http,
     )
     try:
         settings.check()
