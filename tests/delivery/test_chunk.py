@@ -16,7 +16,8 @@ from heliogram.domain import ids
 from heliogram.domain.apps import CredentialType, Environment
 from heliogram.domain.notifications import Content, NotificationStatus, Outcome, Recipient, SendSpec
 from heliogram.domain.operations import OperationStatus, cut
-from heliogram.domain.render import Renderer, Variables
+from heliogram.domain.render import Renderer
+from heliogram.domain.template import Variables
 from heliogram.ports import LeasedChunk
 from heliogram.wire import Received
 

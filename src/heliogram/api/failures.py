@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..domain.apps import ProviderName
 from ..domain.errors import Code
 from ..domain.notifications import DeliveryRecord, Notification, Outcome
+from ..domain.render import RENDER_FAILED, TOO_LARGE
 
 _CURES = {
     "BadDeviceToken": "The token is malformed or of the other environment. It gets nothing until the app registers it"
@@ -22,7 +23,25 @@ _CURES = {
     "InvalidProviderToken": "Check the key id, the team id and whether the key was revoked; upload the key anew.",
     "ExpiredProviderToken": "The provider token was too old for APNs: check the clock of the server.",
     "PayloadTooLarge": "The content with this recipient's variables is over the limit: shorten it.",
+    "InvalidPushType": "The push type does not go with the topic: check `pushType` and the credential's bundle id.",
+    "BadTopic": "The topic is no bundle id: check the credential's, or `apn.headers`.",
+    "BadCollapseId": "The collapse id has more than 64 bytes.",
+    "TooManyRequests": "Too many pushes to this device: send it fewer.",
 }
+_SIZE_CURE = "Nothing was sent: shorten the content, or this recipient's variables, and send again."
+_RENDER_CURE = (
+    "Nothing was sent: mend the template or this recipient's variables, try with validateOnly, and send again."
+)
+_EXPIRED_CURE = "Nothing was sent: give it a longer ttl or a later expiresAt, and send again."
+_CREDENTIAL_CURE = "Nothing was sent: upload a credential for this environment, or name one in `from`, and send again."
+_PREFIXES = {
+    TOO_LARGE: (Code.NOT_SENT, _SIZE_CURE),
+    RENDER_FAILED: (Code.TEMPLATE_FAILED, _RENDER_CURE),
+    "Expired: ": (Code.NOT_SENT, _EXPIRED_CURE),
+    "NoCredential": (Code.NOT_SENT, _CREDENTIAL_CURE),
+    "the app ": (Code.NOT_SENT, _CREDENTIAL_CURE),
+}
+"""By how the reason of a push begins that was not even tried: its code and cure. `delivery` makes the reasons."""
 
 _BY_STATUS = {
     403: "APNs refused the credential: check it and its environment.",
@@ -49,6 +68,14 @@ class Failure(NamedTuple):
     reason: str
     cure: str
 
+    @classmethod
+    def of(cls, code: Code, reason: str) -> Failure:
+        """The failure of a push that was not tried."""
+        for prefix, (known, cure) in _PREFIXES.items():
+            if reason.startswith(prefix):
+                return cls(known, reason, cure)
+        return cls(code, reason, _CURE_OF_CODE[code])
+
 
 def failure_of(notification: Notification) -> Failure:
     """Why a failed notification failed, told by the last device that was tried."""
@@ -56,8 +83,11 @@ def failure_of(notification: Notification) -> Failure:
     if not tried:
         return Failure(Code.NO_DEVICE, "Unaddressable", _CURE_OF_CODE[Code.NO_DEVICE])
     record = max(tried, key=lambda each: each.at)
-    code = _code(record)
-    return Failure(code, record.reason or record.outcome.name, _cure(record, code))
+    code, reason = _code(record), record.reason or record.outcome.name
+    if code is not Code.REFUSED_BY_PROVIDER:
+        return Failure.of(code, reason)
+    by_status = _BY_STATUS.get(record.status, _SERVER_TROUBLE if record.status >= 500 else _CURE_OF_CODE[code])
+    return Failure(code, reason, _CURES.get(record.reason, by_status))
 
 
 def _code(record: DeliveryRecord) -> Code:
@@ -66,10 +96,3 @@ def _code(record: DeliveryRecord) -> Code:
     if record.outcome is Outcome.UNKNOWN:
         return Code.OUTCOME_UNKNOWN
     return Code.NOT_SENT if record.provider is ProviderName.APN else Code.PROVIDER_NOT_SUPPORTED
-
-
-def _cure(record: DeliveryRecord, code: Code) -> str:
-    if code is not Code.REFUSED_BY_PROVIDER:
-        return _CURE_OF_CODE[code]
-    by_status = _BY_STATUS.get(record.status, _SERVER_TROUBLE if record.status >= 500 else _CURE_OF_CODE[code])
-    return _CURES.get(record.reason, by_status)

@@ -9,20 +9,28 @@ import msgspec
 from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import Environment, ProviderName
+from ..domain.content import Content, Sound
 from ..domain.devices import token_text
+from ..domain.errors import Code
 from ..domain.notifications import DeliveryRecord, Notification, NotificationStatus, Outcome, Priority, SendSpec
 from ..ports import NotificationFilter
-from ..rest import Call, Pagination, endpoint, not_found
+from ..rest import Call, FieldError, Pagination, endpoint, invalid, not_found
 from .answers import DatedQuery, account_of, listing, moment, path_id, precise_moment, query_id, window_of
+from .schedule import ScheduleOut, schedule_out
 from .state import ApiState
+from .tags import TagFilter, read_tag_filter
+
+NOBODY = b"\0" * 16
+"""An id that no user has."""
 
 
 class RecipientOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A token and its provider, or a user."""
+    """A token and its provider, a user, or the channel of a broadcast."""
 
     token: str | None = None
     provider: ProviderName | None = None
     user_id: str | None = None
+    channel_id: str | None = None
 
 
 class SenderOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -33,21 +41,14 @@ class SenderOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     app_name: str | None = None
 
 
-class ContentOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The content as it was sent to the service."""
-
-    body: str
-    title: str | None = None
-
-
 class DeliveryOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The last attempt at one device. `outcome` ACCEPTED means that the provider took it, which is not delivery.
 
-    `apnsId` is the same on every attempt. `reason` is the provider's word. `timestamp` is when APNs says the token
-    died (410). `queuedMs` and `wireMs` are milliseconds before and on the wire.
+    A broadcast has no `token`. `apnsId` is the same on every attempt. `reason` is the provider's word. `timestamp` is
+    when APNs says the token died (410). `queuedMs` and `wireMs` are milliseconds before and on the wire.
     """
 
-    token: str
+    token: str | None
     provider: ProviderName
     environment: Environment | None
     credential_id: str | None
@@ -77,9 +78,11 @@ class NotificationOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     unaddressable: bool
     priority: Priority
     sound: str | None
+    tags: dict[str, str]
+    schedule: ScheduleOut | None
     created_at: str
     updated_at: str
-    content: ContentOut | msgspec.UnsetType = msgspec.UNSET
+    content: Content | msgspec.UnsetType = msgspec.UNSET
     deliveries: list[DeliveryOut] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -96,6 +99,10 @@ class NotificationQuery(DatedQuery, kw_only=True):
     operation_id: Annotated[str | None, msgspec.Meta(description="Only of this operation.")] = None
     status: NotificationStatus | None = None
     user: Annotated[str | None, msgspec.Meta(description="Only to this user id.")] = None
+    tags: TagFilter | None = None
+    external_id: Annotated[
+        str | None, msgspec.Meta(description="Only to the user with this externalId. Not beside `user`.")
+    ] = None
     provider: ProviderName | None = None
     include: Literal["deliveries"] | None = None
 
@@ -112,11 +119,13 @@ class NotificationQuery(DatedQuery, kw_only=True):
 async def list_push_notifications(call: Call[ApiState]) -> dict[str, Any]:
     """Notifications without their content; `include=deliveries` adds what became of each device."""
     query, cursor, window = window_of(call.query)
+    user = await _user(call, query)
     wanted = NotificationFilter(
         operation_id=query_id(query.operation_id, "operationId", ids.OPERATION),
         status=query.status,
-        user_id=query_id(query.user, "user", ids.USER),
+        user_id=user,
         provider=query.provider,
+        tags=read_tag_filter(query.tags),
     )
     listed = await call.state.store.list_notifications(account_of(call), window, wanted)
     items = [notification_out(each, deliveries=query.include == "deliveries") for each in listed.items]
@@ -144,6 +153,18 @@ async def get_push_notification(call: Call[ApiState]) -> NotificationOut:
     return notification_out(notification, content=True, deliveries=True)
 
 
+async def _user(call: Call[ApiState], query: NotificationQuery) -> bytes | None:
+    """The user whose notifications are wanted. An externalId that nobody has is a user without any."""
+    user = query_id(query.user, "user", ids.USER)
+    if query.external_id is None:
+        return user
+    if user is not None:
+        message = "Give either user or externalId, not both."
+        raise invalid([FieldError("query.externalId", message, Code.INVALID_VALUE)])
+    found = await call.state.store.users_by_external_id(account_of(call), [query.external_id])
+    return found.get(query.external_id, NOBODY)
+
+
 def notification_out(notification: Notification, *, content: bool = False, deliveries: bool = False) -> NotificationOut:
     """The notification as an answer."""
     spec = notification.spec
@@ -156,18 +177,28 @@ def notification_out(notification: Notification, *, content: bool = False, deliv
         status=notification.status,
         unaddressable=notification.unaddressable,
         priority=spec.priority,
-        sound=spec.sound,
+        sound=_sound(spec),
+        tags=notification.tags or {},
+        schedule=schedule_out(notification.send_at_text),
         created_at=moment(notification.created),
         updated_at=moment(notification.updated),
-        content=ContentOut(body=spec.content.body, title=spec.content.title) if content else msgspec.UNSET,
-        deliveries=[_delivery(notification.operation_id, each) for each in records if each.token]
+        content=spec.content if content else msgspec.UNSET,
+        deliveries=[_delivery(notification, each) for each in records if each.token]
         if deliveries
         else msgspec.UNSET,
     )
 
 
+def _sound(spec: SendSpec) -> str | None:
+    """The name of the sound that is played: the content's own goes before the send's."""
+    sound = spec.content.sound
+    return sound.name if isinstance(sound, Sound) else sound or spec.sound
+
+
 def _recipient(notification: Notification) -> RecipientOut:
     recipient = notification.recipient
+    if recipient.channel:
+        return RecipientOut(channel_id=recipient.channel)
     if recipient.user:
         return RecipientOut(user_id=ids.encode(ids.USER, recipient.user))
     return RecipientOut(token=token_text(recipient.provider, recipient.token), provider=recipient.provider)
@@ -187,11 +218,11 @@ def _sender(spec: SendSpec, records: tuple[DeliveryRecord, ...]) -> SenderOut:
     )
 
 
-def _delivery(operation_id: bytes, record: DeliveryRecord) -> DeliveryOut:
+def _delivery(notification: Notification, record: DeliveryRecord) -> DeliveryOut:
     by_apns = record.provider is ProviderName.APN
-    apns_id = ids.uuid_text(ids.notification_id(operation_id, record.sequence, record.slot))
+    apns_id = ids.uuid_text(ids.notification_id(notification.operation_id, record.sequence, record.slot))
     return DeliveryOut(
-        token=token_text(record.provider, record.token),
+        token=None if notification.recipient.channel else token_text(record.provider, record.token),
         provider=record.provider,
         environment=record.environment,
         credential_id=ids.encode(ids.CREDENTIAL, record.credential) if record.credential else None,

@@ -2,51 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
 from ..domain import ids
 from ..domain.apps import ProviderName
-from ..domain.devices import InvalidDeviceToken, normalize_token
+from ..domain.devices import MAX_EXTERNAL_ID, InvalidDeviceToken, normalize_token
 from ..domain.errors import Code, FieldProblem
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Recipient
+from ..ports import Store
+from ..rest import FieldError
 
 MAX_PROBLEMS = 20
+MAX_VARIABLES = 100
+"""Variables of a recipient, and entries of an object among them."""
+MAX_VARIABLE_NAME = 128
+MAX_VARIABLE_TEXT = 16_384
+MAX_VARIABLE_ITEMS = 1_000
 INT64 = 2**63
 
-Variable = str | Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)] | float | bool | None
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_VARIABLE_NAME)]
+_Scalar = (
+    Annotated[str, msgspec.Meta(max_length=MAX_VARIABLE_TEXT)]
+    | Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
+    | float
+    | bool
+    | None
+)
+_Inner = (
+    _Scalar
+    | Annotated[list[_Scalar], msgspec.Meta(max_length=MAX_VARIABLE_ITEMS)]
+    | Annotated[dict[_Name, _Scalar], msgspec.Meta(max_length=MAX_VARIABLES)]
+)
+Variable = (
+    _Scalar
+    | Annotated[list[_Inner], msgspec.Meta(max_length=MAX_VARIABLE_ITEMS)]
+    | Annotated[dict[_Name, _Inner], msgspec.Meta(max_length=MAX_VARIABLES)]
+)
+Variables = Annotated[dict[_Name, Variable], msgspec.Meta(max_length=MAX_VARIABLES)]
 
 
 class RecipientIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="camel", gc=False):
-    """One recipient: `token` and `provider`, or `userId`. `variables` fill the templates for this one alone."""
+    """One recipient: `token` and `provider`, or `userId`, or the user's `externalId`. `variables` fill the templates
+    for this one alone: up to 100 texts (16,384 characters), numbers, Booleans, and lists (1,000 items) and objects of
+    them, two levels deep."""
 
-    __openapi__: ClassVar[dict[str, Any]] = {"oneOf": [{"required": ["token", "provider"]}, {"required": ["userId"]}]}
+    __openapi__: ClassVar[dict[str, Any]] = {
+        "oneOf": [{"required": ["token", "provider"]}, {"required": ["userId"]}, {"required": ["externalId"]}]
+    }
 
     token: str | None = None
     provider: ProviderName | None = None
     user_id: str | None = None
-    variables: dict[str, Variable] | None = None
+    external_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EXTERNAL_ID)] | None = None
+    variables: Variables | None = None
 
 
-def read_recipients(to: list[RecipientIn]) -> tuple[list[Recipient], list[FieldProblem]]:
-    """The recipients as they are packed, and the first 20 things that are wrong with them."""
+class Read(NamedTuple):
+    """The recipients as they are packed, and the first 20 things that are wrong with them. `named` are those told by
+    `externalId`, by their place: they have no user yet."""
+
+    recipients: list[Recipient]
+    problems: list[FieldProblem]
+    named: dict[int, str]
+
+
+def read_recipients(to: list[RecipientIn]) -> Read:
+    """What was asked for, as far as it can be told without the store."""
     recipients: list[Recipient] = []
     problems: list[FieldProblem] = []
+    named: dict[int, str] = {}
     if len(to) < MIN_RECIPIENTS:
-        return [], [FieldProblem("$.to", "give at least one recipient", Code.TOO_FEW_RECIPIENTS)]
+        return Read([], [FieldProblem("$.to", "give at least one recipient", Code.TOO_FEW_RECIPIENTS)], {})
     if len(to) > MAX_RECIPIENTS:
         message = f"at most {MAX_RECIPIENTS} recipients a send, this has {len(to)}: split it"
-        return [], [FieldProblem("$.to", message, Code.TOO_MANY_RECIPIENTS)]
+        return Read([], [FieldProblem("$.to", message, Code.TOO_MANY_RECIPIENTS)], {})
     for index, each in enumerate(to):
+        token, user, provider = each.token, each.user_id, each.provider
         try:
-            if each.token is not None and each.provider is not None and each.user_id is None:
-                token = normalize_token(each.provider, each.token)
-                recipients.append(Recipient(token=token, provider=each.provider, variables=each.variables))
+            if token is not None and provider is not None and user is None and each.external_id is None:
+                raw = normalize_token(provider, token)
+                recipients.append(Recipient(token=raw, provider=provider, variables=each.variables))
                 continue
-            if each.user_id is not None and each.token is None and each.provider is None:
-                user = ids.decode(ids.USER, each.user_id)
-                recipients.append(Recipient(user=user, variables=each.variables))
+            if token is None and provider is None and (user is None) is not (each.external_id is None):
+                if user is None:
+                    named[index] = each.external_id or ""
+                ident = b"" if user is None else ids.decode(ids.USER, user)
+                recipients.append(Recipient(user=ident, variables=each.variables))
                 continue
             problems.append(_wrong_arm(each, f"$.to[{index}]"))
         except InvalidDeviceToken as error:
@@ -55,15 +98,44 @@ def read_recipients(to: list[RecipientIn]) -> tuple[list[Recipient], list[FieldP
             problems.append(FieldProblem(f"$.to[{index}].userId", f"not a user id: {error}"))
         if len(problems) == MAX_PROBLEMS:
             break
-    return recipients, problems
+    return Read(recipients, problems, named)
+
+
+async def find_users(store: Store, account: bytes, read: Read) -> list[FieldError]:
+    """Gives those told by `externalId` their users; the first 20 users that do not exist."""
+    recipients, named = read.recipients, read.named
+    known = await store.users_by_external_id(account, set(named.values())) if named else {}
+    for index, name in named.items():
+        recipients[index].user = known.get(name, b"")
+    users = {each.user for index, each in enumerate(recipients) if each.user and index not in named}
+    unknown = await store.missing_users(account, users) if users else set()
+    if not unknown and len(known) == len(set(named.values())):
+        return []
+    errors: list[FieldError] = []
+    for index, each in enumerate(recipients):
+        if index in named and not each.user:
+            errors.append(_unknown(f"$.to[{index}].externalId", "with the externalId", named[index]))
+        elif each.user in unknown:
+            errors.append(_unknown(f"$.to[{index}].userId", "", ids.encode(ids.USER, each.user)))
+        if len(errors) == MAX_PROBLEMS:
+            break
+    return errors
+
+
+def _unknown(path: str, how: str, name: str) -> FieldError:
+    what = f"There is no user {how + ' ' if how else ''}{name!r} in this account."
+    return FieldError(path, what, Code.UNKNOWN_USER)
 
 
 def _wrong_arm(each: RecipientIn, path: str) -> FieldProblem:
-    """What keeps a recipient from being exactly one of the two arms."""
-    if each.user_id is not None:
-        return FieldProblem(path, "give either userId, or token and provider, not both")
+    """What keeps a recipient from being exactly one of the three arms."""
+    if each.user_id is not None and each.external_id is not None:
+        return FieldProblem(path, "give either userId or externalId, not both")
+    if each.user_id is not None or each.external_id is not None:
+        user = "userId" if each.user_id is not None else "externalId"
+        return FieldProblem(path, f"give either {user}, or token and provider, not both")
     if each.token is not None:
         return FieldProblem(f"{path}.provider", "a token needs its provider: APN or FCM", Code.MISSING_FIELD)
     if each.provider is not None:
         return FieldProblem(f"{path}.token", "a provider needs a token", Code.MISSING_FIELD)
-    return FieldProblem(path, "give userId, or token and provider", Code.MISSING_FIELD)
+    return FieldProblem(path, "give userId, externalId, or token and provider", Code.MISSING_FIELD)

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import msgspec
 
-from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import CredentialType, ProviderName
+from ..domain.composing import compose, payload_problems
+from ..domain.content import Content
 from ..domain.errors import Code, FieldProblem, Invalid
-from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Content, Priority, Recipient, SendSpec
+from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Priority, Recipient, SendSpec
 from ..domain.operations import Lane, Operation, OperationStatus, cut
-from ..domain.render import check_templates, smallest_payload
-from ..rest import Call, FieldError, Result, endpoint
+from ..domain.render import Renderer
+from ..rest import Call, Result, endpoint
 from .answers import OperationAccepted, account_of, operation_accepted
 from .problems import missing
-from .recipients import RecipientIn, read_recipients
+from .recipients import MAX_PROBLEMS, RecipientIn, find_users, read_recipients
 from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
 from .sender import Sender, SenderIn, choose_sender
 from .state import ApiState
+from .tags import TagsIn, read_tags
+from .trial import Trial, TrialOut
 
 MAX_SOUND = 255
-MAX_TEXT = 16_384
-"""Characters of a title or body as sent to us: four times what a payload holds, the rest being tags."""
-PUSH_TYPE = "alert"
-
-
-_NAMES = {"sender": "from", "expires_at": "expiresAt"}
-
-
-class ContentIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the notification says. Both fields may hold `{{ name }}` and `{{ name | default: 'text' }}`, and have at
-    most 16,384 characters with them."""
-
-    body: Annotated[str, msgspec.Meta(min_length=1)]
-    title: str | None = None
+_LABORIOUS = 2_000
+"""Bytes of content from which on its templates are read beside the event loop."""
+_NAMES = {"sender": "from", "expires_at": "expiresAt", "validate_only": "validateOnly"}
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
@@ -44,13 +37,25 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     to: Annotated[
         list[RecipientIn], msgspec.Meta(extra_json_schema={"minItems": MIN_RECIPIENTS, "maxItems": MAX_RECIPIENTS})
     ]
-    content: ContentIn
+    content: Content
     sender: SenderIn | None = None
-    priority: Priority = Priority.HIGH
+    priority: (
+        Annotated[
+            Priority,
+            msgspec.Meta(
+                description="HIGH at once, LOW when it suits the battery. Default: HIGH, where the push type allows it."
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     sound: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOUND)] | None = None
     schedule: ScheduleIn | None = None
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None
+    tags: TagsIn | None = None
+    validate_only: Annotated[
+        bool, msgspec.Meta(description="Check and render everything, keep and send nothing; answers 200.")
+    ] = False
 
 
 @endpoint(
@@ -62,7 +67,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     returns=OperationAccepted,
     status=202,
     scope=Scope.SEND,
-    errors=(404,),
+    errors=(404, 409),
+    also={200: TrialOut},
     response_headers={
         "Location": "The operation's address.",
         "Operation-Id": "The same as operationId.",
@@ -72,29 +78,45 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 async def send_push_notification(call: Call[ApiState]) -> Result:
     """Accepts a send: when this answers 202, every recipient is on disk and will get exactly one outcome.
 
-    Recipients are device tokens or users, mixed at will. A `userId` that does not exist is a 404 that names it, and
-    nothing is sent.
+    Recipients are device tokens or users (by `userId` or `externalId`), mixed at will. A user that does not exist is a
+    404 that names it, and nothing is sent. With `validateOnly` the answer is a 200 that tells what would be sent.
     """
     state, account = call.state, account_of(call)
     body: SendRequest = call.body
-    recipients, problems = read_recipients(body.to)
+    now = state.now()
+    read = read_recipients(body.to)
     sender, sender_problems, unknown = await choose_sender(state.store, account, body.sender)
-    timing, timing_problems = read_timing(body.schedule, body.ttl, body.expires_at, state.now())
-    problems = [*problems, *timing_problems, *sender_problems]
-    spec = _spec(body, sender, timing)
-    problems += _content_problems(state, spec)
+    timing, timing_problems = read_timing(body.schedule, body.ttl, body.expires_at, now)
+    tags, tag_problems = read_tags(body.tags)
+    spec, problems = _compose(body, sender or Sender(app_name=""), timing, now)
+    problems = [*read.problems, *timing_problems, *sender_problems, *problems, *tag_problems]
+    renderer = None
+    if spec is not None:
+        renderer, payload_problems = await _render(spec, payload_limit(state, spec))
+        problems += payload_problems
     if sender is not None:
         problems += _unreachable(body.to, sender)
-    if problems:
-        raise Invalid(problems)
-    unknown = [*unknown, *await _unknown_users(state, account, recipients)]
+    if problems or spec is None or renderer is None or sender is None:
+        if problems or not unknown:
+            raise Invalid(problems)
+        raise missing(unknown)
+    unknown = [*unknown, *await find_users(state.store, account, read)]
     if unknown:
         raise missing(unknown)
-    return operation_accepted(call, await _accept(state, account, spec, recipients, timing))
+    sender.check_revoked()
+    if body.validate_only:
+        trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec))
+        return Result(await trial.run(state.store, account, sender), status=200)
+    return operation_accepted(call, await accept_send(state, account, spec, read.recipients, timing, tags))
 
 
-async def _accept(
-    state: ApiState, account: bytes, spec: SendSpec, recipients: list[Recipient], timing: Timing
+async def accept_send(
+    state: ApiState,
+    account: bytes,
+    spec: SendSpec,
+    recipients: list[Recipient],
+    timing: Timing,
+    tags: dict[str, str] | None,
 ) -> bytes:
     """Makes the operation durable, then tells the workers."""
     now, ident = state.now(), state.ids.new()
@@ -110,55 +132,38 @@ async def _accept(
         updated=now,
         send_at=timing.send_at,
         send_at_text=timing.send_at_text,
+        tags=tags,
     )
     await state.store.accept(account, operation, cut(ident, recipients))
     state.queue.wake(lane)
     return ident
 
 
-def _spec(body: SendRequest, sender: Sender | None, timing: Timing) -> SendSpec:
-    sender = sender or Sender(app_name="")
-    return SendSpec(
+def payload_limit(state: ApiState, spec: SendSpec) -> int:
+    """The most bytes that a payload of this spec may have."""
+    return state.providers[ProviderName.APN].payload_limit(spec.measured_as)
+
+
+def _compose(body: SendRequest, sender: Sender, timing: Timing, now: int) -> tuple[SendSpec | None, list[FieldProblem]]:
+    return compose(
+        body.content,
         app_name=sender.app_name,
-        content=Content(body=body.content.body, title=body.content.title),
-        priority=body.priority,
-        sound=body.sound,
         apn=sender.apn,
         fcm=sender.fcm,
+        priority=None if isinstance(body.priority, msgspec.UnsetType) else body.priority,
+        sound=body.sound,
         expires_at=timing.expires_at,
+        leaves=now if timing.send_at is None else timing.send_at,
     )
 
 
-def _content_problems(state: ApiState, spec: SendSpec) -> list[FieldProblem]:
-    """What is wrong with the content for every recipient alike: templates, and a size no variables can make fit."""
-    provider = state.providers.get(ProviderName.APN)
-    limit = provider.payload_limit(PUSH_TYPE) if provider is not None else 0
-    too_long = _text_problems(spec.content, limit)
-    if too_long:
-        return too_long
-    try:
-        check_templates(spec.content)
-    except Invalid as error:
-        return list(error.problems)
-    size = smallest_payload(spec)
-    if not limit or size <= limit:
-        return []
-    message = f"the payload is {size} bytes before any variable is filled in; the limit is {limit}: shorten the content"
-    return [FieldProblem("$.content", message, Code.PAYLOAD_TOO_LARGE)]
-
-
-def _text_problems(content: Content, limit: int) -> list[FieldProblem]:
-    """Texts too long to be looked into: reading templates takes time."""
-    texts = {"title": content.title or "", "body": content.body}
-    return [
-        FieldProblem(
-            f"$.content.{name}",
-            f"{len(text)} characters; a text may have {MAX_TEXT} with its tags, and the payload limit is {limit} bytes",
-            Code.PAYLOAD_TOO_LARGE,
-        )
-        for name, text in texts.items()
-        if len(text) > MAX_TEXT
-    ]
+async def _render(spec: SendSpec, limit: int) -> tuple[Renderer, list[FieldProblem]]:
+    """`payload_problems`, beside the event loop when the templates are long: reading them may take a tenth of a
+    second."""
+    written = msgspec.json.encode(spec.content)
+    if len(written) < _LABORIOUS or not any(mark in written for mark in (b"{{", b"{%")):
+        return payload_problems(spec, limit)
+    return await asyncio.to_thread(payload_problems, spec, limit)
 
 
 def _unreachable(to: list[RecipientIn], sender: Sender) -> list[FieldProblem]:
@@ -170,20 +175,4 @@ def _unreachable(to: list[RecipientIn], sender: Sender) -> list[FieldProblem]:
         FieldProblem(f"$.to[{index}].provider", message, Code.NO_CREDENTIAL)
         for index, each in enumerate(to)
         if each.provider is ProviderName.APN
-    ]
-
-
-async def _unknown_users(state: ApiState, account: bytes, recipients: list[Recipient]) -> list[FieldError]:
-    users = {each.user for each in recipients if each.user}
-    if not users:
-        return []
-    unknown = await state.store.missing_users(account, users)
-    return [
-        FieldError(
-            f"$.to[{index}].userId",
-            f"There is no user {ids.encode(ids.USER, each.user)!r} in this account.",
-            Code.UNKNOWN_USER,
-        )
-        for index, each in enumerate(recipients)
-        if each.user in unknown
-    ]
+    ][:MAX_PROBLEMS]

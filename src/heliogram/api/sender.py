@@ -8,7 +8,7 @@ import msgspec
 
 from ..domain import ids
 from ..domain.apps import App, Credential, CredentialType, ProviderName
-from ..domain.errors import Code, FieldProblem
+from ..domain.errors import Code, Conflict, FieldProblem
 from ..ports import AppStore
 from ..rest import FieldError
 
@@ -26,12 +26,20 @@ class SenderIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """The app that sends, the credentials named for it, and the types it has defaults for."""
+    """The app that sends, the credentials named for it, and the types of those or of the app's defaults. `revoked` is
+    the field that names a revoked one."""
 
     app_name: str
     apn: bytes | None = None
     fcm: bytes | None = None
     types: frozenset[CredentialType] = frozenset()
+    revoked: str | None = None
+
+    def check_revoked(self) -> None:
+        """Raises a 409 when one of the named credentials was revoked."""
+        if self.revoked is not None:
+            message = "this credential was revoked and sends nothing any more: name another one, or upload a new one"
+            raise Conflict(message, Code.CREDENTIAL_REVOKED, path=f"$.from.{self.revoked}")
 
 
 Choice = tuple[Sender | None, list[FieldProblem], list[FieldError]]
@@ -90,5 +98,7 @@ async def _of_credentials(store: AppStore, account: bytes, given: dict[str, str]
         app_name=apps.pop(),
         apn=apn.id if apn is not None else None,
         fcm=fcm.id if fcm is not None else None,
+        types=frozenset(each.type for each in found.values()),
+        revoked=next((field for field, each in found.items() if each.revoked is not None), None),
     )
     return sender, [], []

@@ -17,7 +17,7 @@ from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target, elsewhere
 from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
-from .rendering import render
+from .rendering import Rendering, Terms
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     open_credential: OpenCredential
     settings: Settings = Settings()
+    rendering: Rendering = msgspec.field(default_factory=Rendering)
 
 
 class ChunkDelivery:
@@ -66,12 +67,12 @@ class ChunkDelivery:
     def __repr__(self) -> str:
         return f"ChunkDelivery({self._chunk!r}, {self._recorder!r})"
 
-    async def run(self) -> None:
     def stop(self) -> None:
         """The operation was cancelled: let nothing more leave."""
         if not self._stop.done():
             self._stop.set_result(None)
 
+    async def run(self) -> None:
         """Sends what is due and gives the chunk back: done, or to be retried."""
         try:
             await self._deliver()
@@ -97,8 +98,8 @@ class ChunkDelivery:
             for credential_id, targets in _by_credential(wanted).items():
                 if self._recorder.fenced or self._stop.done():
                     return
-
                 await self._send(credential_id, targets)
+
     # --- what to send
 
     async def _plan(self) -> Plan:
@@ -153,14 +154,13 @@ class ChunkDelivery:
             self._not_sent(targets, "CredentialRevoked", retry)
             return
         provider = self._tools.providers[ProviderName.APN]
-        rendered = render(
-            self._chunk,
-            targets,
-            limit=provider.payload_limit("alert"),
+        terms = Terms(
+            limit=provider.payload_limit(self._spec.measured_as),
             now=self._now(),
             deadline=self._deadline.first,
             collapse_by_id=self._tools.settings.collapse_by_id,
         )
+        rendered = await self._tools.rendering.render(self._chunk, targets, terms)
         for target, refusal in rendered.refused:
             self._not_sent([target], refusal, Retry.NEVER)
         pushes = rendered.pushes

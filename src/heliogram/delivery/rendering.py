@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import msgspec
+
 from ..domain import ids
+from ..domain.notifications import SendSpec
+from ..domain.pushtypes import PushType
 from ..domain.render import Renderer
 from ..ports import LeasedChunk, Push
 from .plan import Target
+
+MAX_RENDERERS = 64
+_SLICE = 50
+"""Recipients that are rendered in one go beside the event loop, so that other operations come in between."""
 
 
 class Rendered(NamedTuple):
@@ -18,41 +29,104 @@ class Rendered(NamedTuple):
     refused: list[tuple[Target, str]]
 
 
-def render(
-    chunk: LeasedChunk, targets: Sequence[Target], *, limit: int, now: int, deadline: int, collapse_by_id: bool
-) -> Rendered:
-    """The pushes for targets of one chunk. `limit` is the most bytes of a payload; `now` and `deadline` are ms."""
-    renderer, spec = Renderer(chunk.spec), chunk.spec
-    expiration = None if spec.expires_at is None else spec.expires_at // 1000
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all pushes of a chunk: the most bytes of a payload, now and the moment after which nothing is sent
+    (both ms), and whether alerts without a collapse id get their notification's."""
+
+    limit: int
+    now: int
+    deadline: int
+    collapse_by_id: bool
+
+
+class Rendering:
+    """Renders chunks. The templates of an operation are read once for all its chunks; those of full Liquid are rendered
+    in a thread, which leaves the event loop to others."""
+
+    def __init__(self) -> None:
+        self._renderers: OrderedDict[bytes, Renderer] = OrderedDict()
+        self._aside: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        return f"Rendering(operations={len(self._renderers)}, aside={self._aside is not None})"
+
+    async def render(self, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms) -> Rendered:
+        """The pushes for targets of one chunk, those of a recipient one after another."""
+        renderer = self.renderer(chunk)
+        if not renderer.heavy:
+            return render(renderer, chunk, targets, terms)
+        if self._aside is None:
+            # One thread: it takes turns with the event loop, and a second would only take from it.
+            self._aside = ThreadPoolExecutor(1, thread_name_prefix="heliogram-render")
+        loop, whole = asyncio.get_running_loop(), Rendered([], [])
+        for part in _parts(targets):
+            rendered = await loop.run_in_executor(self._aside, render, renderer, chunk, part, terms)
+            whole.pushes.extend(rendered.pushes)
+            whole.refused.extend(rendered.refused)
+        return whole
+
+    def renderer(self, chunk: LeasedChunk) -> Renderer:
+        """The renderer of a chunk's operation, kept for its other chunks."""
+        renderer = self._renderers.get(chunk.operation_id)
+        if renderer is None:
+            renderer = self._renderers[chunk.operation_id] = Renderer(chunk.spec)
+            if len(self._renderers) > MAX_RENDERERS:
+                self._renderers.popitem(last=False)
+        else:
+            self._renderers.move_to_end(chunk.operation_id)
+        return renderer
+
+
+def render(renderer: Renderer, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms) -> Rendered:
+    """The pushes for targets of one chunk, here and now."""
+    spec = chunk.spec
+    push_type, expiration = PushType(spec.push_type), _expiration(spec)
+    by_id = terms.collapse_by_id and push_type is PushType.ALERT and spec.collapse_id is None
+    late = "Expired: its time was over before it could be sent" if terms.now >= terms.deadline else None
     rendered = Rendered([], [])
-    sequence, payload = -1, b""
+    sequence, payload, refusal = -1, b"", late
     for target in targets:
         if target.sequence != sequence:  # once for all devices of a recipient, which come one after another
             sequence = target.sequence
-            payload = renderer.payload(chunk.recipients[sequence - chunk.first].variables)
-        refusal = _refusal(payload, limit, now, deadline)
+            payload, refusal = renderer.attempt(chunk.recipients[sequence - chunk.first].variables, terms.limit)
+            refusal = refusal or late
         if refusal is not None:
             rendered.refused.append((target, refusal))
             continue
-        notification = ids.notification_id(chunk.operation_id, target.sequence)
+        notification = ids.notification_id(chunk.operation_id, sequence)
         rendered.pushes.append(
             Push(
                 tag=target,
                 token=target.token,
-                apns_id=ids.uuid_text(ids.notification_id(chunk.operation_id, target.sequence, target.slot)),
+                apns_id=ids.uuid_text(ids.notification_id(chunk.operation_id, sequence, target.slot)),
                 payload=payload,
-                priority=spec.priority.apns,
+                push_type=push_type.value,
+                priority=spec.apns,
                 expiration=expiration,
-                collapse_id=ids.uuid_text(notification) if collapse_by_id else None,
+                collapse_id=ids.uuid_text(notification) if by_id else spec.collapse_id,
+                channel=spec.channel,
+                topic=spec.topic,
             )
         )
     return rendered
 
 
-def _refusal(payload: bytes, limit: int, now: int, deadline: int) -> str | None:
-    """Why a rendered push is not even tried."""
-    if len(payload) > limit:
-        return f"PayloadTooLarge: {len(payload)} bytes after rendering, the limit is {limit}"
-    if now >= deadline:
-        return "Expired: its time was over before it could be sent"
-    return None
+def _expiration(spec: SendSpec) -> int | None:
+    """`apns-expiration`. A push-to-talk push is never kept, and says so by itself."""
+    if spec.expires_at is None or spec.push_type == PushType.PUSHTOTALK:
+        return None
+    return spec.expires_at // 1000
+
+
+def _parts(targets: Sequence[Target]) -> Iterator[list[Target]]:
+    """Slices of targets that leave no recipient's apart."""
+    part: list[Target] = []
+    recipients, sequence = 0, -1
+    for target in targets:
+        if target.sequence != sequence:
+            recipients, sequence = recipients + 1, target.sequence
+            if recipients > _SLICE:
+                yield part
+                part, recipients = [], 1
+        part.append(target)
+    yield part

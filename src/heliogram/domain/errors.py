@@ -62,6 +62,7 @@ class Code(enum.IntEnum):
     REFUSED_BY_PROVIDER = 70101
     NOT_SENT = 70102
     OUTCOME_UNKNOWN = 70103
+    TEMPLATE_FAILED = 70104
     LAST_ADMIN_KEY = 70110
     KEY_ENDED = 70111
 
@@ -174,6 +175,7 @@ MEANINGS: Mapping[Code, str] = {
     Code.REFUSED_BY_PROVIDER: "The provider refused the notification; `reason` is its word.",
     Code.NOT_SENT: "The notification provably never reached the provider; `reason` says why.",
     Code.OUTCOME_UNKNOWN: "The notification may have reached the provider: no answer came.",
+    Code.TEMPLATE_FAILED: "The templates could not be rendered with this recipient's variables; nothing was sent.",
     Code.LAST_ADMIN_KEY: "The account's last active API key with the scope admin cannot be revoked over the API.",
     Code.KEY_ENDED: "The API key was revoked or has expired, and cannot be rotated. Make a new one.",
 }

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from .apps import Environment, ProviderName
+from .content import Content as Content
 from .devices import TokenKind
 
 MIN_RECIPIENTS = 1
@@ -27,12 +28,10 @@ class Priority(enum.StrEnum):
         """`apns-priority`: 10 or 5."""
         return 10 if self is Priority.HIGH else 5
 
-
-class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the notification says. Text fields may hold Liquid variables."""
-
-    body: str
-    title: str | None = None
+    @classmethod
+    def of(cls, apns: int) -> Priority:
+        """HIGH for an `apns-priority` of 10, else LOW."""
+        return cls.HIGH if apns == 10 else cls.LOW
 
 
 class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,7 +39,12 @@ class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `apn` and `fcm` are the credentials the caller named; without them the app's defaults serve.
     `expires_at` (ms) ends all attempts; `NOT_STORED` allows a single one. `kind` says which of a user's device tokens
-    are meant, `activity_id` which Live Activity's; `channel` (base64, as APNs gives it) makes it a broadcast.
+    are meant, `activity_id` which Live Activity's; `channel` (base64, as APNs gives it) makes it a broadcast in
+    `environment`.
+    `apns_priority` stands where HIGH and LOW do not say it; `topic` is instead of the credential's; `timestamp` (s) is
+    a Live Activity push's.
+
+    Rows of every version must stay readable: fields may be added with a default, never taken away.
     """
 
     app_name: str
@@ -55,15 +59,31 @@ class SendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     activity_id: str | None = None
     collapse_id: str | None = None
     channel: str | None = None
+    environment: Environment | None = None
+    apns_priority: int | None = None
+    topic: str | None = None
+    timestamp: int | None = None
+
+    @property
+    def measured_as(self) -> str:
+        """What the payload's limit goes by: the push type, or `broadcast` (SIZE-1)."""
+        return self.push_type if self.channel is None else "broadcast"
+
+    @property
+    def apns(self) -> int:
+        """`apns-priority`."""
+        return self.priority.apns if self.apns_priority is None else self.apns_priority
 
 
 class Recipient(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
-    """One recipient as packed into a chunk: a `token` (raw) of a provider, or a `user`."""
+    """One recipient as packed into a chunk: a `token` (raw) of a provider, a `user`, or a broadcast `channel` (its id,
+    base64)."""
 
     token: bytes = b""
     user: bytes = b""
     provider: ProviderName = ProviderName.APN
     variables: dict[str, Any] | None = None
+    channel: str = ""
 
 
 class Outcome(enum.IntEnum):
@@ -156,6 +176,8 @@ def has_ended(records: list[DeliveryRecord]) -> bool:
     """
     if not records or not all(record.final for record in records):
         return False
+    if any(record.outcome is Outcome.CANCELED for record in records):
+        return True
     newest = max(records, key=lambda record: (record.at, record.attempt))
     return len(records) >= newest.of
 
@@ -174,5 +196,3 @@ def status_of(records: list[DeliveryRecord]) -> tuple[NotificationStatus, bool]:
     if Outcome.CANCELED in outcomes:
         return NotificationStatus.CANCELED, False
     return NotificationStatus.FAILED, outcomes == {Outcome.UNADDRESSABLE}
-    if any(record.outcome is Outcome.CANCELED for record in records):
-        return True

@@ -67,6 +67,7 @@ class Endpoint:
     params: Mapping[str, Any] = field(default_factory=dict)
     prefixed: bool = True
     media_type: str = "application/json"
+    also: Mapping[int, Any] = field(default_factory=dict)
     decoder: msgspec.json.Decoder[Any] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -97,6 +98,7 @@ def endpoint(
     params: Mapping[str, Any] | None = None,
     prefixed: bool = True,
     media_type: str = "application/json",
+    also: Mapping[int, Any] | None = None,
     operation_id: str | None = None,
 ) -> Callable[[Handler], Endpoint]:
     """Declare the decorated coroutine function as the handler of `method path`.
@@ -104,7 +106,8 @@ def endpoint(
     `scope` names what a key must be allowed to do; None makes the endpoint public. An app with authentication
     refuses to start with an endpoint that declares neither. `errors` are the statuses it may answer beyond those
     the layer adds by itself; `basis` says where the shape comes from ("documented" or "ours"); `params` maps path
-    parameters to types for the document; the handler's docstring becomes the description.
+    parameters to types for the document; `also` has other statuses of success with their types; the handler's
+    docstring becomes the description.
     Raises ValueError on a method or path that cannot be routed.
     """
     if method not in METHODS:
@@ -133,6 +136,7 @@ def endpoint(
             params=dict(params or {}),
             prefixed=prefixed,
             media_type=media_type,
+            also=dict(also or {}),
             decoder=msgspec.json.Decoder(body) if body is not None else None,
         )
 

@@ -88,7 +88,7 @@ class _Schemas:
 def _schemas(declared: Sequence[Endpoint]) -> tuple[_Schemas, dict[str, Any]]:
     types: list[Any] = [ProblemBody, str]
     for each in declared:
-        types += [t for t in (each.body, each.returns) if t is not None]
+        types += [t for t in (each.body, each.returns, *each.also.values()) if t is not None]
         types += [each.params.get(name, str) for name in each.path_params]
         if each.query is not None:
             types += [field.type for field in msgspec.structs.fields(each.query)]
@@ -176,6 +176,13 @@ def _responses(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, An
         success["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in each.response_headers.items()
         }
+    also = {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "content": {each.media_type: {"schema": schemas[type_]}},
+        }
+        for status, type_ in each.also.items()
+    }
     statuses = {*each.errors, 400, 500}
     if each.body is not None:
         statuses |= {408, 413, 415}
@@ -186,7 +193,7 @@ def _responses(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, An
         str(status): {"description": HTTPStatus(status).phrase, "content": problem, **_error_headers(status)}
         for status in sorted(statuses)
     }
-    return {str(each.status): success, **errors}
+    return {str(each.status): success, **also, **errors}
 
 
 def _error_headers(status: int) -> dict[str, Any]:
