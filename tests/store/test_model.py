@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,40 +14,31 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from support.clock import FakeClock
+from support.registration_model import BUNDLES, PRODUCTION, Model, ModelDevice, Saying
 from support.stores import FACTORIES, Bench, StoreFactory, token_of
 
 from heliogram.domain.apps import Environment, ProviderName
-from heliogram.domain.devices import DeviceState
+from heliogram.domain.devices import Registered, TokenKind
+from heliogram.domain.errors import Code, Conflict
 from heliogram.domain.ids import IdFactory
 from heliogram.ports import Store, Window
 
 T = TypeVar("T")
-APPS = ("shop", "news")
-TOKENS = st.integers(0, 5)
-ENVIRONMENTS = st.sampled_from([None, Environment.PRODUCTION, Environment.SANDBOX])
-
-
-@dataclass
-class ModelDevice:
-    """What must be true of one device."""
-
-    slot: int
-    environment: Environment | None
-    registered: int
-    quarantined: bool = False
-
-
-@dataclass
-class ModelRegistration:
-    """A user's devices in an app, and the free slots in the order they will be used."""
-
-    user: bytes
-    devices: dict[tuple[int, Environment | None], ModelDevice] = field(default_factory=dict)
-    free: list[int] = field(default_factory=lambda: list(range(1, 64)))
+APN = ProviderName.APN
+APPS = st.sampled_from(list(BUNDLES))
+TOKENS = st.integers(0, 4)
+ENVIRONMENTS = st.sampled_from([None, PRODUCTION, Environment.SANDBOX])
+KINDS = st.sampled_from([TokenKind.ALERT, TokenKind.VOIP])
+INSTALLATIONS = st.sampled_from([None, "i", "j"])
+NAMES = st.sampled_from([None, None, "ann", "bob"])
+SAYING = st.builds(
+    lambda app, token, kind, environment, installation: Saying(app, token, kind, environment, installation),
+    APPS, TOKENS, KINDS, ENVIRONMENTS, INSTALLATIONS,
+)  # fmt: skip
 
 
 class RegistrationMachine(RuleBasedStateMachine):
-    """Registers, moves, quarantines and removes a few tokens among a few users of two apps."""
+    """Registers, moves, quarantines, learns and removes a few tokens among a few users of three apps."""
 
     factory: StoreFactory
     users = Bundle("users")
@@ -61,7 +51,10 @@ class RegistrationMachine(RuleBasedStateMachine):
         ids = IdFactory(lambda: self.clock.ms)
         self.store: Store = self.run(type(self).factory(self.directory, ids, self.clock))
         self.bench = Bench(self.store, self.clock, ids, self.run(self.store.default_account()).id)
-        self.model: dict[tuple[str, bytes], ModelRegistration] = {}
+        self.account = self.bench.account
+        self.model = Model(self.clock)
+        self.names: dict[bytes, str | None] = {}
+        self.deleted: set[bytes] = set()
 
     def run(self, call: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -74,135 +67,188 @@ class RegistrationMachine(RuleBasedStateMachine):
         self.runner.close()
         shutil.rmtree(self.directory)
 
-    def where(self, app: str, token: int) -> list[tuple[ModelRegistration, tuple[int, Environment | None]]]:
-        return [
-            (registration, key)
-            for (name, _), registration in self.model.items()
-            if name == app
-            for key in registration.devices
-            if key[0] == token
-        ]
-
-    def take_out(self, app: str, registration: ModelRegistration, key: tuple[int, Environment | None]) -> None:
-        registration.free.append(registration.devices.pop(key).slot)
-        if not registration.devices:
-            del self.model[app, registration.user]
-
     @initialize()
     def apps(self) -> None:
-        for name in APPS:
-            self.run(self.bench.app(name))
+        for name, bundle in BUNDLES.items():
+            self.run(self.bench.app(name, bundleId=bundle))
 
-    @rule(target=users, app=st.sampled_from(APPS), token=TOKENS, environment=ENVIRONMENTS)
-    def register_without_a_user(self, app: str, token: int, environment: Environment | None) -> Any:
-        made = self.run(self.bench.device(token_of(token), app_name=app, environment=environment))
-        known = self.known(app, token, environment)
-        assert made.created_user is (known is None)
-        self.register(app, made.user_id, token, environment, made.slot)
-        return made.user_id if made.created_user else multiple()
+    # --- what is called
 
-    @rule(user=users, app=st.sampled_from(APPS), token=TOKENS, environment=ENVIRONMENTS)
-    def register_for_a_user(self, user: bytes, app: str, token: int, environment: Environment | None) -> None:
-        made = self.run(self.bench.device(token_of(token), user, app_name=app, environment=environment))
-        assert (made.user_id, made.created_user) == (user, False)
-        self.register(app, user, token, environment, made.slot)
-
-    def known(
-        self, app: str, token: int, environment: Environment | None
-    ) -> tuple[ModelRegistration, tuple[int, Environment | None]] | None:
-        """The device a registration is about: this environment's, or the one that did not know its own yet; named
-        none, the latest there is, and production's of two that came at the same moment."""
-        found = self.where(app, token)
-        exact = [each for each in found if each[1][1] is environment]
-        if exact:
-            return exact[0]
-        if environment is not None:
-            return next((each for each in found if each[1][1] is None), None)
-        production = Environment.PRODUCTION
-        return max(
-            found, key=lambda each: (each[0].devices[each[1]].registered, each[1][1] is production), default=None
-        )
-
-    def register(self, app: str, user: bytes, token: int, environment: Environment | None, slot: int) -> None:
-        known = self.known(app, token, environment)
-        learned = environment or (known[1][1] if known else None)
-        if known is not None and known[0].user == user:
-            device = known[0].devices.pop(known[1])
-            known[0].devices[token, learned] = device
-        else:
-            if known is not None:
-                self.take_out(app, *known)
-            registration = self.model.setdefault((app, user), ModelRegistration(user))
-            device = ModelDevice(registration.free.pop(0), learned, 0)
-            registration.devices[token, learned] = device
-        device.environment, device.registered, device.quarantined = learned, self.clock.ms, False
-        assert slot == device.slot
-
-    @rule(app=st.sampled_from(APPS), token=TOKENS, ago=st.sampled_from([None, 0, 1500]))
-    def remove(self, app: str, token: int, ago: int | None) -> None:
-        dead = None if ago is None else self.clock.ms - ago
-        gone = [each for each in self.where(app, token) if dead is None or each[0].devices[each[1]].registered < dead]
-        done = self.run(
-            self.store.remove_device(self.bench.account, app, ProviderName.APN, token_of(token), dead_since=dead)
-        )
-        assert done is bool(gone)
-        for each in sorted(gone, key=lambda pair: pair[1][1] or ""):
-            self.take_out(app, *each)
-
-    @rule(app=st.sampled_from(APPS), token=TOKENS)
-    def quarantine(self, app: str, token: int) -> None:
-        done = self.run(
-            self.store.quarantine_device(
-                self.bench.account, app, ProviderName.APN, token_of(token), reason="bad", at=self.clock.ms
+    def call(self, said: Saying, user: bytes | None, name: str | None) -> Registered:
+        return self.run(
+            self.bench.device(
+                token_of(said.token), user, app_name=said.app, environment=said.environment, kind=said.kind,
+                installation_id=said.installation, external_id=name,
             )
-        )
-        found = self.where(app, token)
-        assert done is bool(found)
-        for registration, key in found:
-            registration.devices[key].quarantined = True
+        )  # fmt: skip
 
-    @rule(user=consumes(users), app=st.sampled_from(APPS))
-    def delete(self, user: bytes, app: str) -> None:
-        listed = self.run(self.bench.store.list_registrations(self.bench.account, Window(), user_id=user, app_name=app))
-        gone = self.model.pop((app, user), None)
-        assert len(listed.items) == (gone is not None)
-        for registration in listed.items:
-            assert self.run(self.store.delete_registration(self.bench.account, registration.id))
+    def attempt(self, said: Saying, user: bytes | None, name: str | None) -> Registered | None:
+        """Registers, and holds what is refused against the model."""
+        before = self.names.get(user) if user is not None else None
+        owner = next((each for each, known in self.names.items() if name is not None and known == name), None)
+        taken = user is not None and name is not None and (owner not in (None, user) or before not in (None, name))
+        other = self.model.is_of_other_app(said)
+        if not (taken or other):
+            return self.call(said, user, name)
+        with pytest.raises(Conflict) as raised:
+            self.call(said, user, name)
+        assert raised.value.code is (Code.TOKEN_OF_OTHER_APP if other else Code.EXTERNAL_ID_TAKEN)
+        return None
+
+    @rule(target=users, said=SAYING, name=NAMES)
+    def register_without_a_user(self, said: Saying, name: str | None) -> Any:
+        made = self.attempt(said, None, name)
+        if made is None:
+            return multiple()
+        known = self.model.known(said)
+        current = known or self.model.holder(said, known)
+        if name is not None:
+            expected = next((user for user, known_as in self.names.items() if known_as == name), None)
+        else:
+            expected = current[0].user if current else None
+        assert made.created_user is (expected is None)
+        assert made.user_id == (expected or made.user_id)
+        assert made.slot == self.model.register(said, made.user_id).slot
+        if not made.created_user:
+            return multiple()
+        self.names[made.user_id] = name
+        return made.user_id
+
+    @rule(user=users, said=SAYING, name=NAMES)
+    def register_for_a_user(self, user: bytes, said: Saying, name: str | None) -> None:
+        made = self.attempt(said, user, name)
+        if made is None:
+            return
+        assert (made.user_id, made.created_user) == (user, False)
+        assert made.slot == self.model.register(said, user).slot
+        self.names[user] = name or self.names[user]
+
+    @rule(app=APPS, token=TOKENS, ago=st.sampled_from([None, 0, 1500]), environment=ENVIRONMENTS)
+    def remove(self, app: str, token: int, ago: int | None, environment: Environment | None) -> None:
+        dead = None if ago is None else self.clock.ms - ago
+        gone = [
+            held
+            for held in self.model.where(app, token)
+            if (dead is None or held[1].registered < dead)
+            and (environment is None or held[1].environment in (None, environment))
+        ]
+        remove = self.store.remove_device
+        done = self.run(remove(self.account, app, APN, token_of(token), dead_since=dead, environment=environment))
+        assert done is bool(gone)
+        for held in sorted(gone, key=lambda held: (held[1].kind, held[1].environment or "")):
+            self.model.take_out(app, held)
+
+    @rule(app=APPS, token=TOKENS)
+    def quarantine(self, app: str, token: int) -> None:
+        at = self.clock.ms
+        done = self.run(self.store.quarantine_device(self.account, app, APN, token_of(token), reason="bad", at=at))
+        found = self.model.where(app, token)
+        assert done is bool(found)
+        for _, device in found:
+            device.quarantined = True
+
+    @rule(app=APPS, token=TOKENS)
+    def learn(self, app: str, token: int) -> None:
+        unsure = [device for _, device in self.model.where(app, token) if device.environment is None]
+        learned = self.run(self.store.learn_environments(self.account, app, {token_of(token): PRODUCTION}))
+        assert learned == len(unsure)
+        for device in unsure:
+            device.environment, device.learned = PRODUCTION, True
+
+    @rule(app=APPS, token=TOKENS, kind=st.none() | KINDS)
+    def delete_a_device(self, app: str, token: int, kind: TokenKind | None) -> None:
+        for user in {registration.user for registration, _ in self.model.where(app, token)}:
+            (registration,) = self.listed(user, app)
+            gone = [h for h in self.model.where(app, token) if h[0].user == user and kind in (None, h[1].kind)]
+            tokens = {(APN, token_of(token))}
+            count = self.run(self.store.delete_devices(self.account, registration.id, tokens, kind=kind))
+            assert count == len(gone)
+            for held in sorted(gone, key=lambda held: held[1].slot):
+                self.model.take_out(app, held)
+
+    @rule(user=users, app=APPS)
+    def delete_a_registration(self, user: bytes, app: str) -> None:
+        gone = self.model.registrations.pop((app, user), None)
+        listed = self.listed(user, app)
+        assert len(listed) == (gone is not None)
+        for registration in listed:
+            assert self.run(self.store.delete_registration(self.account, registration.id))
+
+    @rule(user=consumes(users))
+    def delete_a_user(self, user: bytes) -> None:
+        assert self.run(self.store.delete_user(self.account, user, self.clock.ms))
+        del self.names[user]
+        self.deleted.add(user)
+        for app in BUNDLES:
+            self.model.registrations.pop((app, user), None)
+
+    @rule(user=users, name=NAMES)
+    def name_a_user(self, user: bytes, name: str | None) -> None:
+        call = self.store.name_user(self.account, user, name, self.clock.ms)
+        if name is not None and any(known == name for other, known in self.names.items() if other != user):
+            with pytest.raises(Conflict):
+                self.run(call)
+            return
+        assert self.run(call)
+        self.names[user] = name
 
     @rule(seconds=st.sampled_from([1, 2]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
+    # --- what must hold
+
+    def listed(self, user: bytes, app: str | None = None) -> Any:
+        found = self.store.list_registrations(self.account, Window(), user_id=user, app_name=app)
+        return self.run(found).items
+
     @invariant()
     def both_say_the_same(self) -> None:
-        for app in APPS:
-            wanted = [user for name, user in self.model if name == app]
-            found = self.run(self.store.devices_of_users(self.bench.account, app, wanted))
-            for user in wanted:
-                expected = self.model[app, user].devices
-                assert {
-                    (device.slot, device.token, device.environment, device.registered_at)
-                    for device in found.get(user, [])
-                } == {
-                    (device.slot, token_of(token), device.environment, device.registered)
-                    for (token, _), device in expected.items()
-                    if not device.quarantined
-                }
-                (registration,) = self.run(
-                    self.store.list_registrations(self.bench.account, Window(), user_id=user, app_name=app)
-                ).items
-                assert len(registration.devices) == len(expected)
-                held = {device.slot for device in registration.devices if device.state is DeviceState.QUARANTINED}
-                assert held == {device.slot for device in expected.values() if device.quarantined}
+        everything = [each for user in (*self.names, *self.deleted) for each in self.listed(user)]
+        found = {
+            (each.app_name, each.user_id): [ModelDevice.of(device) for device in each.devices] for each in everything
+        }
+        expected = {
+            place: sorted(registration.devices, key=lambda device: device.slot)
+            for place, registration in self.model.registrations.items()
+        }
+        assert found == expected
+        for app in BUNDLES:
+            alive = self.run(self.store.devices_of_users(self.account, app, self.names, kind=TokenKind.ALERT))
+            sent = {(user, device.slot) for user, devices in alive.items() for device in devices}
+            assert sent == {
+                (registration.user, device.slot)
+                for registration, device in self.model.held(app)
+                if device.kind is TokenKind.ALERT and not device.quarantined
+            }
+
+    @invariant()
+    def no_device_is_there_twice(self) -> None:
+        """One device for a token of a kind in an environment; one token of a kind for an installation."""
+        tokens, installations = [], []
+        for user in self.names:
+            for registration in self.listed(user):
+                for device in registration.devices:
+                    tokens.append((registration.app_name, device.token, device.kind, device.environment))
+                    if device.installation_id is not None:
+                        installations.append((registration.app_name, device.installation_id, device.kind))
+        assert len(set(tokens)) == len(tokens)
+        assert len(set(installations)) == len(installations)
+
+    @invariant()
+    def names_are_whose_they_are(self) -> None:
+        expected = {name: user for user, name in self.names.items() if name is not None}
+        assert self.run(self.store.users_by_external_id(self.account, ["ann", "bob"])) == expected
+        assert self.run(self.store.missing_users(self.account, [*self.names, *self.deleted])) == self.deleted
 
 
 @pytest.mark.parametrize("kind", sorted(FACTORIES))
 def test_registrations_follow_the_model(kind: str) -> None:
-    """Slots, environments, owners and quarantine are what the model says after every step."""
+    """Slots, environments, owners, names and quarantine are what the model says after every step."""
     machine = type("Machine", (RegistrationMachine,), {"factory": staticmethod(FACTORIES[kind])})
     machine.TestCase.settings = settings(  # type: ignore[attr-defined] # made by hypothesis
         max_examples=40,
-        stateful_step_count=25,
+        stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
