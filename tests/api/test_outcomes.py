@@ -63,6 +63,8 @@ async def test_a_notification_is_queued_until_it_has_an_outcome(service: Service
         "unaddressable": False,
         "priority": "HIGH",
         "sound": "ping.aiff",
+        "tags": {},
+        "schedule": None,
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
         "content": {"body": "Hello {{ name }}", "title": "T"},

@@ -64,6 +64,10 @@ async def test_a_send_answers_a_pointer_to_its_operation(service: Service) -> No
             "failed": 0,
             "canceled": 0,
         },
+        "schedule": None,
+        "tags": {},
+        "expiresAt": None,
+        "canceledAt": None,
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
     }

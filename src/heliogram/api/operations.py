@@ -8,21 +8,31 @@ import msgspec
 
 from ..domain import ids
 from ..domain.accounts import Scope
-from ..domain.notifications import Notification, NotificationStatus
+from ..domain.notifications import NOT_STORED, Notification, NotificationStatus
 from ..domain.operations import Operation, OperationStatus, Stats
 from ..ports import NotificationFilter
 from ..rest import Call, PageQuery, Pagination, endpoint, not_found
 from .answers import DatedQuery, account_of, listing, moment, path_id, window_of
 from .failures import failure_of
+from .schedule import ScheduleOut, schedule_out
 from .state import ApiState
+from .tags import TagFilter, read_tag_filter
 
 
 class OperationOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An operation. In `stats`, total = recipients = scheduled + queued + sent + failed + canceled + unaddressable."""
+    """An operation. In `stats`, total = recipients = scheduled + queued + sent + failed + canceled + unaddressable.
+
+    `schedule` is as it was given, null for what was sent at once. `expiresAt` is when the last attempt is over, null
+    without an end of its own. `canceledAt` is when it was asked to stop.
+    """
 
     id: str
     status: OperationStatus
     stats: Stats
+    schedule: ScheduleOut | None
+    tags: dict[str, str]
+    expires_at: str | None
+    canceled_at: str | None
     created_at: str
     updated_at: str
 
@@ -38,6 +48,7 @@ class OperationQuery(DatedQuery, kw_only=True):
     """Filters of the list of operations."""
 
     status: OperationStatus | None = None
+    tags: TagFilter | None = None
 
 
 class FailureOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,9 +77,11 @@ class FailurePage(msgspec.Struct, frozen=True):
     scope=Scope.READ,
 )
 async def list_operations(call: Call[ApiState]) -> dict[str, Any]:
-    """Operations of the account, newest first."""
+    """Operations of the account, newest first. With `tags` a page may be short, even empty, and still have a `next`."""
     query, cursor, window = window_of(call.query)
-    listed = await call.state.store.list_operations(account_of(call), window, status=query.status)
+    listed = await call.state.store.list_operations(
+        account_of(call), window, status=query.status, tags=read_tag_filter(query.tags)
+    )
     return listing("operations", [_out(each) for each in listed.items], listed, query, cursor)
 
 
@@ -131,6 +144,18 @@ def _out(operation: Operation) -> OperationOut:
         id=ids.encode(ids.OPERATION, operation.id),
         status=operation.status,
         stats=operation.stats,
+        schedule=schedule_out(operation.send_at_text),
+        tags=operation.tags or {},
+        expires_at=_expiry(operation),
+        canceled_at=None if operation.canceled is None else moment(operation.canceled),
         created_at=moment(operation.created),
         updated_at=moment(operation.updated),
     )
+
+
+def _expiry(operation: Operation) -> str | None:
+    """When its time is over; what is not to be stored is over as soon as it leaves."""
+    expires = operation.spec.expires_at
+    if expires is None:
+        return None
+    return moment(operation.start if expires == NOT_STORED else expires)

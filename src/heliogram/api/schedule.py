@@ -31,6 +31,17 @@ class ScheduleIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ]
 
 
+class ScheduleOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """When it is, or was, to be sent: as it was given, offset and all."""
+
+    send_at: list[str]
+
+
+def schedule_out(send_at_text: str | None) -> ScheduleOut | None:
+    """The schedule as an answer, None for what was sent at once."""
+    return None if send_at_text is None else ScheduleOut(send_at=[send_at_text])
+
+
 TtlIn = Annotated[
     int,
     msgspec.Meta(
