@@ -266,7 +266,7 @@ enum { P_ANSWERED, P_REQUEST, P_OK, P_EMPTY };
 enum { A_TAG, A_STATUS, A_HEADERS, A_BODY, P_REQUEST_AT };
 static const char *const answered_fields[] = {"tag", "status", "headers", "body", NULL};
 
-/* read_plain(data, at, front, lead, own_size, opened, events, answers, blocked, credit) -> at */
+/* read_plain(data, at, front, lead, own_size, opened, events, answers, blocked, credit) -> at; see read_answers */
 static PyObject *read_plain(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
     Py_ssize_t at, own_size;
     NEED(nargs == 10, "the number of arguments");
@@ -416,10 +416,12 @@ static int settle(Kit *kit, PyObject *job, PyObject *outcome, PyObject *heed) {
     return 0;
 }
 
+static PyObject *header_text(PyObject *headers, PyObject *name); /* _native_answers.h */
+
 static PyObject *accepted(Kit *kit, PyObject *job, PyObject *headers, PyObject *ms) {
-    PyObject *unique = Py_NewRef(Py_None);
-    if (headers != Py_None)
-        Py_SETREF(unique, PyObject_CallFunctionObjArgs(kit->kept[C_HEADER], headers, kit->kept[C_UNIQUE], NULL));
+    PyObject *unique = headers == Py_None ? Py_NewRef(Py_None) : header_text(headers, kit->kept[C_UNIQUE]);
+    if (unique == NULL && !PyErr_Occurred())
+        unique = PyObject_CallFunctionObjArgs(kit->kept[C_HEADER], headers, kit->kept[C_UNIQUE], NULL);
     const Py_ssize_t *at = kit->at;
     PyObject *values[] = {FIELD(job, at[J_TOKEN]), FIELD(job, at[J_ID]), unique, FIELD(job, at[J_TAG]), ms};
     PyObject *outcome = unique == NULL ? NULL : filled(kit->kept[C_ACCEPTED], at + C_ACCEPTED_AT, X_END, values);
@@ -659,11 +661,13 @@ static PyObject *make_all(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
     Py_RETURN_NONE;
 }
 
+#include "_native_answers.h"
+
 /* ---- the module */
 
 #define TWIN(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
-static PyMethodDef twins[] = {TWIN(open_fast), TWIN(read_plain), TWIN(take_batch), TWIN(accept), TWIN(make),
-                              TWIN(make_all), {NULL, NULL, 0, NULL}};
+static PyMethodDef twins[] = {TWIN(open_fast), TWIN(read_answers), TWIN(take_batch), TWIN(accept), TWIN(make),
+                              TWIN(make_all), TWIN(reject), {NULL, NULL, 0, NULL}};
 #define MAKER_SHAPES                                                                                         \
     {{M_JOB, job_fields, 0, 1}, {M_APS, aps_fields, APS_AT, 1}, {M_PUSH, push_fields, PUSH_AT, 1},           \
      {M_PREPARED, prepared_fields, PREPARED_AT, 1}, {M_NOTIFICATION, common_fields, NOTE_AT, 0}}
@@ -671,11 +675,15 @@ static const struct {
     Py_ssize_t given;
     Shape shapes[6]; /* up to one without names */
 } recipes[] = {{2, {{O_HEAD, head_fields, 0, 0}, {O_REQUEST, request_fields, O_REQUEST_AT, 1}}},
-               {4, {{P_ANSWERED, answered_fields, 0, 1}, {P_REQUEST, request_fields, P_REQUEST_AT, 1}}},
+               {Q_GIVEN, {{P_ANSWERED, answered_fields, 0, 1}, {P_REQUEST, request_fields, P_REQUEST_AT, 1},
+                          {Q_ANSWER, answer_fields, ANSWER_AT, 1}, {Q_DECODER, decoder_fields, DECODER_AT, 0},
+                          {Q_SHAPE, shape_fields, SHAPE_AT, 0}}},
                {4, {{B_JOB, job_fields, 0, 1}, {B_REQUEST, request_fields, J_END, 1}}},
                {C_GIVEN, {{C_JOB, job_fields, 0, 1}, {C_ANSWERED, answered_fields, C_ANSWERED_AT, 1},
                           {C_ACCEPTED, accepted_fields, C_ACCEPTED_AT, 1}}},
-               {M_GIVEN, MAKER_SHAPES}, {M_GIVEN, MAKER_SHAPES}};
+               {M_GIVEN, MAKER_SHAPES}, {M_GIVEN, MAKER_SHAPES},
+               {C_GIVEN, {{C_JOB, job_fields, 0, 1}, {C_ANSWERED, answered_fields, C_ANSWERED_AT, 1},
+                          {V_REJECTED, rejected_fields, V_REJECTED_AT, 1}}}};
 
 /* Where the fields of Notification are that a plain one leaves alone, and whether all else is what it must be. */
 static int learn_rest(Kit *kit) {

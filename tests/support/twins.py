@@ -13,7 +13,13 @@ from heliogram.wire import client, client_sender
 
 native_only = pytest.mark.skipif(not is_native(), reason="the accelerator was not built, or is switched off")
 
-_PLACES = ((client_sender, "_open_fast"), (client, "_read_plain"), (connection, "_take_batch"), (connection, "_accept"))
+_PLACES = (
+    (client_sender, "_open_fast"),
+    (client, "_read_answers"),
+    (connection, "_take_batch"),
+    (connection, "_accept"),
+    (connection, "_reject"),
+)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from .job import DONE, WRITTEN, Job, Template, put_back
 from .link import Link
 from .outcomes import Accepted, Rejected
 from .owner import Owner
-from .reasons import OnConnection, OnCredential, Reason
+from .reasons import REASONS, OnConnection, OnCredential, Reason
 from .tuning import Tuning
 
 _WORTHWHILE = 64
@@ -42,6 +42,15 @@ _accept = _accel.twin(
     "accept", Job, Answered, Accepted, header, asyncio.InvalidStateError, DONE, 200, b"apns-unique-id"
 )
 _TOPIC_UNKNOWN = frozenset(("InvalidProviderToken", "TopicDisallowed"))
+_FINAL = {
+    name.encode(): name
+    for name, row in REASONS.items()
+    if row.connection is OnConnection.KEEP and name not in _ONCE_MORE | _TOPIC_UNKNOWN
+}
+"""Reasons that end a push, and mean nothing for the connection once an answer has proven it."""
+_reject = _accel.twin(
+    "reject", Job, Answered, Rejected, _FINAL, asyncio.InvalidStateError, DONE, b"retry-after", 200
+)
 
 
 class Connection(Link):
@@ -195,6 +204,11 @@ class Connection(Link):
             if type(event) is Answered and event.status == 200:
                 at = self._accepted(events, at, now)
                 continue
+            if type(event) is Answered and _reject is not None and self.is_proven and not self.probing:
+                past = _reject(events, at, now, self._heed)
+                if past > at:
+                    at = past
+                    continue
             at += 1
             if type(event) is Answered:
                 self._rejected(event, now, returned)

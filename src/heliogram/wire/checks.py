@@ -43,6 +43,11 @@ class Checker:
         self._allowed = self._required | {b":authority"} if request else self._required
         self._seen: dict[tuple[bytes, ...], Shape] = {}
 
+    @property
+    def known(self) -> dict[tuple[bytes, ...], Shape]:
+        """What is remembered of sequences of names."""
+        return self._seen
+
     def check(self, pairs: Pairs) -> Finding:
         if not pairs:
             return "the header section is empty", 0, -1

@@ -6,11 +6,16 @@ from typing import Any
 
 from heliogram import _accel
 from heliogram.wire import frames
-from heliogram.wire.client_frames import ClientFrames
+from heliogram.wire.checks import Shape
+from heliogram.wire.client_frames import FINAL, PLAIN, ClientFrames, Unfinished
 from heliogram.wire.errors import ErrorCode, ProtocolError
 from heliogram.wire.events import Answered, Event, Request
+from heliogram.wire.hpack_decoder import Decoder
+from heliogram.wire.huffman import short_codes
 
-_read_plain = _accel.twin("read_plain", Answered, Request, 200, b"")
+_read_answers = _accel.twin(
+    "read_answers", Answered, Request, 200, b"", Unfinished, Decoder, Shape, Unfinished(), FINAL, short_codes()
+)
 
 
 class ClientSession(ClientFrames):
@@ -41,6 +46,10 @@ class ClientSession(ClientFrames):
         ]
         if receive_window > frames.DEFAULT_WINDOW:
             self._out.append(frames.window_frame(0, receive_window - frames.DEFAULT_WINDOW))
+        # What the twin of `_frames` works with.
+        open_books = (self._open, self._answers, self._blocked, self._credit)
+        bounds = (max_header_list_size, max_header_list_size - PLAIN, max_body, self._receive_low)
+        self._books = (*open_books, self._decoder, self._checker.known, *bounds)
 
     def __repr__(self) -> str:
         state = "failed" if self._error else "draining" if self.draining else "open" if self._settled else "new"
@@ -75,6 +84,10 @@ class ClientSession(ClientFrames):
         at, end = 0, len(data)
         unpack, answers = frames.unpack_frame, self._answers
         while end - at >= 9:
+            if _read_answers is not None and self._settled and self._block is None and not self._empty:
+                at = self._on_row(data, at, events)
+                if end - at < 9:
+                    break
             high, low, kind, flags, sid = unpack(data, at)
             size = high << 16 | low
             if size > frames.DEFAULT_FRAME:
@@ -101,6 +114,17 @@ class ClientSession(ClientFrames):
             self._handle(kind, flags, sid & frames.MAX_STREAM_ID, data[start:stop], events)
         return at
 
+    def _on_row(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Has the twin read the answers from `at` on, up to what it does not know; returns where they end."""
+        decoder, books = self._decoder, self._books
+        while True:
+            size = self._plain_size if decoder.generation == self._plain_generation else -1
+            front, lead = self._plain_front, self._plain
+            at, self._receive, rest = _read_answers(data, at, events, books, front, lead, size, self._receive)
+            if rest is None:
+                return at
+            self._on_block(*rest[:3], events, rest[3:])
+
     def _on_plain(self, data: bytes, at: int, events: list[Event]) -> int:
         """Handles the plain answers from `at` on, as many as there are in a row; returns where they end.
 
@@ -109,10 +133,6 @@ class ClientSession(ClientFrames):
         """
         layout, front, lead = self._plain_layout, self._plain_front, self._plain
         opened, answers, blocked, credit = self._open, self._answers, self._blocked, self._credit
-        if _read_plain is not None:
-            own_size = self._plain_size - len(lead)
-            past: int = _read_plain(data, at, front, lead, own_size, opened, events, answers, blocked, credit)
-            return past
         report, width = events.append, layout.size
         whole = (len(data) - at) // width * width
         for start, sid, before, own in layout.iter_unpack(memoryview(data)[at : at + whole]):

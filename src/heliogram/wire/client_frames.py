@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct as Layout
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -26,12 +27,15 @@ from heliogram.wire.hpack_decoder import Pair
 _EMPTY = 100  # empty DATA frames, beyond one for each answer
 _INFORMATIONAL = 16  # 1xx header sections in front of one answer
 _OK = (b":status", b"200")
-_PLAIN = len(b":status200apns-id") + 2 * FIELD  # what a plain answer's list counts beside the id
+PLAIN = len(b":status200apns-id") + 2 * FIELD  # what a plain answer's list counts beside the id
 _STATUS = {b"%d" % status: status for status in range(100, 1000)}  # three digits (RFC 9113 §8.3.2)
 _BODILESS = frozenset((204, 304))
+FINAL = {text: status for text, status in _STATUS.items() if status >= 200 and status not in _BODILESS}
+"""Of the statuses that end an answer those that may have a body."""
+Begun: TypeAlias = "tuple[int, list[Pair], int]"
 
 
-class _Answer(Struct, gc=False):
+class Unfinished(Struct, gc=False):
     """An answer that is not complete yet."""
 
     status: int = 0
@@ -55,7 +59,7 @@ class ClientFrames(ClientSender):
         self._max_body = max_body
         self._receive = self._receive_full = window
         self._receive_low = window // 2
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[int, Unfinished] = {}
         # The last plain answer: what stood in front of its id, its length, the table it was made under, and how such
         # a frame is laid out. Nothing is remembered while the length is -1.
         self._plain = b""
@@ -91,11 +95,19 @@ class ClientFrames(ClientSender):
 
     # ---- answers
 
-    def _on_block(self, sid: int, flags: int, block: bytes, events: list[Event]) -> None:
-        """A complete header block: the start of an answer, the whole of it, or its trailers."""
+    def _on_block(self, sid: int, flags: int, block: bytes, events: list[Event], begun: Begun | None = None) -> None:
+        """A complete header block: the start of an answer, the whole of it, or its trailers.
+
+        `begun` is where the twin stopped in it, what it had read, and the generation of the table before that.
+        """
         decoder = self._decoder
-        generation = decoder.generation
-        pairs = decoder.decode(block)  # always: the table must stay in step, whatever becomes of the stream
+        # Always: the table must stay in step, whatever becomes of the stream.
+        if begun is None:
+            generation = decoder.generation
+            pairs = decoder.decode(block)
+        else:
+            at, pairs, generation = begun
+            decoder.decode(block, at, pairs)
         if decoder.generation != self._plain_generation:
             self._plain_size = -1
         request = self._open.get(sid)
@@ -107,7 +119,7 @@ class ClientFrames(ClientSender):
             and pairs[1] == (request.fields[0] if request.fields else None)
             and pairs[0] == _OK
             and pairs[1][0] == b"apns-id"
-            and len(pairs[1][1]) <= self._max_list - _PLAIN
+            and len(pairs[1][1]) <= self._max_list - PLAIN
             and not (sid in self._answers or sid in self._blocked or sid in self._credit)
         ):
             # The pair is our own, so there is nothing to check in it; and there is no book to clear.
@@ -156,13 +168,13 @@ class ClientFrames(ClientSender):
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
         if status < 200:
-            answer = self._answers.get(sid) or _Answer()
+            answer = self._answers.get(sid) or Unfinished()
             answer.informational += 1
             self._answers[sid] = answer
             if flags & frames.END_STREAM or answer.informational > _INFORMATIONAL:
                 self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return
-        answer = _Answer(status, tuple(pairs[1:]), -1 if status in _BODILESS else length)
+        answer = Unfinished(status, tuple(pairs[1:]), -1 if status in _BODILESS else length)
         if not flags & frames.END_STREAM:
             self._answers[sid] = answer
             return
@@ -170,7 +182,7 @@ class ClientFrames(ClientSender):
         plain = status == 200 and len(found) == 1 and found[0][0] == b"apns-id" and found == request.fields[:1]
         self._finish(sid, answer, events, plain=plain)
 
-    def _on_body(self, sid: int, answer: _Answer, body: bytes, events: list[Event]) -> bool:
+    def _on_body(self, sid: int, answer: Unfinished, body: bytes, events: list[Event]) -> bool:
         """The whole body in one frame without padding; False, and nothing done, where there is more to look at."""
         size = len(body)
         if not answer.status or answer.body is not None or size > self._max_body:
@@ -234,7 +246,7 @@ class ClientFrames(ClientSender):
         self._answers.pop(sid, None)
         return super()._forget(sid)
 
-    def _finish(self, sid: int, answer: _Answer, events: list[Event], *, plain: bool = False) -> None:
+    def _finish(self, sid: int, answer: Unfinished, events: list[Event], *, plain: bool = False) -> None:
         if answer.expected not in (-1, answer.size):
             self._give_up(sid, ErrorCode.PROTOCOL_ERROR, events)
             return

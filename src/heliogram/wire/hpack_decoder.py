@@ -75,14 +75,17 @@ class Decoder:
         self._allowed = max_table
         self._must_shrink = self._max > max_table
 
-    def decode(self, block: bytes) -> list[Pair]:
-        """The pairs of one complete block; `ProtocolError(COMPRESSION_ERROR)` when it cannot be decoded."""
-        pairs: list[Pair] = []
+    def decode(self, block: bytes, at: int = 0, pairs: list[Pair] | None = None) -> list[Pair]:
+        """The pairs of one complete block; `ProtocolError(COMPRESSION_ERROR)` when it cannot be decoded.
+
+        `pairs` are those that were read before `at`, if somebody else has begun with this block.
+        """
+        begun, pairs = pairs is not None, [] if pairs is None else pairs
         add = pairs.append
         table = self._dynamic
-        at, end = 0, len(block)
+        end = len(block)
         try:
-            if (end and block[0] & 0xE0 == 0x20) or self._must_shrink:
+            if not begun and ((end and block[0] & 0xE0 == 0x20) or self._must_shrink):
                 at = self._updates(block)
             while at < end:
                 byte = block[at]

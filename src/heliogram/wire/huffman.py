@@ -84,6 +84,16 @@ def _fill(table: Table) -> None:
     table[:] = entries
 
 
+def short_codes() -> bytes:
+    """For each byte that may come next: the symbol it starts with and its bits, or two zeros if it has more than 8."""
+    found = bytearray(512)
+    for symbol, (code, bits) in enumerate(CODES):
+        if bits <= 8:
+            first = code << 8 - bits
+            found[2 * first : 2 * (first + (1 << 8 - bits))] = bytes((symbol, bits)) * (1 << 8 - bits)
+    return bytes(found)
+
+
 def decode(data: bytes) -> bytes:
     """The string behind a Huffman-coded one; `ProtocolError` for EOS inside or a wrong padding."""
     while True:
