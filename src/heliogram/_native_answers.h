@@ -15,7 +15,8 @@ static const char *const decoder_fields[] = {"_dynamic", "_size", "_max", "_must
 
 /* A decoder while we read: what is in its slots as numbers. */
 typedef struct {
-    PyObject *table;
+    PyObject *decoder, *table;
+    const Py_ssize_t *at; /* HP_ */
     const unsigned char *codes; /* for each next byte: the symbol it starts with, and its bits, if they are 5 to 8 */
     Py_ssize_t size, most, generation;
     int changed;
@@ -50,26 +51,26 @@ static inline Py_ssize_t weight(PyObject *pair) {
 
 /* Takes a decoder's slots over: 1 done, 0 Python has to do it, -1 an exception. */
 static int open_decoder(PyObject *decoder, const Py_ssize_t *at, PyObject *codes, Hpack *it) {
-    if (!PyBytes_CheckExact(codes) || PyBytes_GET_SIZE(codes) != 512) return 0;
     PyObject *size = FIELD(decoder, at[HP_SIZE]), *most = FIELD(decoder, at[HP_MOST]);
-    PyObject *generation = FIELD(decoder, at[HP_GENERATION]);
-    it->table = FIELD(decoder, at[HP_TABLE]);
-    if (!it->table || !size || !most || !generation || FIELD(decoder, at[HP_SHRINK]) != Py_False) return 0;
-    if (!PyList_CheckExact(it->table) || PyList_GET_SIZE(it->table) < FIRST_DYNAMIC) return 0;
+    PyObject *table = FIELD(decoder, at[HP_TABLE]), *generation = FIELD(decoder, at[HP_GENERATION]);
+    *it = (Hpack){.decoder = decoder, .at = at, .table = table};
+    if (!table || !size || !most || !generation || FIELD(decoder, at[HP_SHRINK]) != Py_False) return 0;
+    if (!PyBytes_CheckExact(codes) || PyBytes_GET_SIZE(codes) != 512) return 0;
+    if (!PyList_CheckExact(table) || PyList_GET_SIZE(table) < FIRST_DYNAMIC) return 0;
     if (!index_of(size, &it->size) || !index_of(most, &it->most) || !index_of(generation, &it->generation)) return -1;
     it->codes = (const unsigned char *)PyBytes_AS_STRING(codes);
-    it->changed = 0;
     return 1;
 }
 
-/* Gives the slots back. An exception that is set stays set. */
-static int close_decoder(PyObject *decoder, const Py_ssize_t *at, const Hpack *it) {
+/* Gives the slots back: 0, or -1 with an exception; one that is set stays set. */
+static int close_decoder(Hpack *it) {
     if (!it->changed) return 0;
+    it->changed = 0;
     PyObject *size = PyLong_FromSsize_t(it->size), *generation = PyLong_FromSsize_t(it->generation);
     int good = size != NULL && generation != NULL;
     if (good) {
-        change_field(decoder, at[HP_SIZE], size);
-        change_field(decoder, at[HP_GENERATION], generation);
+        change_field(it->decoder, it->at[HP_SIZE], size);
+        change_field(it->decoder, it->at[HP_GENERATION], generation);
     }
     Py_XDECREF(size);
     Py_XDECREF(generation);
@@ -265,9 +266,10 @@ static int check_section(const Reader *reader, const Block *block, Py_ssize_t *e
     PyObject *shape = PyDict_GetItemWithError(reader->books[K_SHAPES], names);
     Py_DECREF(names);
     if (shape == NULL) return PyErr_Occurred() ? -1 : 0;
-    if (!Py_IS_TYPE(shape, (PyTypeObject *)reader->kit->kept[Q_SHAPE]) || FIELD(shape, at[SH_FAULT]) != Py_None) return 0;
-    if (!index_of(FIELD(shape, at[SH_SIZE]), &total) || !index_of(FIELD(shape, at[SH_LENGTH_AT]), &length_at)) return -1;
-    if (!index_of(FIELD(shape, at[SH_TE_AT]), &te_at)) return -1;
+    if (!Py_IS_TYPE(shape, (PyTypeObject *)reader->kit->kept[Q_SHAPE])) return 0;
+    if (FIELD(shape, at[SH_FAULT]) != Py_None) return 0;
+    if (!index_of(FIELD(shape, at[SH_SIZE]), &total) || !index_of(FIELD(shape, at[SH_TE_AT]), &te_at)) return -1;
+    if (!index_of(FIELD(shape, at[SH_LENGTH_AT]), &length_at)) return -1;
     if (te_at >= 0 || length_at >= block->count) return 0;
     for (int i = 0; i < block->count; i++) {
         PyObject *value = PyTuple_GET_ITEM(block->pairs[i], 1);
@@ -385,24 +387,48 @@ static int take_body(Reader *reader, PyObject *sid, const unsigned char *text, P
 }
 
 /* The books of a session: 1 as expected, 0 Python has to do it, -1 an exception. */
-static int open_books(Kit *kit, PyObject *books, Reader *reader) {
-    if (!PyTuple_CheckExact(books) || PyTuple_GET_SIZE(books) != K_END) {
-        PyErr_SetString(PyExc_TypeError, "the books are not as expected");
-        return -1;
-    }
-    reader->kit = kit;
-    reader->books = ((PyTupleObject *)books)->ob_item;
-    int good = Py_IS_TYPE(reader->books[K_DECODER], (PyTypeObject *)kit->kept[Q_DECODER]) &&
-               PyDict_CheckExact(reader->books[K_SHAPES]);
-    for (int i = K_OPENED; i <= K_CREDIT; i++) good = good && PyDict_CheckExact(reader->books[i]);
+static int open_books(Kit *kit, PyObject *given, Reader *reader) {
+    PyObject *const *books = PyTuple_CheckExact(given) ? ((PyTupleObject *)given)->ob_item : NULL;
+    int good = books != NULL && PyTuple_GET_SIZE(given) == K_END &&
+               Py_IS_TYPE(books[K_DECODER], (PyTypeObject *)kit->kept[Q_DECODER]) && PyDict_CheckExact(books[K_SHAPES]);
+    for (int i = K_OPENED; i <= K_CREDIT; i++) good = good && PyDict_CheckExact(books[i]);
     if (!good) {
         PyErr_SetString(PyExc_TypeError, "a book is not as expected");
         return -1;
     }
-    if (!index_of(reader->books[K_MAX_LIST], &reader->max_list) || !index_of(reader->books[K_MAX_OWN], &reader->max_own))
-        return -1;
-    if (!index_of(reader->books[K_MAX_BODY], &reader->max_body) || !index_of(reader->books[K_LOW], &reader->low)) return -1;
-    return open_decoder(reader->books[K_DECODER], kit->at + DECODER_AT, kit->kept[Q_CODES], &reader->hpack);
+    reader->kit = kit;
+    reader->books = books;
+    if (!index_of(books[K_MAX_LIST], &reader->max_list) || !index_of(books[K_MAX_OWN], &reader->max_own)) return -1;
+    if (!index_of(books[K_MAX_BODY], &reader->max_body) || !index_of(books[K_LOW], &reader->low)) return -1;
+    return open_decoder(books[K_DECODER], kit->at + DECODER_AT, kit->kept[Q_CODES], &reader->hpack);
+}
+
+/* The row of plain answers at *at, and *at behind it: 0, or -1 with an exception. `known` is (front, lead). */
+static int take_plain(const Reader *reader, PyObject *data, PyObject *const *known, Py_ssize_t size, Py_ssize_t *at) {
+    const Py_ssize_t own_size = size - PyBytes_GET_SIZE(known[1]);
+    PyObject *own = PyLong_FromSsize_t(own_size), *start = PyLong_FromSsize_t(*at), *const *books = reader->books;
+    PyObject *given[] = {data,          start,           known[0],          known[1],         own, books[K_OPENED],
+                         reader->events, books[K_ANSWERS], books[K_BLOCKED], books[K_CREDIT]};
+    PyObject *past = start == NULL || own == NULL ? NULL : read_plain(reader->kit, given, 10);
+    int good = past != NULL && index_of(past, at);
+    Py_XDECREF(past);
+    Py_XDECREF(own);
+    Py_XDECREF(start);
+    return good ? 0 : -1;
+}
+
+/* One HEADERS frame: 1 done, 0 Python has to do it, -1 an exception, 2 Python has to go on with `rest`. */
+static int take_head(Reader *reader, PyObject *sid, const unsigned char *frame, Py_ssize_t size, PyObject **rest) {
+    Block block = {.text = frame + 9, .at = 0, .end = size, .count = 0};
+    Py_ssize_t generation = reader->hpack.generation;
+    int flags = frame[4], status = take_block(reader, sid, flags & 1, &block);
+    if (status == 2) {
+        PyObject *pairs = pairs_from(&block, 0, 1);
+        if (pairs != NULL) *rest = Py_BuildValue("Oiy#nNn", sid, flags, frame + 9, size, block.at, pairs, generation);
+        if (*rest == NULL) status = -1;
+    }
+    clear_block(&block);
+    return status;
 }
 
 /* read_answers(data, at, events, books, front, lead, plain_size, receive) -> (at, receive, rest)
@@ -415,69 +441,39 @@ static PyObject *read_answers(Kit *kit, PyObject *const *args, Py_ssize_t nargs)
     Reader reader;
     NEED(nargs == 8, "the number of arguments");
     if (!index_of(args[1], &at) || !index_of(args[6], &plain_size) || !index_of(args[7], &reader.receive)) return NULL;
-    PyObject *data = args[0], *front = args[4], *lead = args[5], *rest = Py_None;
+    PyObject *data = args[0], *rest = NULL;
     reader.events = args[2];
-    NEED(PyList_CheckExact(reader.events) && PyBytes_CheckExact(lead) && PyDict_CheckExact(kit->kept[Q_STATUSES]), "a book");
-    NEED(at >= 0 && Py_IS_TYPE(kit->kept[Q_MODEL], (PyTypeObject *)kit->kept[Q_ANSWER]), "a number or the model");
+    NEED(PyList_CheckExact(reader.events) && PyBytes_CheckExact(args[5]), "a list");
+    NEED(Py_IS_TYPE(kit->kept[Q_MODEL], (PyTypeObject *)kit->kept[Q_ANSWER]), "the model");
+    NEED(at >= 0 && PyDict_CheckExact(kit->kept[Q_STATUSES]), "a number or a book");
     int status = open_books(kit, args[3], &reader);
     if (status < 0) return NULL;
-    if (!status || !PyBytes_CheckExact(data)) return Py_BuildValue("nnO", at, reader.receive, Py_None);
-    PyObject *decoder = reader.books[K_DECODER];
-    const Py_ssize_t end = PyBytes_GET_SIZE(data);
+    const Py_ssize_t end = status && PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) : 0;
+    const Py_ssize_t generation = reader.hpack.generation;
     while (end - at >= 9) {
         const unsigned char *frame = (const unsigned char *)PyBytes_AS_STRING(data) + at;
-        Py_ssize_t size = (Py_ssize_t)frame[0] << 16 | (Py_ssize_t)frame[1] << 8 | frame[2];
+        Py_ssize_t size = (Py_ssize_t)frame[0] << 16 | (Py_ssize_t)frame[1] << 8 | frame[2], before = at;
         int flags = frame[4], is_head = frame[3] == 1 && (flags | 1) == 5, is_end = frame[3] == 0 && flags == 1;
         if (!(is_head || is_end) || size > LARGEST_BLOCK || size > end - at - 9) break;
-        if (is_head && size == plain_size && flags == 5) {
-            PyObject *own_size = PyLong_FromSsize_t(plain_size - PyBytes_GET_SIZE(lead)), *start = PyLong_FromSsize_t(at);
-            PyObject *given[] = {data, start, front, lead, own_size, reader.books[K_OPENED], reader.events,
-                                 reader.books[K_ANSWERS], reader.books[K_BLOCKED], reader.books[K_CREDIT]};
-            PyObject *past = start == NULL || own_size == NULL ? NULL : read_plain(kit, given, 10);
-            Py_ssize_t before = at;
-            status = past != NULL && index_of(past, &at) ? 0 : -1;
-            Py_XDECREF(past);
-            Py_XDECREF(own_size);
-            Py_XDECREF(start);
-            if (status < 0) goto failed;
+        if (is_head && size == plain_size && reader.hpack.generation == generation) { /* learned with this table */
+            if (take_plain(&reader, data, args + 4, size, &at) < 0) goto failed;
             if (at > before) continue;
         }
         uint32_t number = (uint32_t)frame[5] << 24 | (uint32_t)frame[6] << 16 | (uint32_t)frame[7] << 8 | frame[8];
         PyObject *sid = PyLong_FromUnsignedLong(number);
         if (sid == NULL) goto failed;
-        if (is_end) {
-            status = take_body(&reader, sid, frame + 9, size);
-            Py_DECREF(sid);
-        } else {
-            Block block = {.text = frame + 9, .at = 0, .end = size, .count = 0};
-            Py_ssize_t generation = reader.hpack.generation;
-            status = take_block(&reader, sid, flags & 1, &block);
-            if (status == 2) {
-                PyObject *pairs = pairs_from(&block, 0, 1);
-                rest = pairs == NULL ? NULL : Py_BuildValue("Niy#nNn", sid, flags, frame + 9, size, block.at, pairs, generation);
-                if (rest == NULL) {
-                    if (pairs == NULL) Py_DECREF(sid);
-                    rest = Py_None;
-                    status = -1;
-                }
-            } else Py_DECREF(sid);
-            clear_block(&block);
-            if (reader.hpack.generation != generation) plain_size = -1; /* it was learned with another table */
-        }
+        status = is_end ? take_body(&reader, sid, frame + 9, size) : take_head(&reader, sid, frame, size, &rest);
+        Py_DECREF(sid);
         if (status < 0) goto failed;
         if (status == 0) break;
         at += 9 + size;
         if (status == 2) break;
     }
-    if (close_decoder(decoder, kit->at + DECODER_AT, &reader.hpack) == 0) {
-        PyObject *result = Py_BuildValue("nnO", at, reader.receive, rest);
-        if (rest != Py_None) Py_DECREF(rest);
-        return result;
-    }
-    if (rest != Py_None) Py_DECREF(rest);
-    return NULL;
+    if (close_decoder(&reader.hpack) < 0) goto failed;
+    return Py_BuildValue("nnN", at, reader.receive, rest == NULL ? Py_NewRef(Py_None) : rest);
 failed:
-    (void)close_decoder(decoder, kit->at + DECODER_AT, &reader.hpack);
+    (void)close_decoder(&reader.hpack);
+    Py_XDECREF(rest);
     return NULL;
 }
 
@@ -560,7 +556,8 @@ static PyObject *reject(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
             if (retry == NULL && PyErr_Occurred()) goto failed;
             if (retry != Py_None) break; /* only compared */
         }
-        int known = read_reason(FIELD(event, kit->at[C_ANSWERED_AT + A_BODY]), kit->kept[V_REASONS], &reason, &timestamp);
+        PyObject *body = FIELD(event, kit->at[C_ANSWERED_AT + A_BODY]);
+        int known = read_reason(body, kit->kept[V_REASONS], &reason, &timestamp);
         if (known < 0) goto failed;
         if (!known) break;
         job = Py_NewRef(FIELD(event, kit->at[C_ANSWERED_AT + A_TAG]));

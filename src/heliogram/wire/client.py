@@ -116,11 +116,12 @@ class ClientSession(ClientFrames):
 
     def _on_row(self, data: bytes, at: int, events: list[Event]) -> int:
         """Has the twin read the answers from `at` on, up to what it does not know; returns where they end."""
-        decoder, books = self._decoder, self._books
+        books, decoder = self._books, self._decoder
         while True:
-            size = self._plain_size if decoder.generation == self._plain_generation else -1
-            front, lead = self._plain_front, self._plain
-            at, self._receive, rest = _read_answers(data, at, events, books, front, lead, size, self._receive)
+            plain = (self._plain_front, self._plain, self._plain_size)
+            at, self._receive, rest = _read_answers(data, at, events, books, *plain, self._receive)
+            if decoder.generation != self._plain_generation:
+                self._plain_size = -1
             if rest is None:
                 return at
             self._on_block(*rest[:3], events, rest[3:])
