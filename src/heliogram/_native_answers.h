@@ -221,7 +221,8 @@ enum { Q_ANSWER = P_EMPTY + 1, Q_DECODER, Q_SHAPE, Q_MODEL, Q_STATUSES, Q_CODES,
 enum { AN_STATUS, AN_HEADERS, AN_EXPECTED, AN_SIZE, AN_KEPT, AN_CREDIT, AN_INFORMATIONAL, AN_BODY, AN_END };
 enum { SH_FAULT, SH_SIZE, SH_LENGTH_AT, SH_TE_AT, SH_END };
 enum { ANSWER_AT = P_REQUEST_AT + R_END, DECODER_AT = ANSWER_AT + AN_END, SHAPE_AT = DECODER_AT + HP_END };
-enum { K_OPENED, K_ANSWERS, K_BLOCKED, K_CREDIT, K_DECODER, K_SHAPES, K_MAX_LIST, K_MAX_OWN, K_MAX_BODY, K_LOW, K_END };
+enum { K_OPENED, K_ANSWERS, K_BLOCKED, K_CREDIT, K_DECODER, K_SHAPES, K_MAX_LIST, K_MAX_OWN, K_MAX_BODY, K_LOW,
+       K_LOW_STREAM, K_END };
 static const char *const answer_fields[] = {"status", "headers", "expected",      "size", "kept",
                                             "credit", "informational", "body", NULL};
 static const char *const shape_fields[] = {"fault", "size", "length_at", "te_at", NULL};
@@ -231,7 +232,7 @@ typedef struct {
     Kit *kit;
     PyObject *const *books; /* K_ */
     PyObject *events;
-    Py_ssize_t max_list, max_own, max_body, low, receive;
+    Py_ssize_t max_list, max_own, max_body, low, low_stream, receive;
     Hpack hpack;
 } Reader;
 
@@ -360,30 +361,70 @@ static int take_block(Reader *reader, PyObject *sid, int ends, Block *block) {
     return status == 0 ? 2 : status;
 }
 
-/* ClientFrames._on_body: 1 done, 0 Python has to do it, -1 an exception. */
-static int take_body(Reader *reader, PyObject *sid, const unsigned char *text, Py_ssize_t size) {
+/* A piece of a body that ends nothing, as ClientFrames._on_data counts it: 1 done, 0 Python has to do it, -1 an
+ * exception. */
+static int keep_piece(const Reader *reader, PyObject *answer, PyObject *piece) {
+    const Py_ssize_t *at = reader->kit->at + ANSWER_AT, size = PyBytes_GET_SIZE(piece);
+    PyObject *body = FIELD(answer, at[AN_BODY]), *counts[3] = {NULL, NULL, NULL};
+    const int kinds[3] = {AN_SIZE, AN_KEPT, AN_CREDIT};
+    Py_ssize_t now[3];
+    for (int i = 0; i < 3; i++)
+        if (!index_of(FIELD(answer, at[kinds[i]]), &now[i])) return -1;
+    if (size == 0 || size > reader->max_body - now[1] || now[2] - size <= reader->low_stream) return 0;
+    if (body != Py_None && !PyList_CheckExact(body)) return 0;
+    int good = 1;
+    for (int i = 0; i < 3; i++) good = (counts[i] = PyLong_FromSsize_t(i == 2 ? now[2] - size : now[i] + size)) && good;
+    body = good ? body == Py_None ? PyList_New(0) : Py_NewRef(body) : NULL;
+    good = body != NULL && PyList_Append(body, piece) == 0;
+    for (int i = 0; i < 3 && good; i++) change_field(answer, at[kinds[i]], counts[i]);
+    if (good) change_field(answer, at[AN_BODY], body);
+    for (int i = 0; i < 3; i++) Py_XDECREF(counts[i]);
+    Py_XDECREF(body);
+    return good ? 1 : -1;
+}
+
+/* The body that ends with this piece: a new reference; NULL where it is unusual, or with an exception. */
+static PyObject *whole_body(const Reader *reader, PyObject *answer, PyObject *piece) {
+    const Py_ssize_t *at = reader->kit->at + ANSWER_AT, size = PyBytes_GET_SIZE(piece);
+    Py_ssize_t expected, before, kept;
+    if (!index_of(FIELD(answer, at[AN_EXPECTED]), &expected)) return NULL;
+    if (!index_of(FIELD(answer, at[AN_KEPT]), &kept) || !index_of(FIELD(answer, at[AN_SIZE]), &before)) return NULL;
+    if (size > reader->max_body - kept || (expected != -1 && expected != before + size)) return NULL;
+    PyObject *body = FIELD(answer, at[AN_BODY]);
+    if (body == Py_None) return Py_NewRef(piece);
+    if (!PyList_CheckExact(body) || PyList_GET_SIZE(body) != 1) return NULL;
+    PyObject *first = PyList_GET_ITEM(body, 0);
+    if (!PyBytes_CheckExact(first)) return NULL;
+    Py_INCREF(first);
+    if (size) PyBytes_Concat(&first, piece);
+    return first;
+}
+
+/* One DATA frame without padding: 1 done, 0 Python has to do it, -1 an exception. */
+static int take_data(Reader *reader, PyObject *sid, const unsigned char *frame, Py_ssize_t size) {
     Kit *kit = reader->kit;
     const Py_ssize_t *at = kit->at + ANSWER_AT;
-    Py_ssize_t expected;
-    PyObject *answer = PyDict_GetItemWithError(reader->books[K_ANSWERS], sid);
+    PyObject *answer = PyDict_GetItemWithError(reader->books[K_ANSWERS], sid); /* no other code runs meanwhile */
     if (answer == NULL || !Py_IS_TYPE(answer, (PyTypeObject *)kit->kept[Q_ANSWER])) return PyErr_Occurred() ? -1 : 0;
     for (int i = 0; i < AN_END; i++)
         if (FIELD(answer, at[i]) == NULL) return 0;
-    if (PyObject_Not(FIELD(answer, at[AN_STATUS])) || FIELD(answer, at[AN_BODY]) != Py_None) return 0;
-    if (!index_of(FIELD(answer, at[AN_EXPECTED]), &expected)) return -1;
-    if (size > reader->max_body || (expected != -1 && expected != size)) return 0;
-    if (reader->receive - size <= reader->low) return 0; /* credit goes back */
+    if (PyObject_Not(FIELD(answer, at[AN_STATUS])) || reader->receive - size <= reader->low) return 0;
     PyObject *request = PyDict_GetItemWithError(reader->books[K_OPENED], sid);
     if (request == NULL || !Py_IS_TYPE(request, (PyTypeObject *)kit->kept[P_REQUEST])) return PyErr_Occurred() ? -1 : 0;
     int status = is_busy(reader, sid);
     if (status) return status < 0 ? -1 : 0;
-    PyObject *body = PyBytes_FromStringAndSize((const char *)text, size);
-    status = body == NULL ? -1 : report(reader, sid, request, FIELD(answer, at[AN_STATUS]),
-                                        FIELD(answer, at[AN_HEADERS]), body);
-    Py_XDECREF(body);
-    if (status < 0 || PyDict_DelItem(reader->books[K_ANSWERS], sid) < 0) return -1;
-    reader->receive -= size;
-    return 1;
+    PyObject *piece = PyBytes_FromStringAndSize((const char *)frame + 9, size);
+    if (piece == NULL) return -1;
+    if (frame[4] & 1) {
+        PyObject *body = whole_body(reader, answer, piece);
+        if (body == NULL) status = PyErr_Occurred() ? -1 : 0;
+        else status = report(reader, sid, request, FIELD(answer, at[AN_STATUS]), FIELD(answer, at[AN_HEADERS]), body);
+        Py_XDECREF(body);
+        if (status == 1 && PyDict_DelItem(reader->books[K_ANSWERS], sid) < 0) status = -1;
+    } else status = keep_piece(reader, answer, piece);
+    Py_DECREF(piece);
+    if (status == 1) reader->receive -= size;
+    return status;
 }
 
 /* The books of a session: 1 as expected, 0 Python has to do it, -1 an exception. */
@@ -400,6 +441,7 @@ static int open_books(Kit *kit, PyObject *given, Reader *reader) {
     reader->books = books;
     if (!index_of(books[K_MAX_LIST], &reader->max_list) || !index_of(books[K_MAX_OWN], &reader->max_own)) return -1;
     if (!index_of(books[K_MAX_BODY], &reader->max_body) || !index_of(books[K_LOW], &reader->low)) return -1;
+    if (!index_of(books[K_LOW_STREAM], &reader->low_stream)) return -1;
     return open_decoder(books[K_DECODER], kit->at + DECODER_AT, kit->kept[Q_CODES], &reader->hpack);
 }
 
@@ -453,8 +495,8 @@ static PyObject *read_answers(Kit *kit, PyObject *const *args, Py_ssize_t nargs)
     while (end - at >= 9) {
         const unsigned char *frame = (const unsigned char *)PyBytes_AS_STRING(data) + at;
         Py_ssize_t size = (Py_ssize_t)frame[0] << 16 | (Py_ssize_t)frame[1] << 8 | frame[2], before = at;
-        int flags = frame[4], is_head = frame[3] == 1 && (flags | 1) == 5, is_end = frame[3] == 0 && flags == 1;
-        if (!(is_head || is_end) || size > LARGEST_BLOCK || size > end - at - 9) break;
+        int is_head = frame[3] == 1 && (frame[4] | 1) == 5, is_data = frame[3] == 0 && frame[4] <= 1;
+        if (!(is_head || is_data) || size > LARGEST_BLOCK || size > end - at - 9) break;
         if (is_head && size == plain_size && reader.hpack.generation == generation) { /* learned with this table */
             if (take_plain(&reader, data, args + 4, size, &at) < 0) goto failed;
             if (at > before) continue;
@@ -462,7 +504,7 @@ static PyObject *read_answers(Kit *kit, PyObject *const *args, Py_ssize_t nargs)
         uint32_t number = (uint32_t)frame[5] << 24 | (uint32_t)frame[6] << 16 | (uint32_t)frame[7] << 8 | frame[8];
         PyObject *sid = PyLong_FromUnsignedLong(number);
         if (sid == NULL) goto failed;
-        status = is_end ? take_body(&reader, sid, frame + 9, size) : take_head(&reader, sid, frame, size, &rest);
+        status = is_data ? take_data(&reader, sid, frame, size) : take_head(&reader, sid, frame, size, &rest);
         Py_DECREF(sid);
         if (status < 0) goto failed;
         if (status == 0) break;

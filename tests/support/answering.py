@@ -35,6 +35,7 @@ class Peer:
         self._encoder = hpack.Encoder()
         self._by_hand = rng.random() < 0.5  # two encoders would not agree on the table
         self._steady = None if rng.random() < 0.3 else (rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.5)
+        self._pieces = rng.choice((0, 0, 0, 1, 9, 60))  # bodies in pieces of this many bytes, and what is left
         self._names = WELL if rng.random() < 0.5 else len(NAMES)
 
     def __repr__(self) -> str:
@@ -79,6 +80,10 @@ class Peer:
         if ended and not self.odd():
             return wire
         body = rng.choice(BODIES)
+        if self._pieces and len(body) < 100:
+            cuts = range(0, min(len(body), 4 * self._pieces), self._pieces)
+            wire += b"".join([f.frame(f.DATA, 0, sid, body[cut : cut + self._pieces]) for cut in cuts])
+            body = body[len(cuts) * self._pieces :]
         if self.odd():
             wire += f.frame(f.DATA, 0, sid, body[:9])
         if self.odd():

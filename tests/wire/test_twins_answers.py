@@ -176,8 +176,14 @@ def test_the_bounds_of_a_body_and_of_the_window(size: int) -> None:
     block = b"\x8c" + s.plain(b"apns-id", own(9))
     pieces = [s.headers(2 * n + 1, block, end=False) + s.data(2 * n + 1, b"x" * size) for n in range(8)]
     alike(pieces, max_body=65)
+    for end in (b"", b"y", b"z" * 65):
+        ends = [s.data(2 * n + 1, b"x" * size, end=False) + s.data(2 * n + 1, end) for n in range(8)]
+        alike([s.headers(2 * n + 1, block, end=False) + ends[n] for n in range(8)], max_body=65)
     big = [s.headers(2 * n + 1, block, end=False) + s.data(2 * n + 1, b"x" * (16384 - size)) for n in range(8)]
     alike(big, receive_window=65535)
+    alike(big, receive_window=1 << 20)
+    row = b"".join([s.data(1, b"x" * 16384, end=False)] * 2 + [s.data(1, b"x" * (16384 - size), end=False)] * 2)
+    alike([s.headers(1, block, end=False) + row + s.data(1)], receive_window=1 << 20)
 
 
 def test_nothing_is_kept_of_answers() -> None:

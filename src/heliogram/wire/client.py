@@ -48,7 +48,8 @@ class ClientSession(ClientFrames):
             self._out.append(frames.window_frame(0, receive_window - frames.DEFAULT_WINDOW))
         # What the twin of `_frames` works with.
         open_books = (self._open, self._answers, self._blocked, self._credit)
-        bounds = (max_header_list_size, max_header_list_size - PLAIN, max_body, self._receive_low)
+        windows = (self._receive_low, frames.DEFAULT_WINDOW // 2)
+        bounds = (max_header_list_size, max_header_list_size - PLAIN, max_body, *windows)
         self._books = (*open_books, self._decoder, self._checker.known, *bounds)
 
     def __repr__(self) -> str:
