@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from support.twins import native_only, pure
 
 from heliogram.apns import connection
+from heliogram.apns.causes import Cause
 from heliogram.apns.connection import Connection
 from heliogram.apns.ends import Ends
 from heliogram.apns.job import WRITTEN, Job, Template
@@ -71,16 +73,22 @@ class Carrier(Connection):
 
     def __init__(self, seen: list[object], *, heard: bool, proven: bool, tokens: bool) -> None:
         note: Any = seen.append
-        heed = (lambda job, outcome: note((job.state, job.connection, repr(outcome)))) if heard else None
+
+        def hear(job: Job, outcome: Outcome) -> None:
+            note((job.state, job.connection, repr(outcome)))
+
         self.probing, self.is_proven, self.serial = not proven, proven, 7
         self._presents_token = tokens
-        self._heed = heed
-        self._ends = Ends(heed)
+        self._heed = hear if heard else None
+        self._ends = Ends(self._heed)
         self._topics = {"com.example.a"}
         self._last_template = None
-        self.leave = lambda cause, failure=False: note((str(cause), failure))  # type: ignore[method-assign]
+        self._note = note
         owner = SimpleNamespace(proven=lambda link: note("proven"), hand_back=lambda jobs: note(len(jobs)))
         self._owner: Any = owner
+
+    def leave(self, cause: Cause, *, failure: bool = False) -> None:
+        self._note((str(cause), failure))
 
 
 def digested(events: list[Event], *, heard: bool, proven: bool, tokens: bool, broken: int) -> object:
@@ -101,17 +109,13 @@ def digested(events: list[Event], *, heard: bool, proven: bool, tokens: bool, br
     carrier = Carrier(seen, heard=heard, proven=proven, tokens=tokens)
     for job in jobs:
         job.connection = carrier
-    mine: list[Any] = [type(event)(job, *tuple(parts(event))[1:]) for event, job in zip(events, jobs, strict=True)]
+    mine = [structs.replace(event, tag=job) for event, job in zip(events, jobs, strict=True)]
     try:
         carrier._digest(mine, 2.0)
     except OSError as error:
         seen.append(str(error))
     marks = [(job.state, job.connection is carrier, job.sent_again, job.above) for job in jobs]
     return seen, marks, carrier.probing, carrier.is_proven, carrier._topics
-
-
-def parts(event: Any) -> list[object]:
-    return [getattr(event, name) for name in event.__struct_fields__]
 
 
 @settings(max_examples=600, deadline=None)
@@ -139,7 +143,8 @@ def test_one_body_is_the_same_both_ways(body: bytes) -> None:
 
 def test_the_twin_takes_what_is_common() -> None:
     """A row of 410s with the two bodies that APNs sends is read in C to its end."""
-    job = Job("t", "i", Template("a", "alert", 10), b"/p", (), b"", 9.0, [].append)
+    outcomes: list[Outcome] = []
+    job = Job("t", "i", Template("a", "alert", 10), b"/p", (), b"", 9.0, outcomes.append)
     for body in (b'{"reason":"BadDeviceToken"}', b'{"reason":"Unregistered","timestamp":1763788000123}'):
         assert connection._reject([Answered(job, 410, ((b"apns-id", b"i"),), body)] * 5, 0, 1.0, None) == 5
 
@@ -167,7 +172,8 @@ def test_wrong_arguments_are_an_exception() -> None:
     right: list[Any] = [[], 0, 1.0, None]
     assert connection._reject(*right) == 0
     for place in range(3):
-        for value in (None, -1 if place != 2 else "", "x", {}, b""):
+        values: tuple[Any, ...] = (None, "x", {}, b"", -1 if place != 2 else [])
+        for value in values:
             with pytest.raises((TypeError, ValueError)):
                 connection._reject(*right[:place], value, *right[place + 1 :])
     with pytest.raises(TypeError):

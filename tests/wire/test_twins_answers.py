@@ -44,7 +44,10 @@ def remembered(session: ClientSession) -> tuple[object, ...]:
 def story(seed: int) -> list[object]:
     """A session under a peer's answers, cut anywhere: events, bytes to write, errors, and what is remembered."""
     rng = random.Random(seed)
-    options = {"max_header_list_size": rng.choice((16384, 16384, 150)), "max_body": rng.choice((65536, 65536, 20))}
+    options: dict[str, Any] = {
+        "max_header_list_size": rng.choice((16384, 16384, 150)),
+        "max_body": rng.choice((65536, 65536, 20)),
+    }
     session = ClientSession(b"host", receive_window=rng.choice((65535, 1 << 20)), **options)
     window = rng.choice((65535, 65535, 65535, 50))
     session.feed(f.settings_frame((f.MAX_CONCURRENT_STREAMS, 100), (f.INITIAL_WINDOW_SIZE, window)))

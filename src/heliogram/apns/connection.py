@@ -48,9 +48,7 @@ _FINAL = {
     if row.connection is OnConnection.KEEP and name not in _ONCE_MORE | _TOPIC_UNKNOWN
 }
 """Reasons that end a push, and mean nothing for the connection once an answer has proven it."""
-_reject = _accel.twin(
-    "reject", Job, Answered, Rejected, _FINAL, asyncio.InvalidStateError, DONE, b"retry-after", 200
-)
+_reject = _accel.twin("reject", Job, Answered, Rejected, _FINAL, asyncio.InvalidStateError, DONE, b"retry-after", 200)
 
 
 class Connection(Link):

@@ -125,7 +125,7 @@ class ClientSession(ClientFrames):
                 self._plain_size = -1
             if rest is None:
                 return at
-            self._on_block(*rest[:3], events, rest[3:])
+            self._on_block(rest[0], rest[1], rest[2], events, rest[3:])
 
     def _on_plain(self, data: bytes, at: int, events: list[Event]) -> int:
         """Handles the plain answers from `at` on, as many as there are in a row; returns where they end.
