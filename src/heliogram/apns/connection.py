@@ -47,7 +47,8 @@ _FINAL = {
     for name, row in REASONS.items()
     if row.connection is OnConnection.KEEP and name not in _ONCE_MORE | _TOPIC_UNKNOWN
 }
-"""Reasons that end a push, and mean nothing for the connection once an answer has proven it."""
+"""Reasons that end a push, and say nothing of a connection that an answer has proven."""
+_FINAL_NAMES = frozenset(_FINAL.values())
 _reject = _accel.twin("reject", Job, Answered, Rejected, _FINAL, asyncio.InvalidStateError, DONE, b"retry-after", 200)
 
 
@@ -271,22 +272,27 @@ class Connection(Link):
     def _rejected(self, event: Answered, now: float, returned: list[Job]) -> None:
         job: Job = event.tag
         reason, timestamp = reason_and_timestamp(event.body)
-        row = Reason.lookup(event.status, reason)
+        if reason not in _FINAL_NAMES or self.probing or not self.is_proven:
+            self._weigh(event.status, reason)
+            if not job.sent_again and self._deserves_another(job, reason):
+                job.sent_again = True
+                job.above = self.serial
+                returned.append(put_back(job))
+                return
+        wire_ms = int((now - job.written) * 1000)
+        retry_after = seconds(header(event.headers, b"retry-after"))
+        answer = (event.status, reason, timestamp, retry_after)
+        self._ends.finish(job, Rejected(job.device_token, job.apns_id, *answer, job.tag, wire_ms))
+
+    def _weigh(self, status: int, reason: str) -> None:
+        """What a rejection says of the connection."""
+        row = Reason.lookup(status, reason)
         if row.connection is OnConnection.REPLACE:
             self.leave(Cause(CauseKind.ANSWER, reason), failure=True)
         elif row.credential is OnCredential.PROVEN or not self._presents_token:
             self._prove()
         else:
             self._answered()
-        if not job.sent_again and self._deserves_another(job, reason):
-            job.sent_again = True
-            job.above = self.serial
-            returned.append(put_back(job))
-            return
-        wire_ms = int((now - job.written) * 1000)
-        retry_after = seconds(header(event.headers, b"retry-after"))
-        answer = (event.status, reason, timestamp, retry_after)
-        self._ends.finish(job, Rejected(job.device_token, job.apns_id, *answer, job.tag, wire_ms))
 
     def _deserves_another(self, job: Job, reason: str) -> bool:
         """Whether a fresh connection may well accept what this one refused."""
