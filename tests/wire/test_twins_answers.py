@@ -72,7 +72,7 @@ def story(seed: int) -> list[object]:
     return seen
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.integers(0, 1 << 64))
 def test_both_ways_read_any_answers_alike(seed: int) -> None:
     """However a server writes its answers, right or wrong, the same comes of it, and the same is remembered."""
