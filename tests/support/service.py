@@ -141,15 +141,17 @@ def token_content(**changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(directory: Path, **settings: Any) -> AsyncIterator[Service]:
-    """The API over a new store in `directory`."""
-    clock = FakeClock()
+async def serving(
+    directory: Path, *, provider: ApnsProvider | None = None, clock: FakeClock | None = None, **settings: Any
+) -> AsyncIterator[Service]:
+    """The API over a new store in `directory`, by default with a provider that is never used."""
+    clock = clock or FakeClock()
     now: Callable[[], int] = lambda: clock.ms  # noqa: E731 - a clock hand, not a function of its own
     factory = ids.IdFactory(now)
     store = await open_sqlite(directory, factory, clock)
     ring = load_master_key(directory, environ={})
     hasher, tokens = KeyHasher(ring), RegistrationTokens(ring)
-    provider, queue, sealer = ApnsProvider(), DbQueue(store, clock, "test"), AesGcmSealer(ring)
+    provider, queue, sealer = provider or ApnsProvider(), DbQueue(store, clock, "test"), AesGcmSealer(ring)
     state = api.ApiState(
         store=store,
         queue=queue,
