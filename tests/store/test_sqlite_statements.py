@@ -15,7 +15,7 @@ from heliogram.store.sqlite.migrate import migrations
 from heliogram.store.sqlite.statements import Statements, load
 
 FILES = ("apps", "canceling", "credentials", "events", "keys", "operations", "registrations", "users", "webhooks", "work")
-FEW = {"account", "api_key", "app", "credential", "webhook", "a", "c", "w"}
+FEW = {"account", "api_key", "app", "credential", "webhook", "a", "c", "w", "CONSTANT", "sqlite_sequence"}
 """Tables with few rows an account (and the names they go by): reading all of them is fine."""
 
 
@@ -78,7 +78,7 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
         plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
         for step in plan:
             table = step.split()[1] if step.startswith(("SCAN", "SEARCH")) else None
-            if table is None or table in FEW:
+            if table is None or table in FEW or table.startswith("(subquery"):
                 continue
             whole = step.endswith("(account_id=?)") or (step.startswith("SCAN") and "VIRTUAL" not in step)
             allowed = {"release_all": "chunk", "due_chunks": "c"}
