@@ -93,7 +93,8 @@ async def create_api_key(call: Call[ApiState]) -> Result:
         created=now,
         expires=_end(body.expires_at, now),
     )
-    event = audit_event(call, "apiKey.created", _id(key), name=key.name, scopes=list(key.scopes), expires=key.expires)
+    scopes, end = list(key.scopes), _moment(key.expires)
+    event = audit_event(call, "apiKey.created", _id(key), name=key.name, scopes=scopes, expiresAt=end)
     await call.state.store.create_api_key(account_of(call), key, audit=event)
     return _made(call, key, secret)
 
@@ -159,7 +160,7 @@ async def rotate_api_key(call: Call[ApiState]) -> Result:
         expires=old.successor_expires(now),
     )
     ends = now + 1000 * call.body.grace_seconds
-    event = audit_event(call, "apiKey.rotated", _id(old), successor=_id(key), ends=ends)
+    event = audit_event(call, "apiKey.rotated", _id(old), successor=_id(key), expiresAt=moment(ends))
     if not await call.state.store.rotate_api_key(account_of(call), old.id, key, ends, audit=event):
         raise Conflict("this API key has ended and cannot be rotated: make a new one", Code.KEY_ENDED)
     return _made(call, key, secret)

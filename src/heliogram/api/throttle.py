@@ -7,6 +7,9 @@ from collections import OrderedDict
 from ..domain.accounts import MAX_ACCOUNTS, AccountLimits
 from ..ports import Clock
 
+_ROUNDING = 1e-6
+"""Seconds that adding up times may lose: whoever waited as long as was said is let through."""
+
 
 class Throttle:
     """The buckets of the accounts that have a limit. They belong to this process: several together let through several
@@ -29,13 +32,10 @@ class Throttle:
         full = limits.at_once
         tokens, then = self._buckets.get(account, (full, now))
         tokens = min(full, tokens + (now - then) * rate)
-        missing = 1.0 - tokens
-        self._buckets[account] = (tokens if missing > _ROUNDING else tokens - 1.0, now)
+        wait = (1.0 - tokens) / rate
+        passes = wait <= _ROUNDING
+        self._buckets[account] = (tokens - 1.0 if passes else tokens, now)
         self._buckets.move_to_end(account)
         while len(self._buckets) > self._size:
             self._buckets.popitem(last=False)
-        return missing / rate if missing > _ROUNDING else 0.0
-
-
-_ROUNDING = 1e-9
-"""What adding fractions of seconds may lose: whoever waited as long as was said is let through."""
+        return 0.0 if passes else wait

@@ -73,7 +73,7 @@ def create(
         key, secret = _maker(desk, data, master_key).api_key(
             owner.id, name=name, scopes=wanted, created=desk.now, expires=expires
         )
-        event = desk.event("apiKey.created", _id(key), name=name, scopes=wanted, expires=expires)
+        event = desk.event("apiKey.created", _id(key), name=name, scopes=wanted, expiresAt=date(expires))
         await desk.store.create_api_key(owner.id, key, audit=event)
         return _id(key), secret
 
@@ -144,7 +144,7 @@ def rotate(key_id: str, data: Path, grace_seconds: int, master_key: Path | None,
             owner, name=old.name, scopes=old.scopes, created=desk.now, expires=old.successor_expires(desk.now)
         )
         ends = desk.now + 1000 * grace_seconds
-        event = desk.event("apiKey.rotated", key_id, successor=_id(key), ends=ends)
+        event = desk.event("apiKey.rotated", key_id, successor=_id(key), expiresAt=date(ends))
         done = await desk.store.rotate_api_key(owner, raw, key, ends, audit=event)
         return (_id(key), secret) if done else None
 
