@@ -73,7 +73,7 @@ def payload_problems(spec: SendSpec, limit: int) -> tuple[Renderer, list[FieldPr
     if not renderer.static:
         size += " before any variable is filled in"
     path = "$.content" if spec.content.payload is None else "$.content.apn.payload"
-    message = f"{size}; the limit of a {spec.push_type} push is {limit}: shorten the content"
+    message = f"{size}; the limit is {limit} for {spec.measured_as}: shorten the content"
     return renderer, [FieldProblem(path, message, Code.PAYLOAD_TOO_LARGE)]
 
 

@@ -46,7 +46,7 @@ def apns_priority(content: Content, asked: Priority | None, path: str = "$") -> 
     if header is not None:
         if int(header) in allowed:
             return int(header), []
-        where, right = "content.apn.headers.apns-priority", " or ".join(map(str, allowed))
+        where, right = 'content.apn.headers["apns-priority"]', " or ".join(map(str, allowed))
     elif asked is None or asked.apns in allowed:
         return asked.apns if asked is not None else allowed[0], []
     else:
@@ -124,7 +124,10 @@ def _depth(value: object) -> int:
 def _header_problems(content: Content, path: str) -> Iterator[FieldProblem]:
     """What becomes headers: the collapse id and the expiration."""
     headers = content.headers
-    for name, text in (("collapseId", content.collapse_id), ("apn.headers.apns-collapse-id", headers.apns_collapse_id)):
+    for name, text in (
+        ("collapseId", content.collapse_id),
+        ('apn.headers["apns-collapse-id"]', headers.apns_collapse_id),
+    ):
         if text is None:
             continue
         size = len(text.encode("utf-8", "surrogatepass"))
@@ -134,7 +137,7 @@ def _header_problems(content: Content, path: str) -> Iterator[FieldProblem]:
             yield FieldProblem(f"{path}.{name}", "has unprintable characters or outer spaces: use plain text")
     if content.effective_push_type is PushType.PUSHTOTALK and int(headers.apns_expiration or 0):
         message = "a push-to-talk push is never kept: leave it out or give 0"
-        yield FieldProblem(f"{path}.apn.headers.apns-expiration", message)
+        yield FieldProblem(f'{path}.apn.headers["apns-expiration"]', message)
 
 
 # --- what holds for contents that are made of fields
