@@ -102,3 +102,63 @@ def test_with_all_keys_revoked_they_stay_listed(data: Path) -> None:
     """One can see what was."""
     run(data, "revoke", create(data)["keyId"])
     assert "revoked" in run(data, "list").output
+
+
+def test_a_key_has_the_scopes_and_the_end_it_was_given(data: Path) -> None:
+    """Without any it may do everything, for ever."""
+    create(data, "--scope", "read", "--scope", "send", "--scope", "read", "--expires-days", "30")
+    limited, full = listed(data)[0], create(data)
+    assert (limited["scopes"], limited["state"]) == (["send", "read"], "active")
+    assert limited["expiresAt"] > limited["createdAt"]
+    row = next(row for row in listed(data) if row["keyId"] == full["keyId"])
+    assert (row["scopes"], row["expiresAt"]) == (["send", "register", "read", "credentials", "admin"], None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--scope", "everything"],
+        ["--expires-days", "0"],
+        ["--expires-days", "3651"],
+        ["--name", "n" * 257],
+    ],
+)
+def test_a_key_that_cannot_be_is_a_usage_error(data: Path, words: list[str]) -> None:
+    """Nothing is made."""
+    assert run(data, "create", *words).exit_code == 2
+    assert not data.exists()
+
+
+def test_the_edges_are_made(data: Path) -> None:
+    """A day, ten years, the longest name."""
+    for words in (["--expires-days", "1"], ["--expires-days", "3650"], ["--name", "n" * 256]):
+        create(data, *words)
+
+
+def test_rotate_makes_a_successor_and_lets_the_old_key_end(data: Path) -> None:
+    """Same name and scopes; without grace the old one has ended at once."""
+    old = create(data, "--name", "shop", "--scope", "send")
+    result = run(data, "rotate", old["keyId"], "--json")
+    assert result.exit_code == 0, result.output
+    new = json.loads(result.stdout)
+    assert set(new) == {"keyId", "secret"}
+    rows = {row["keyId"]: row for row in listed(data)}
+    assert [rows[new["keyId"]][name] for name in ("name", "scopes", "expiresAt")] == ["shop", ["send"], None]
+    assert (rows[old["keyId"]]["state"], rows[old["keyId"]]["expiresAt"] is None) == ("active", False)
+    assert run(data, "rotate", new["keyId"], "--grace-seconds", "0").exit_code == 0
+    assert {row["keyId"]: row["state"] for row in listed(data)}[new["keyId"]] == "expired"
+    again = run(data, "rotate", new["keyId"])
+    assert again.exit_code == 1
+    assert "there is no active key" in again.output
+
+
+def test_the_last_admin_key_can_be_revoked_here(data: Path) -> None:
+    """Whoever has the data directory can make another."""
+    assert run(data, "revoke", create(data)["keyId"]).exit_code == 0
+
+
+def test_a_key_of_an_account_that_is_not_there_says_where_to_look(data: Path) -> None:
+    """Nothing is made for it."""
+    result = run(data, "create", "--account", "other")
+    assert result.exit_code == 1
+    assert "heliogram accounts list" in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,8 @@ def limits(
     as_json: bool,
 ) -> None:
     """Show an account's limits, and set those that are given. They act within a second."""
+    if requests_per_second is not None and math.isnan(requests_per_second):  # click's range lets it through
+        raise click.UsageError("--requests-per-second: expected a number")
     if unlimited and (requests_per_second is not None or burst is not None):
         raise click.UsageError("--unlimited: leave out --requests-per-second and --burst with it")
     wanted: dict[str, Any] = {
