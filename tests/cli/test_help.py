@@ -16,6 +16,12 @@ COMMANDS = [
     "api-keys create",
     "api-keys list",
     "api-keys revoke",
+    "api-keys rotate",
+    "accounts create",
+    "accounts list",
+    "accounts limits",
+    "accounts disable",
+    "accounts enable",
     "send",
     "demo",
 ]
