@@ -60,11 +60,12 @@ class RecipientIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rena
 
 
 class Read(NamedTuple):
-    """The recipients as they are packed, and the first 20 things that are wrong with them. `named` are those told by
-    `externalId`, by their place: they have no user yet."""
+    """The recipients as they are packed, and the first 20 things that are wrong with them. `users` are the ids among
+    them; `named` those told by `externalId`, by their place: they have no user yet."""
 
     recipients: list[Recipient]
     problems: list[FieldProblem]
+    users: set[bytes]
     named: dict[int, str]
 
 
@@ -72,12 +73,13 @@ def read_recipients(to: list[RecipientIn]) -> Read:
     """What was asked for, as far as it can be told without the store."""
     recipients: list[Recipient] = []
     problems: list[FieldProblem] = []
+    users: set[bytes] = set()
     named: dict[int, str] = {}
     if len(to) < MIN_RECIPIENTS:
-        return Read([], [FieldProblem("$.to", "give at least one recipient", Code.TOO_FEW_RECIPIENTS)], {})
+        return Read([], [FieldProblem("$.to", "give at least one recipient", Code.TOO_FEW_RECIPIENTS)], users, named)
     if len(to) > MAX_RECIPIENTS:
         message = f"at most {MAX_RECIPIENTS} recipients a send, this has {len(to)}: split it"
-        return Read([], [FieldProblem("$.to", message, Code.TOO_MANY_RECIPIENTS)], {})
+        return Read([], [FieldProblem("$.to", message, Code.TOO_MANY_RECIPIENTS)], users, named)
     for index, each in enumerate(to):
         token, user, provider = each.token, each.user_id, each.provider
         try:
@@ -86,9 +88,12 @@ def read_recipients(to: list[RecipientIn]) -> Read:
                 recipients.append(Recipient(token=raw, provider=provider, variables=each.variables))
                 continue
             if token is None and provider is None and (user is None) is not (each.external_id is None):
+                ident = b""
                 if user is None:
                     named[index] = each.external_id or ""
-                ident = b"" if user is None else ids.decode(ids.USER, user)
+                else:
+                    ident = ids.decode(ids.USER, user)
+                    users.add(ident)
                 recipients.append(Recipient(user=ident, variables=each.variables))
                 continue
             problems.append(_wrong_arm(each, f"$.to[{index}]"))
@@ -98,17 +103,18 @@ def read_recipients(to: list[RecipientIn]) -> Read:
             problems.append(FieldProblem(f"$.to[{index}].userId", f"not a user id: {error}"))
         if len(problems) == MAX_PROBLEMS:
             break
-    return Read(recipients, problems, named)
+    return Read(recipients, problems, users, named)
 
 
 async def find_users(store: Store, account: bytes, read: Read) -> list[FieldError]:
     """Gives those told by `externalId` their users; the first 20 users that do not exist."""
     recipients, named = read.recipients, read.named
+    if not read.users and not named:
+        return []
     known = await store.users_by_external_id(account, set(named.values())) if named else {}
     for index, name in named.items():
         recipients[index].user = known.get(name, b"")
-    users = {each.user for index, each in enumerate(recipients) if each.user and index not in named}
-    unknown = await store.missing_users(account, users) if users else set()
+    unknown = await store.missing_users(account, read.users) if read.users else set()
     if not unknown and len(known) == len(set(named.values())):
         return []
     errors: list[FieldError] = []
