@@ -38,6 +38,7 @@ async def test_registering_answers_a_pointer_and_makes_a_user(service: Service) 
             {
                 "token": TOKEN,
                 "provider": "APN",
+                "kind": "alert",
                 "environment": "sandbox",
                 "state": "active",
                 "registeredAt": "2027-01-15T08:00:00Z",
@@ -133,7 +134,7 @@ async def test_an_unknown_app_or_user_is_a_404(service: Service) -> None:
 
 
 async def test_registrations_are_listed_by_user(service: Service) -> None:
-    """`userId` is required, `appName` narrows."""
+    """`userId` is required where there is no `externalId`, `appName` narrows."""
     await service.app_named("shop")
     await service.app_named("bank")
     user = await service.user()
