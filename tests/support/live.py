@@ -114,7 +114,9 @@ async def living(directory: Path, conduct: Conduct | None = None) -> AsyncIterat
     async with simulator:
         at = {name: f"{host}:{port}" for name, (host, port) in simulator.ports.items()}
         wanted = ("production", "sandbox", "manage_production", "manage_sandbox")
-        endpoints = ApnsEndpoints(**{name: at[name] for name in wanted}, cafile=str(simulator.ca_path))
+        ca = directory / "ca.pem"  # the simulator's own goes with it
+        ca.write_bytes(simulator.ca_pem)
+        endpoints = ApnsEndpoints(**{name: at[name] for name in wanted}, cafile=str(ca))
         provider = ApnsProvider(endpoints, clock=clock)
         async with serving(directory, provider=provider, clock=clock) as service:
             yield Live(service, simulator, provider)

@@ -10,6 +10,7 @@ from ....domain.apps import OpenedCredential
 from ....domain.channels import Channel, StoragePolicy
 from ....ports import ChannelRefused
 from .held import Held
+from .results import said
 
 SECONDS = 15.0
 """What one call may take in all."""
@@ -66,7 +67,7 @@ class Managing:
 def refusal(error: apns.ApnsError) -> ChannelRefused:
     """What the engine says, in the port's words."""
     if not isinstance(error, apns.ChannelError):
-        return ChannelRefused(str(error))
+        return ChannelRefused(said(error), later=isinstance(error, apns.InvalidCafile))
     return ChannelRefused(
         str(error),
         reason=error.reason,

@@ -24,7 +24,7 @@ from . import checking, parsing
 from .endpoints import ApnsEndpoints
 from .held import Held
 from .managing import Managing
-from .results import REVOKED, refused, result_of
+from .results import REVOKED, refused, result_of, said
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ class ApnsProvider(Managing):
             )
             push_type = checking.push_type_of(credential)
         except apns.ApnsError as error:
-            return checking.not_tried(str(error))
+            return checking.not_tried(said(error))
         try:
             return await checking.check(client, push_type, seconds)
         finally:
@@ -129,7 +129,7 @@ class ApnsProvider(Managing):
             held = self._hold(credential)
         except apns.ApnsError as error:
             for push in pushes:
-                yield refused(push, str(error))
+                yield refused(push, said(error))
             return
         with self._using(held):
             ready, results = _prepared(held, pushes)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import structlog
+
 from .... import apns
 from ....apns import reasons
 from ....domain.notifications import Outcome
 from ....ports import DeviceFate, Push, PushResult, Retry
+
+log = structlog.get_logger(__name__)
 
 REVOKED = "CredentialRevoked: the credential was revoked or deleted before this could be sent"
 
@@ -40,6 +44,14 @@ def notification_of(push: Push) -> apns.Notification:
         expiration=push.expiration,
         collapse_id=push.collapse_id,
     )
+
+
+def said(error: apns.ApnsError) -> str:
+    """The engine's words for callers of the API: how the server is set up is for its log."""
+    if isinstance(error, apns.InvalidCafile):
+        log.error("apns.cafile", error=str(error))
+        return "the CA file that the service was given for APNs cannot be used: its log says why"
+    return str(error)
 
 
 def refused(push: Push, reason: str, retry: Retry = Retry.NEVER) -> PushResult:
