@@ -142,6 +142,7 @@ def service(directory: Path, apns: dict[str, Any], *more: str) -> Program:
         "serve",
         *("--data", str(directory / "data"), "--listen", "127.0.0.1:0"),
         *("--apns-production", apns["production"], "--apns-sandbox", apns["sandbox"], "--apns-cacert", apns["ca"]),
+        *("--apns-manage-production", apns["manage_production"], "--apns-manage-sandbox", apns["manage_sandbox"]),
         *more,
         log=directory / "service.log",
     )
