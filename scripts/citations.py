@@ -1,4 +1,4 @@
-"""What tests cite in their docstrings: shared by the scripts that write a page of rules and the tests that show them."""
+"""What tests cite in their docstrings: shared by the scripts that write a page of rules and who shows them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,14 @@ EXAMPLES = 12
 SEED = 20261122
 SKIPPED = ("positive_data_acceptance",)
 """What the document cannot say: an app must exist, a template compile, a key be a key."""
-SPARED = ("deleteUser", "deleteDeviceRegistration", "deleteDevice", "deleteCredential", "revokeCredential", "deleteWebhook")
+SPARED = (
+    "deleteUser",
+    "deleteDeviceRegistration",
+    "deleteDevice",
+    "deleteCredential",
+    "revokeCredential",
+    "deleteWebhook",
+)
 """Operations that end what the others look at: they are given things of their own."""
 
 
