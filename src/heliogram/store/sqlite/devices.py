@@ -158,7 +158,7 @@ def _renew(connection: apsw.Connection, where: dict[str, Any], new: NewDevice, k
         moved = {"to_registration": place.registration, "to_slot": place.slot}
         old = {"account": account, "registration": known.registration, "slot": known.slot}
         connection.execute(_sql.move_device, {**old, **moved})
-        give_back(connection, account, known.place, at, (where, EventType.DEVICE_REMOVED, MOVED))
+        give_back(connection, account, known.place, at, (now, EventType.DEVICE_REMOVED, MOVED))
     here = {"registration": place.registration, "slot": place.slot}
     connection.execute(_sql.renew_device, {**now, **here})
     connection.execute(_sql.touch_registration, {"account": account, "at": at, "registration": place.registration})
