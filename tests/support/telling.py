@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import apsw
 from support.stores import Bench, recipients_of, token_of
 from support.webhooks import tools_for
 
@@ -57,9 +58,12 @@ class Telling:
         """Events, one millisecond after another."""
         store, clock, account = self.bench.store, self.bench.clock, self.bench.account
         assert isinstance(store, SqliteStore)
-        for number in range(count):
-            at, content = clock.ms + number, {"registrationId": f"r{number}", **data}
-            await store._write(lambda c, at=at, content=content: emit(c, account, type_, at, content))
+
+        def job(connection: apsw.Connection) -> None:
+            for number in range(count):
+                emit(connection, account, type_, clock.ms + number, {"registrationId": f"r{number}", **data})
+
+        await store._write(job)
 
     async def send(self, recipients: int = 1) -> tuple[Operation, list[LeasedChunk]]:
         """An operation to direct tokens, claimed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.stores import Bench, opened, token_of
 from support.telling import SECRET, Telling, record
-from support.webhooks import Receiver, receiving
+from support.webhooks import Receiver, receiving, status
 
 from heliogram.domain import ids
 from heliogram.domain.notifications import Outcome, Recipient
@@ -199,7 +199,12 @@ async def test_a_new_pump_goes_on_where_the_last_one_was(tmp_path: Path) -> None
             operation = await telling.sent(250)
             work = await bench.store.webhook_work_of(bench.account, webhook)
             assert work is not None
-            receiver.answer = lambda got: (telling.pump.drain(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")[1]
+
+            def stop(got: object) -> bytes:
+                telling.pump.drain()
+                return status(200)
+
+            receiver.answer = stop
             await telling.step()
             assert len(receiver.events) == 100
         receiver.accept()
@@ -289,7 +294,7 @@ async def test_the_pump_runs_by_itself(telling: Telling, receiver: Receiver) -> 
 
     def answer(got: object) -> bytes:
         arrived.set()
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        return status(200)
 
     receiver.answer = answer
     clock.advance(0.5)

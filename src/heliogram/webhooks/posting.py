@@ -19,6 +19,8 @@ ANSWER_S = 10.0
 MAX_HEAD = 16_384
 MAX_ANSWER = 65_536
 """Bytes of an answer, head and body, that are read; after them the connection is closed."""
+DRAIN_S = 1.0
+"""How long the rest of an answer is waited for, for the sake of the connection alone."""
 USER_AGENT = f"Heliogram-Webhooks/{__version__}"
 _READ = 8_192
 
@@ -49,6 +51,11 @@ class _Reading:
         self.headed = False
         self.complete = False
         self.keep_alive = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether nothing more is worth waiting for: the connection will not be used again."""
+        return self.complete or (self.headed and not self.parser.should_keep_alive())
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
@@ -108,6 +115,9 @@ class Session:
         except (OSError, EOFError):
             self.close()
             return _answer(reading, "the connection was closed before an answer came")
+        except httptools.HttpParserUpgrade:
+            self.close()
+            return Answer(error="the receiver wants to speak another protocol than HTTP/1.1")
         except httptools.HttpParserError as error:
             self.close()
             return _answer(reading, f"the answer is not HTTP/1.1: {str(error)[:100]}")
@@ -117,8 +127,8 @@ class Session:
         try:
             connection.writer.write(request)
             await connection.writer.drain()
-            while not reading.complete and seen < MAX_ANSWER:
-                data = await connection.reader.read(_READ)
+            while not reading.enough and seen < MAX_ANSWER:
+                data = await self._more(connection, reading.headed)
                 if not data:
                     break
                 seen += len(data)
@@ -135,6 +145,15 @@ class Session:
         if not (reading.complete and reading.keep_alive):
             self.close()
         return _answer(reading, "the connection was closed before an answer came")
+
+    async def _more(self, connection: Connection, headed: bool) -> bytes:
+        if not headed:
+            return await connection.reader.read(_READ)
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                return await connection.reader.read(_READ)
+        except TimeoutError:
+            return b""
 
 
 class _Stale(Exception):
