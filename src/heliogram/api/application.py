@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 from starlette.applications import Starlette
 
@@ -29,6 +31,7 @@ from . import (
     webhooks,
 )
 from .auth import authenticate_with
+from .idempotency import Idempotency, ReservingIds
 from .problems import translate
 from .state import ApiState
 from .throttle import Throttle
@@ -117,7 +120,7 @@ def build(state: ApiState) -> Starlette:
     """The API over its ports: every endpoint below `/v1` and `/preview`, `/health`, `/openapi.json` and `/docs`."""
     return build_app(
         ENDPOINTS,
-        state=state,
+        state=replace(state, ids=ReservingIds(state.ids)),
         title="Heliogram",
         version=__version__,
         description="Push notifications. A send is answered when it is durable; its outcomes are read back by id.",
@@ -128,4 +131,5 @@ def build(state: ApiState) -> Starlette:
         documented=Documented(basis.FIELDS, basis.PARAMETERS),
         body_limit=state.settings.body_limit,
         body_seconds=state.settings.body_seconds,
+        around=Idempotency(state).around(),
     )

@@ -17,6 +17,7 @@ from ..domain.pushtypes import PushType
 from ..rest import Call, Result, endpoint
 from .answers import OperationAccepted, account_of, operation_accepted
 from .channels import PARAMS, PATH, EnvironmentIn, access, channel_in_path
+from .idempotency import made_operation
 from .schedule import ExpiresAtIn, ScheduleIn, TtlIn, read_timing
 from .send import accept_send
 from .state import ApiState
@@ -60,6 +61,7 @@ class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         "Operation-Id": "The same as operationId.",
         "Operation-Location": "The same as operationLocation.",
     },
+    recover=made_operation,
 )
 async def broadcast(call: Call[ApiState]) -> Result:
     """Accepts a broadcast: an operation with one recipient, retried, recorded and listed as every other. Its

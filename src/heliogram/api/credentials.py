@@ -26,6 +26,12 @@ from .state import ApiState
 WHAT = "Credential"
 
 
+async def _made(call: Call[ApiState], ident: bytes) -> Result | None:
+    """The answer for a credential that an earlier try has made."""
+    made = await call.state.store.get_credential(account_of(call), ident)
+    return None if made is None else resource_accepted(call, "Credentials", ids.encode(ids.CREDENTIAL, ident))
+
+
 @endpoint(
     "POST",
     "/PushNotifications/Credentials",
@@ -37,6 +43,7 @@ WHAT = "Credential"
     scope=Scope.CREDENTIALS,
     errors=(404,),
     response_headers={"Location": "The credential's address."},
+    recover=_made,
 )
 async def create_credential(call: Call[ApiState]) -> Result:
     """Keeps a credential, sealed. The first of a type in an app becomes the default of that type.

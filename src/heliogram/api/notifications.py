@@ -183,9 +183,7 @@ def notification_out(notification: Notification, *, content: bool = False, deliv
         created_at=moment(notification.created),
         updated_at=moment(notification.updated),
         content=spec.content if content else msgspec.UNSET,
-        deliveries=[_delivery(notification, each) for each in records if each.token]
-        if deliveries
-        else msgspec.UNSET,
+        deliveries=[_delivery(notification, each) for each in records if each.token] if deliveries else msgspec.UNSET,
     )
 
 

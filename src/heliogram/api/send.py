@@ -17,6 +17,7 @@ from ..domain.operations import Lane, Operation, OperationStatus, cut
 from ..domain.render import Renderer
 from ..rest import Call, Result, endpoint
 from .answers import OperationAccepted, account_of, operation_accepted
+from .idempotency import made_operation
 from .problems import missing
 from .recipients import MAX_PROBLEMS, RecipientIn, find_users, read_recipients
 from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
@@ -74,6 +75,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "Operation-Id": "The same as operationId.",
         "Operation-Location": "The same as operationLocation.",
     },
+    recover=made_operation,
 )
 async def send_push_notification(call: Call[ApiState]) -> Result:
     """Accepts a send: when this answers 202, every recipient is on disk and will get exactly one outcome.

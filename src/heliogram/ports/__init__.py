@@ -11,6 +11,7 @@ from .apps import AppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStore
+from .idempotency import IdempotencyStore, KeptAnswer, KeyTaken, Reserved
 from .keys import KeyMaker, KeyStore
 from .operations import Cancellation, NotificationFilter, OperationStore
 from .providers import (
@@ -59,8 +60,11 @@ __all__ = [
     "Ended",
     "Failure",
     "Feed",
+    "IdempotencyStore",
+    "KeptAnswer",
     "KeyMaker",
     "KeyStore",
+    "KeyTaken",
     "LeasedChunk",
     "Listed",
     "NotificationFilter",
@@ -72,6 +76,7 @@ __all__ = [
     "Push",
     "PushResult",
     "RegistrationStore",
+    "Reserved",
     "Retry",
     "Sealer",
     "Store",

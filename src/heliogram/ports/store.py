@@ -8,6 +8,7 @@ from .accounts import AccountStore
 from .apps import AppStore
 from .audit import AuditStore
 from .credentials import CredentialStore
+from .idempotency import IdempotencyStore
 from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
@@ -25,6 +26,7 @@ class Store(
     UserStore,
     RegistrationStore,
     OperationStore,
+    IdempotencyStore,
     WorkStore,
     WebhookStore,
     Protocol,

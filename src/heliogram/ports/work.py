@@ -68,7 +68,8 @@ class WorkStore(Protocol):
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:
-        what a crash left leased goes on at once."""
+        what a crash left leased goes on at once, and a request with an idempotency key that was being handled may be
+        handled again."""
 
 
 class WorkQueue(Protocol):

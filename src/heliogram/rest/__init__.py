@@ -4,6 +4,7 @@ Imports nothing else of the project; the service's API and the simulator's contr
 """
 
 from .app import Authenticate, build_app
+from .around import Around, Proceed, Writing
 from .decode import collect_errors, decode_body, decode_query
 from .endpoint import Call, Endpoint, Result, endpoint
 from .openapi import Documented, openapi
@@ -22,6 +23,7 @@ from .problem import (
 
 __all__ = [
     "LAYER_CODES",
+    "Around",
     "Authenticate",
     "Call",
     "Documented",
@@ -31,7 +33,9 @@ __all__ = [
     "Pagination",
     "Problem",
     "ProblemBody",
+    "Proceed",
     "Result",
+    "Writing",
     "build_app",
     "child",
     "collect_errors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from .around import Around, Writing
 from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
 from .decode import NoQuery, decode_body, decode_query
 from .direct import DirectApp, PathTree
@@ -50,8 +52,10 @@ class _App:
         translate: Translate | None,
         body_limit: int,
         body_seconds: float | None,
+        around: Around | None,
     ) -> None:
         self.state = state
+        self.around = around
         self.translate = translate
         self.authenticate = authenticate
         self.body_limit = body_limit
@@ -83,19 +87,25 @@ class _App:
         """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
         auth = None if endpoint.public else await self.check(request, endpoint.scope)
         query = decode_query(endpoint.query or NoQuery, request.query_params.multi_items())
-        body = None
+        if endpoint.query is None:
+            query = None
+        raw = b""
         if endpoint.body is not None:
             raw = await read_body(request, limit=self.body_limit, seconds=self.body_seconds)
-            body = decode_body(endpoint.body, raw, endpoint.decoder)
-        call = Call(
-            request=request,
-            state=self.state,
-            auth=auth,
-            body=body,
-            query=None if endpoint.query is None else query,
-            path=request.path_params,
-            prefix=prefix,
-        )
+        call = Call(request, self.state, auth, None, query, request.path_params, prefix)
+        around = self.around
+        if around is None or around.header not in request.headers or not around.covers(endpoint):
+            return await self._handle(endpoint, call, raw)
+
+        async def proceed() -> Response:
+            return await self.guard(request, lambda _: self._handle(endpoint, call, raw))
+
+        writing = Writing(endpoint, call, raw, lambda result: _answer(endpoint, result))
+        return await around.handle(writing, proceed)
+
+    async def _handle(self, endpoint: Endpoint, call: Call[Any], raw: bytes) -> Response:
+        if endpoint.body is not None:
+            call = replace(call, body=decode_body(endpoint.body, raw, endpoint.decoder))
         return _answer(endpoint, await endpoint.handler(call))
 
 
@@ -162,6 +172,7 @@ def build_app(
     documented: Documented | None = None,
     body_limit: int = DEFAULT_BODY_LIMIT,
     body_seconds: float | None = DEFAULT_BODY_SECONDS,
+    around: Around | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     middleware: Sequence[Middleware] = (),
     lifespan: Lifespan[Starlette] | None = None,
@@ -172,11 +183,11 @@ def build_app(
     `servers` are the base URLs named in the document (default: the
     prefixes). `codes` adds meanings of problem codes to `/docs`; `documented` says what in
     the document is not ours. `body_limit` is in bytes, `body_seconds` the time
-    a body may take. Raises ValueError for an endpoint without a declared scope and for two of the same method
-    and path.
+    a body may take. `around` goes around writes. Raises ValueError for an endpoint without a declared scope and for
+    two of the same method and path.
     """
     declared = tuple(endpoints)
-    shared = _App(state, authenticate, translate, body_limit, body_seconds)
+    shared = _App(state, authenticate, translate, body_limit, body_seconds, around)
     document = openapi(
         declared,
         title=title,
@@ -185,6 +196,7 @@ def build_app(
         servers=tuple(servers if servers is not None else prefixes),
         secured=authenticate is not None,
         documented=documented,
+        around=around,
     )
     paths = _paths(declared, shared, tuple(prefixes))
     routes: list[BaseRoute] = [

@@ -43,6 +43,9 @@ class Result:
 
 
 Handler = Callable[[Call[Any]], Awaitable[Any]]
+Recover = Callable[[Call[Any], bytes], Awaitable[Any]]
+"""`(call, id) -> result`: the answer for what an earlier try of this request has made with this id, None when it made
+nothing. The call's body is not decoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class Endpoint:
     media_type: str = "application/json"
     also: Mapping[int, Any] = field(default_factory=dict)
     decoder: msgspec.json.Decoder[Any] | None = field(default=None, repr=False, compare=False)
+    recover: Recover | None = field(default=None, repr=False, compare=False)
 
     @property
     def public(self) -> bool:
@@ -100,6 +104,7 @@ def endpoint(
     media_type: str = "application/json",
     also: Mapping[int, Any] | None = None,
     operation_id: str | None = None,
+    recover: Recover | None = None,
 ) -> Callable[[Handler], Endpoint]:
     """Declare the decorated coroutine function as the handler of `method path`.
 
@@ -107,7 +112,7 @@ def endpoint(
     refuses to start with an endpoint that declares neither. `errors` are the statuses it may answer beyond those
     the layer adds by itself; `basis` says where the shape comes from ("documented" or "ours"); `params` maps path
     parameters to types for the document; `also` has other statuses of success with their types; the handler's
-    docstring becomes the description.
+    docstring becomes the description. `recover` finds what was made by a request whose answer was lost.
     Raises ValueError on a method or path that cannot be routed.
     """
     if method not in METHODS:
@@ -138,6 +143,7 @@ def endpoint(
             media_type=media_type,
             also=dict(also or {}),
             decoder=msgspec.json.Decoder(body) if body is not None else None,
+            recover=recover,
         )
 
     return declare

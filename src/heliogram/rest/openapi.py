@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from .around import Around
 from .endpoint import Endpoint
 from .problem import MEDIA_TYPE, ProblemBody
 
@@ -31,6 +32,7 @@ def openapi(
     servers: Sequence[str] = ("/v1",),
     secured: bool = True,
     documented: Documented | None = None,
+    around: Around | None = None,
 ) -> dict[str, Any]:
     """The document. A struct may refine its schema with a class variable `__openapi__`, merged into its component.
 
@@ -41,7 +43,9 @@ def openapi(
     paths: dict[str, dict[str, Any]] = {}
     for each in declared:
         item = paths.setdefault(each.path, {} if each.prefixed else {"servers": [{"url": "/"}]})
-        item[each.method.lower()] = _operation(each, schemas, secured)
+        operation = item[each.method.lower()] = _operation(each, schemas, secured)
+        if around is not None and around.covers(each):
+            _put_around(operation, around, str(each.status))
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": description},
@@ -135,6 +139,20 @@ def _operation(each: Endpoint, schemas: _Schemas, secured: bool) -> dict[str, An
     elif secured:
         operation["x-scope"] = each.scope
     return operation
+
+
+def _put_around(operation: dict[str, Any], around: Around, success: str) -> None:
+    """Adds what goes around every write: its header, and what it may add to the answers."""
+    parameter = {"name": around.header, "in": "header", "required": False, "description": around.description}
+    operation["parameters"].append({**parameter, "schema": dict(around.schema)})
+    headers = {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in around.response_headers.items()
+    }
+    answers = operation["responses"]
+    answers[success].setdefault("headers", {}).update(headers)
+    for status in map(str, around.errors):
+        answers.setdefault(status, {**answers["400"], "description": HTTPStatus(int(status)).phrase})
+    operation["responses"] = {status: answers[status] for status in sorted(answers)}
 
 
 def _path_parameters(each: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from .audit import Audit
 from .canceling import Canceling
 from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
 from .credentials import Credentials
+from .idempotency import Idempotency
 from .keys import Keys
 from .migrate import migrate
 from .operations import Operations
@@ -38,6 +39,7 @@ class SqliteStore(
     Registrations,
     Operations,
     Canceling,
+    Idempotency,
     Work,
     Webhooks,
     WebhookTelling,

@@ -17,6 +17,7 @@ from . import statements
 from .base import OFFLOAD_BYTES, Base, offload
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
+from .idempotency import let_go_of_keys
 from .packed import open_records, open_spec
 
 _sql = statements.load("work")
@@ -170,10 +171,12 @@ class Work(Base):
         return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
 
     async def release_all(self, now: int) -> int:
-        """Makes every leased chunk due now and tells how many."""
+        """Makes every leased chunk due now and tells how many, and lets go of the requests that were being handled."""
 
         def job(connection: apsw.Connection) -> int:
             connection.execute(_sql.release_all, {"now": now})
-            return connection.changes()
+            released = connection.changes()
+            let_go_of_keys(connection)
+            return released
 
         return await self._write(job)

@@ -65,6 +65,7 @@ CREATE TABLE idempotency (
   PRIMARY KEY (account_id, key)
 ) STRICT;
 CREATE INDEX idempotency_by_age ON idempotency (created);
+CREATE INDEX idempotency_held ON idempotency (held) WHERE status IS NULL;
 
 CREATE TABLE webhook (
   account_id BLOB NOT NULL REFERENCES account (id),
