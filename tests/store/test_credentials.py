@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from support.stores import Bench
+from support.telling import Telling
 
+from heliogram.domain import ids
 from heliogram.domain.apps import Credential, CredentialForm, CredentialState, CredentialType, DefaultCredential
 from heliogram.domain.errors import Code, Conflict
-from heliogram.ports import Window
+from heliogram.ports import Place, Window
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +188,26 @@ async def test_of_revoked_certificates_and_of_keys_no_end_is_told(bench: Bench) 
     await keep(bench)
     await bench.store.revoke_credential(bench.account, made.id, bench.clock.ms)
     assert await bench.store.warn_of_ending_credentials(bench.clock.ms) == []
+
+
+async def test_webhooks_are_told_of_certificates_that_end_and_credentials_that_fail(bench: Bench) -> None:
+    """Each with the credential, its app and type, and how many days are left or what APNs said."""
+    made = await certificate(bench, days=3)
+    await Telling(bench).webhook("https://hook.example", "credential.*")
+    await bench.store.warn_of_ending_credentials(bench.clock.ms)
+    told = await bench.store.tell_of_failing_credential(
+        bench.account, made.id, reason="BadCertificate", at=bench.clock.ms
+    )
+    assert told
+    feed = await bench.store.webhook_feed(bench.account, Place(), events=True, results=False)
+    who = {"credentialId": ids.encode(ids.CREDENTIAL, made.id), "appName": "shop", "credentialType": "APN"}
+    assert [(event.type, event.data) for _, event in feed.events] == [
+        ("com.heliogram.credential.expiring", {**who, "expiresInDays": 7}),
+        ("com.heliogram.credential.failing", {**who, "reason": "BadCertificate"}),
+    ]
+
+
+async def test_nobody_is_told_of_a_credential_that_is_gone(bench: Bench) -> None:
+    """It may have been deleted while the answer was under way."""
+    await Telling(bench).webhook("https://hook.example", "credential.*")
+    assert not await bench.store.tell_of_failing_credential(bench.account, bench.ids.new(), reason="x", at=0)

@@ -18,7 +18,7 @@ from support.stores import open_sqlite
 from support.webhooks import service_for
 
 from heliogram import api
-from heliogram.delivery.providers.apns import ApnsProvider
+from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from heliogram.domain import ids
 from heliogram.domain.accounts import ALL_SCOPES, Account, Scope
 from heliogram.domain.apps import ProviderName
@@ -35,6 +35,10 @@ from heliogram.security import (
 )
 
 TOKEN = "ab" * 32
+NOWHERE = ApnsEndpoints(
+    **dict.fromkeys(("production", "sandbox", "manage_production", "manage_sandbox"), "127.0.0.1:1")
+)
+"""Where nobody listens: no test asks Apple."""
 USER_PATTERN = r"comms_pushnotificationuser_[0-7][0-9a-hjkmnp-tv-z]{25}"
 
 
@@ -144,14 +148,14 @@ def token_content(**changes: Any) -> dict[str, Any]:
 async def serving(
     directory: Path, *, provider: ApnsProvider | None = None, clock: FakeClock | None = None, **settings: Any
 ) -> AsyncIterator[Service]:
-    """The API over a new store in `directory`, by default with a provider that is never used."""
+    """The API over a new store in `directory`, by default with a provider that reaches nobody."""
     clock = clock or FakeClock()
     now: Callable[[], int] = lambda: clock.ms  # noqa: E731 - a clock hand, not a function of its own
     factory = ids.IdFactory(now)
     store = await open_sqlite(directory, factory, clock)
     ring = load_master_key(directory, environ={})
     hasher, tokens = KeyHasher(ring), RegistrationTokens(ring)
-    provider, queue, sealer = provider or ApnsProvider(), DbQueue(store, clock, "test"), AesGcmSealer(ring)
+    provider, queue, sealer = provider or ApnsProvider(NOWHERE), DbQueue(store, clock, "test"), AesGcmSealer(ring)
     state = api.ApiState(
         store=store,
         queue=queue,

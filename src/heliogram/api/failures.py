@@ -25,6 +25,10 @@ _CURES = {
     "PayloadTooLarge": "The content with this recipient's variables is over the limit: shorten it.",
     "InvalidPushType": "The push type does not go with the topic: check `pushType` and the credential's bundle id.",
     "BadTopic": "The topic is no bundle id: check the credential's, or `apn.headers`.",
+    "ChannelNotRegistered": "The channel is gone, or lives in the other environment: list the app's channels.",
+    "BadExpirationDate": "The channel stores no message: broadcast to it without ttl and expiresAt.",
+    "FeatureNotEnabled": "Switch the Broadcast capability on for the app in Apple's developer portal.",
+    "TopicMismatch": "The credential does not cover the app's bundle id: check its topics.",
     "BadCollapseId": "The collapse id has more than 64 bytes.",
     "TooManyRequests": "Too many pushes to this device: send it fewer.",
 }
@@ -39,6 +43,7 @@ _PREFIXES = {
     RENDER_FAILED: (Code.TEMPLATE_FAILED, _RENDER_CURE),
     "Expired: ": (Code.NOT_SENT, _EXPIRED_CURE),
     "NoCredential": (Code.NOT_SENT, _CREDENTIAL_CURE),
+    "CredentialRevoked": (Code.NOT_SENT, _CREDENTIAL_CURE),
     "the app ": (Code.NOT_SENT, _CREDENTIAL_CURE),
 }
 """By how the reason of a push begins that was not even tried: its code and cure. `delivery` makes the reasons."""

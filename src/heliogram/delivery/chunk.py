@@ -145,13 +145,10 @@ class ChunkDelivery:
             log.error("credential.not_opened", credential=ids.encode(ids.CREDENTIAL, credential_id), error=str(error))
             self._not_sent(targets, "the credential cannot be opened: see the server's log", Retry.SOON)
             return
-        if opened is None:
-            self._not_sent(targets, "NoCredential", Retry.NEVER)
-            return
-        if opened.credential.revoked is not None:
+        if opened is None or opened.credential.revoked is not None:
             # The app's next default may carry it; one that the caller named is waited for in vain.
             retry = Retry.NEVER if credential_id == self._spec.apn else Retry.SOON
-            self._not_sent(targets, "CredentialRevoked", retry)
+            self._not_sent(targets, "NoCredential" if opened is None else "CredentialRevoked", retry)
             return
         provider = self._tools.providers[ProviderName.APN]
         terms = Terms(

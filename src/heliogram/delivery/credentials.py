@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 1.0
 """How often is asked what became of credentials with connections. With the second for which one is kept open this
 bounds how long another process sends with a revoked one: 5 s at most (TOK-20)."""
+WARN_SECONDS = 3600.0
+"""How often is asked which certificates end soon."""
 ALARM_AGAIN = 3600.0
 """Seconds before the same complaint about a credential is told again."""
 MAX_ALARMS = 1_000
@@ -52,7 +54,8 @@ class CredentialOpener:
 
 class CredentialWatch:
     """Asks again and again what became of the credentials that have connections, so that a rotation, a reconnection or
-    a revocation by another process acts here, too: also on connections that nobody uses just now."""
+    a revocation by another process acts here, too: also on connections that nobody uses just now. And every hour it has
+    the store tell of certificates that end soon."""
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class CredentialWatch:
         self._seconds = seconds
         self._stopped = False
         self._awake = asyncio.Event()
+        self._warned: float | None = None
 
     def __repr__(self) -> str:
         return f"CredentialWatch(providers={len(self._providers)}, every={self._seconds})"
@@ -76,6 +80,7 @@ class CredentialWatch:
         while not self._stopped:
             try:
                 await self.look()
+                await self._warn()
             except Exception:
                 log.exception("credentials.watch_failed")  # the store may be locked for a while
             await self._pause()
@@ -97,6 +102,15 @@ class CredentialWatch:
                     log.info("credential.ended", credential=ids.encode(ids.CREDENTIAL, credential_id))
                 elif state != followed:
                     await self._follow(provider, account, credential_id)
+
+    async def _warn(self) -> None:
+        now = self._clock.monotonic()
+        if self._warned is not None and now - self._warned < WARN_SECONDS:
+            return
+        self._warned = now
+        for credential, days in await self._store.warn_of_ending_credentials(int(self._clock.time() * 1000)):
+            shown = ids.encode(ids.CREDENTIAL, credential.id)
+            log.warning("credential.expiring", credential=shown, app=credential.app_name, days=days)
 
     async def _follow(self, provider: Provider, account: bytes, credential_id: bytes) -> None:
         try:
