@@ -168,6 +168,7 @@ async def test_a_token_for_a_user_that_was_deleted_registers_nothing(service: Se
         ({"userId": "x", "externalId": "u"}, "$.userId"),
         ({"externalId": ""}, "$.externalId"),
         ({"externalId": "u" * 256}, "$.externalId"),
+        ({"externalId": "a\nb"}, "$.externalId"),
         ({"externalId": "u", "expiresIn": 59}, "$.expiresIn"),
         ({"externalId": "u", "expiresIn": 86_401}, "$.expiresIn"),
         ({"externalId": "u", "appName": "Shop!"}, "$.appName"),

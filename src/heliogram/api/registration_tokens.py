@@ -8,11 +8,11 @@ import msgspec
 
 from ..domain import ids
 from ..domain.accounts import RegistrationGrant, Scope
-from ..domain.devices import MAX_EXTERNAL_ID
 from ..domain.errors import Code, FieldProblem, Invalid, NotFound
 from ..rest import Call, endpoint
 from .answers import account_of, moment
 from .credential_schemas import AppName, app_name_problem
+from .registering import ExternalId, external_id_problem
 from .state import ApiState
 
 MIN_SECONDS = 60
@@ -26,7 +26,7 @@ class CreateRegistrationToken(msgspec.Struct, frozen=True, kw_only=True, forbid_
 
     app_name: AppName
     user_id: str | None = None
-    external_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EXTERNAL_ID)] | None = None
+    external_id: ExternalId | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=MIN_SECONDS, le=MAX_SECONDS)] = DEFAULT_SECONDS
 
 
@@ -79,6 +79,8 @@ def _named(body: CreateRegistrationToken) -> bytes | None:
     """The user's id that was given, if one was. Raises `Invalid` with all that is wrong."""
     problems = app_name_problem(body.app_name)
     user = None
+    if body.external_id is not None:
+        problems += external_id_problem(body.external_id)
     if (body.user_id is None) == (body.external_id is None):
         problems.append(FieldProblem("$.userId", "give either userId or externalId", Code.MISSING_FIELD))
     elif body.user_id is not None:
