@@ -91,6 +91,9 @@ class RegistrationQuery(PageQuery, kw_only=True):
     app_name: str | None = None
 
 
+DeviceToken = Annotated[str, msgspec.Meta(description="The device token, as the app registered it.")]
+
+
 class DeviceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Which of a token's devices are meant."""
 
@@ -195,6 +198,7 @@ async def delete_device_registration(call: Call[ApiState]) -> Result:
     scope=Scope.REGISTER,
     errors=(404,),
     basis="ours",
+    params={"token": DeviceToken},
 )
 async def delete_device(call: Call[ApiState]) -> Result:
     """Removes a device token from a registration: in both environments, and all kinds of it or the one of `kind`.
