@@ -123,3 +123,11 @@ async def test_another_account_s_credential_is_unknown(service: Service) -> None
     foreign = ids.encode(ids.CREDENTIAL, service.state.ids.new())
     answer = await send(service, [DIRECT], **{"from": {"apn": foreign}})
     assert (answer.status_code, answer.json()["code"]) == (404, 70021)
+
+
+async def test_an_unknown_sender_and_unknown_users_are_told_together(service: Service) -> None:
+    """One 404 with all that does not exist."""
+    await service.app_named()
+    answer = await send(service, [{"externalId": "bob"}], **{"from": {"appName": "nope"}})
+    assert answer.status_code == 404
+    assert [each["context"] for each in answer.json()["errors"]] == ["$.from.appName", "$.to[0].externalId"]

@@ -38,12 +38,13 @@ _RENDER_CURE = (
 )
 _EXPIRED_CURE = "Nothing was sent: give it a longer ttl or a later expiresAt, and send again."
 _CREDENTIAL_CURE = "Nothing was sent: upload a credential for this environment, or name one in `from`, and send again."
+_REVOKED_CURE = "Nothing was sent: its credential was revoked. Upload a new one, and send again."
 _PREFIXES = {
     TOO_LARGE: (Code.NOT_SENT, _SIZE_CURE),
     RENDER_FAILED: (Code.TEMPLATE_FAILED, _RENDER_CURE),
-    "Expired: ": (Code.NOT_SENT, _EXPIRED_CURE),
+    "Expired": (Code.NOT_SENT, _EXPIRED_CURE),
+    "CredentialRevoked": (Code.NOT_SENT, _REVOKED_CURE),
     "NoCredential": (Code.NOT_SENT, _CREDENTIAL_CURE),
-    "CredentialRevoked": (Code.NOT_SENT, _CREDENTIAL_CURE),
     "the app ": (Code.NOT_SENT, _CREDENTIAL_CURE),
 }
 """By how the reason of a push begins that was not even tried: its code and cure. `delivery` makes the reasons."""

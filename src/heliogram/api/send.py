@@ -98,12 +98,10 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
         problems += payload_problems
     if sender is not None:
         problems += _unreachable(body.to, sender)
-    if problems or spec is None or renderer is None or sender is None:
-        if problems or not unknown:
-            raise Invalid(problems)
-        raise missing(unknown)
+    if problems:
+        raise Invalid(problems)
     unknown = [*unknown, *await find_users(state.store, account, read)]
-    if unknown:
+    if unknown or spec is None or renderer is None or sender is None:
         raise missing(unknown)
     sender.check_revoked()
     if body.validate_only:
