@@ -131,6 +131,12 @@ class Service:
         self._watch.stop()
         self._pump.drain()
         await watching
+        await self._stop_telling(telling)
+
+    async def _stop_telling(self, telling: asyncio.Task[None]) -> None:
+        """Lets receivers answer, but not for longer than everything else."""
+        await asyncio.wait([telling], timeout=self._settings.drain_seconds)
+        await self._pump.stop()
         await telling
 
     async def _drain(self, http: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:

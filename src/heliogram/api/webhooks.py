@@ -31,6 +31,20 @@ from .webhook_schemas import (
 ROOT = "/Webhooks"
 
 
+async def _made(call: Call[ApiState], ident: bytes) -> Result | None:
+    """The answer for a webhook that an earlier try with the same Idempotency-Key has made."""
+    webhook = await call.state.store.get_webhook(account_of(call), ident)
+    sealed = await call.state.store.webhook_secrets(account_of(call), ident)
+    if webhook is None or sealed is None:
+        return None
+    return await _show(call, webhook, call.state.webhooks.shown(account_of(call), ident, sealed))
+
+
+async def _show(call: Call[ApiState], webhook: Webhook, secret: str) -> Result:
+    headers = {"Location": locate(call, _id(webhook.id), root=ROOT), "Cache-Control": "no-store"}
+    return Result(WebhookMade(**await _fields(call, webhook), secret=secret), headers=headers)
+
+
 @endpoint(
     "POST",
     ROOT,
@@ -42,6 +56,7 @@ ROOT = "/Webhooks"
     scope=Scope.ADMIN,
     basis="ours",
     response_headers={"Location": "The webhook's address.", "Cache-Control": "no-store: the answer holds a secret."},
+    recover=_made,
 )
 async def create_webhook(call: Call[ApiState]) -> Result:
     """Makes a webhook, which is told what happens from now on: signed POSTs of CloudEvents in batches. At most 10 an
@@ -61,8 +76,7 @@ async def create_webhook(call: Call[ApiState]) -> Result:
     )
     await call.state.store.create_webhook(account, webhook, sealed)
     await audit(call, "webhook.created", _id(ident), types=list(webhook.types))
-    headers = {"Location": locate(call, _id(ident), root=ROOT), "Cache-Control": "no-store"}
-    return Result(WebhookMade(**await _fields(call, webhook), secret=secret), headers=headers)
+    return await _show(call, webhook, secret)
 
 
 @endpoint(

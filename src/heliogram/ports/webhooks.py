@@ -230,6 +230,9 @@ class Webhooks(Protocol):
     def new_secrets(self, account: bytes, webhook_id: bytes) -> tuple[str, bytes]:
         """A new signing secret: as it is shown once, and sealed."""
 
+    def shown(self, account: bytes, webhook_id: bytes, sealed: bytes) -> str:
+        """The signing secret that was sealed, as it is shown once."""
+
     def rotated(self, account: bytes, webhook_id: bytes, sealed: bytes, now: int) -> tuple[str, bytes, int]:
         """The same with the one before, which goes on signing until the time (ms) that is the last of the three."""
 

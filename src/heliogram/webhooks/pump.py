@@ -62,6 +62,14 @@ class Pump:
             courier.drain()
         self._woken.set()
 
+    async def stop(self) -> None:
+        """Ends couriers that are still waiting for an answer: what they carry is posted again at the next start."""
+        self.drain()
+        tasks = [task for _, task in self._couriers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def look(self) -> None:
         """Sends a courier to every webhook that has something to do and none on the way."""
         clock = self._tools.clock

@@ -35,6 +35,10 @@ class WebhookService:
         held = signing.Secrets(secret)
         return secret, signing.seal(self._tools.sealer, held, account=account, webhook=webhook_id)
 
+    def shown(self, account: bytes, webhook_id: bytes, sealed: bytes) -> str:
+        """The signing secret that was sealed, as it is shown once."""
+        return signing.unseal(self._tools.sealer, sealed, account=account, webhook=webhook_id).current
+
     def rotated(self, account: bytes, webhook_id: bytes, sealed: bytes, now: int) -> tuple[str, bytes, int]:
         """The same with the one before, which goes on signing until the time (ms) that is the last of the three."""
         held = signing.unseal(self._tools.sealer, sealed, account=account, webhook=webhook_id)
