@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.live import BUNDLE, TEAM, Live, living
+from support.service import basic
 
 from heliogram import apns
 from heliogram.delivery.providers.apns.checking import judge
@@ -131,6 +132,28 @@ async def test_a_silent_apns_is_waited_for_ten_seconds_and_no_longer(live: Live)
     found = await task
     assert found["ok"] is False
     assert "gave no answer" in str(found["message"])
+
+
+async def test_who_asks_while_it_is_checked_gets_the_same_answer(live: Live) -> None:
+    """Connections that come and go look like an attack (CONN-25)."""
+    ident = await live.credential()
+    first, second = await asyncio.gather(check(live, ident), check(live, ident))
+    assert first == second
+    assert len(live.simulator.requests()) == 1
+
+
+async def test_an_expired_certificate_is_said_in_words(live: Live) -> None:
+    """Nothing is sent, and no connection opened (CERT-12); what is left of its life is shown, below zero."""
+    made = live.simulator.portal.issue_certificate(CertificateOrder(bundle_id=BUNDLE, rsa=False))
+    content = {"certificate": made.pem.decode(), "privateKey": made.key_pem.decode()}
+    ident = await live.service.app_named("shop", content=content)
+    live.clock.advance(3 * 366 * 86_400)
+    live.service.client.headers.update(basic(*await live.service.new_key()))
+    found = await check(live, ident)
+    assert (found["ok"], found["reason"]) == (False, None)
+    assert "certificate: expired on" in str(found["message"])
+    assert (await live.get(f"/Credentials/{ident}"))["expiresInDays"] < 0
+    assert live.simulator.requests() == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.clock import FakeClock
 from support.live import BUNDLE, Live, living
@@ -13,7 +14,9 @@ from support.live import BUNDLE, Live, living
 from heliogram.delivery.credentials import CredentialAlarm, CredentialWatch
 from heliogram.delivery.providers.apns import provider
 from heliogram.domain import ids
+from heliogram.domain.apps import CredentialForm
 from heliogram.ports import Window
+from heliogram.simulator.clientcerts import CertificateOrder
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +125,42 @@ async def test_a_credential_opened_before_its_revocation_sends_nothing(live: Liv
     await live.deliver()
     assert (await outcome(live, operation))[0] == "NOT_SENT"
     assert len(live.simulator.requests()) == 1
+
+
+async def test_what_is_on_the_wire_of_a_revoked_key_is_unknown_and_goes_on_with_the_next(live: Live) -> None:
+    """TOK-20: its connection is cut; the push is tried once more, by the app's next good credential."""
+    first, second = await live.credential(), await live.credential()
+    _, token = live.phone()
+    live.simulator.faults.add(kind="silence", next=1)
+    operation = await live.send(token)
+    delivering = asyncio.create_task(live.deliver())
+    await live.until(live.simulator.requests)
+    await live.post(f"/Credentials/{first}/revoke")
+    await delivering
+    assert (await outcome(live, operation))[0] == "UNKNOWN"
+    live.clock.advance(2)
+    assert await live.deliver() == 1
+    (delivery,) = await live.deliveries(operation)
+    assert (delivery["outcome"], delivery["attempt"], delivery["credentialId"]) == ("ACCEPTED", 2, second)
+
+
+async def test_content_that_cannot_be_used_leaves_the_old_one_in_use(live: Live) -> None:
+    """A rotation to a certificate that has expired meanwhile is logged, and sending goes on."""
+    made = [live.simulator.portal.issue_certificate(CertificateOrder(bundle_id=BUNDLE, rsa=False)) for _ in range(2)]
+    contents = [{"certificate": each.pem.decode(), "privateKey": each.key_pem.decode()} for each in made]
+    await live.service.app_named("shop", content=contents[0])
+    _, token = live.phone()
+    assert await sent(live, token) == ("ACCEPTED", None)
+    account, raw, _ = live.provider.held()[0]
+    opened = await live.opener(account, raw)
+    assert opened is not None
+    later = msgspec.structs.replace(opened.credential, revision=2, form=CredentialForm.TOKEN)
+    live.provider.follow(
+        msgspec.structs.replace(
+            opened, credential=msgspec.structs.replace(later, public={**later.public, "keyId": "x", "teamId": "y"})
+        )
+    )
+    assert await sent(live, token) == ("ACCEPTED", None)
 
 
 async def test_deleting_a_credential_closes_its_connections(live: Live) -> None:

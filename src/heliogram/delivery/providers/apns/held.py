@@ -113,13 +113,12 @@ class Held:
     ) -> AsyncGenerator[apns.Outcome, None]:
         """Sends what is ready, and yields what became of each push; once `stop` is done, of each that had left."""
         generation, again = self._generation, list[apns.Push]()
-        by_tag = {id(item.tag): item for item in items}
         async with aclosing(self._send(items, stop)) as found:
             async for outcome in found:
                 if isinstance(outcome, apns.Accepted):
                     self._carried.add(self._topic(outcome.tag))
                 elif isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
-                    again.append(by_tag[id(outcome.tag)])
+                    again.append(self.ready(outcome.tag))
                     continue
                 yield outcome
         if not again:

@@ -52,6 +52,7 @@ class ApnsProvider(Managing):
         self._held: OrderedDict[bytes, Held] = OrderedDict()
         self._ended: OrderedDict[bytes, None] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
+        self._checks: dict[tuple[bytes, int], asyncio.Task[CheckResult]] = {}
 
     def __repr__(self) -> str:
         return f"ApnsProvider(clients={len(self._held)}, closing={len(self._closing)})"
@@ -90,7 +91,17 @@ class ApnsProvider(Managing):
             self._later(held.close())
 
     async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
-        """Proves a credential on a connection of its own."""
+        """Proves a credential on a connection of its own. Who asks while it is being checked gets the same answer:
+        APNs takes connections that come and go for an attack (CONN-25)."""
+        which = credential.credential.id, credential.credential.revision
+        running = self._checks.get(which)
+        if running is None:
+            running = asyncio.get_running_loop().create_task(self._check(credential, seconds))
+            self._checks[which] = running
+            running.add_done_callback(lambda _: self._checks.pop(which, None))
+        return await asyncio.shield(running)
+
+    async def _check(self, credential: OpenedCredential, seconds: float) -> CheckResult:
         environment = checking.environment_of(credential)
         try:
             client = apns.Client(
@@ -193,6 +204,8 @@ class ApnsProvider(Managing):
 
     async def close(self) -> None:
         """Drains and closes every connection."""
+        if self._checks:
+            await asyncio.wait(self._checks.values())
         for held in self._held.values():
             self._later(held.close())
         self._held.clear()
