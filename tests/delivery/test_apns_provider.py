@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.tls import key_pem
 
 from heliogram.delivery.providers.apns import ApnsProvider
-from heliogram.domain.apps import CredentialForm, CredentialType, ParsedCredential
+from heliogram.delivery.providers.apns import provider as provider_module
+from heliogram.domain.apps import Credential, CredentialForm, CredentialType, OpenedCredential, ParsedCredential
 from heliogram.domain.errors import Code, Invalid
+from heliogram.domain.notifications import Outcome
+from heliogram.ports import Push, Retry
 
 P8 = key_pem(ec.generate_private_key(ec.SECP256R1())).decode()
 CONTENT = {"signingKey": P8, "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "bundleId": "com.example.app"}
@@ -20,18 +24,73 @@ def parse(**changes: object) -> ParsedCredential:
     return ApnsProvider().parse_credential(CredentialType.APN, {**CONTENT, **changes})
 
 
+def opened(ident: bytes) -> OpenedCredential:
+    """A credential as the delivery room has it."""
+    parsed = parse()
+    credential = Credential(
+        account_id=b"a" * 16,
+        id=ident,
+        app_name="shop",
+        type=CredentialType.APN,
+        form=parsed.form,
+        public=parsed.public,
+        is_default=True,
+        created=0,
+        updated=0,
+    )
+    return OpenedCredential(credential=credential, secret=parsed.secret)
+
+
 def problems(**changes: object) -> dict[str, tuple[str, Code]]:
     with pytest.raises(Invalid) as caught:
         parse(**changes)
     return {problem.path: (problem.message, problem.code) for problem in caught.value.problems}
 
 
-@pytest.mark.parametrize("form", [P8, base64.b64encode(P8.encode()).decode(), P8.replace("\n", "\r\n"), f"\n {P8} \n"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        P8,
+        base64.b64encode(P8.encode()).decode(),
+        base64.b64encode(P8.encode()).decode().rstrip("="),
+        base64.encodebytes(P8.encode()).decode(),
+        base64.b64encode(P8.replace("\n", "").encode()).decode(),
+        P8.replace("\n", "\r\n"),
+        P8.replace("\n", "\\n"),
+        P8.replace("\n", ""),
+        f"\n {P8} \n",
+    ],
+)
 def test_a_signing_key_is_taken_as_text_or_base64(form: str) -> None:
-    """The `.p8` as the portal gives it, or base64 of it, whatever happened to its line ends."""
+    """The `.p8` as the portal gives it, or base64 of it, whatever happened to its line breaks."""
     parsed = parse(signingKey=form)
     assert parsed.form is CredentialForm.TOKEN
     assert parsed.public == {"keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "bundleId": "com.example.app"}
+
+
+def test_an_encrypted_signing_key_is_refused_with_the_cure() -> None:
+    """Nobody asks for its password: decrypt it first."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    sealed = serialization.BestAvailableEncryption(b"geheim")
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed).decode()
+    message, code = problems(signingKey=text)["$.content.signingKey"]
+    assert code is Code.INVALID_SIGNING_KEY
+    assert "encrypted; decrypt it first" in message
+
+
+def test_topics_alone_make_it_a_topic_key() -> None:
+    """TOK-11: a scope is implied; without either it may be a key of before there were scopes."""
+    assert parse(topics=["com.example.app"]).public["keyScope"] == "topic"
+    assert "keyScope" not in parse().public
+    assert parse(keyScope="team").public["keyScope"] == "team"
+
+
+def test_tok_11_a_related_key_is_for_topic_keys_and_another_one() -> None:
+    """TOK-11: at most one related key, of a topic-specific key alone, and not itself."""
+    related = {"relatedCredentialId": "x", "relatedKeyId": "OTHERKEY12"}
+    assert parse(topics=["com.example.app"], **related).public["relatedKeyId"] == "OTHERKEY12"
+    for changes in (related, {**related, "topics": ["com.example.app"], "relatedKeyId": "ABC123DEFG"}):
+        assert list(problems(**changes)) == ["$.content.relatedCredentialId"]
 
 
 def test_what_may_be_shown_never_holds_the_key() -> None:
@@ -77,5 +136,42 @@ def test_a_certificate_without_its_key_names_the_key_field() -> None:
 
 
 def test_the_payload_limit_is_that_of_the_push_type() -> None:
-    """SIZE-1: 4,096 bytes, 5,120 for VoIP."""
-    assert (ApnsProvider().payload_limit("alert"), ApnsProvider().payload_limit("voip")) == (4096, 5120)
+    """SIZE-1: 4,096 bytes, 5,120 for VoIP and for broadcasts."""
+    limits = [ApnsProvider().payload_limit(each) for each in ("alert", "voip", "liveactivity", "broadcast")]
+    assert limits == [4096, 5120, 4096, 5120]
+
+
+@pytest.mark.anyio
+async def test_ended_credentials_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest ended is forgotten first: by then nobody holds it open."""
+    monkeypatch.setattr(provider_module, "MAX_ENDED", 2)
+    provider = ApnsProvider()
+    made = [opened(bytes([number]) * 16) for number in range(3)]
+    for each in made:
+        provider.end(each.credential.id)
+    push = Push(
+        tag=1, token=b"\0" * 32, apns_id="0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b", payload=b"{}", topic="not a topic"
+    )
+    reasons = []
+    for each in made:
+        async for result in provider.send(each, [push]):
+            reasons.append(result.reason.partition(":")[0])
+    assert reasons == ["topic", "CredentialRevoked", "CredentialRevoked"]
+    await provider.close()
+
+
+@pytest.mark.anyio
+async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
+    """What APNs would refuse anyway never leaves, and is not tried again."""
+    provider = ApnsProvider()
+    ident = "0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
+    pushes = [
+        Push(tag="large", token=b"\0" * 32, apns_id=ident, payload=b"x" * 4097),
+        Push(tag="priority", token=b"\0" * 32, apns_id=ident, payload=b"{}", push_type="background", priority=10),
+        Push(tag="start", token=b"", apns_id=ident, payload=b'{"aps":{"event":"start"}}', channel="YWJj"),
+    ]
+    results = [result async for result in provider.send(opened(b"i" * 16), pushes)]
+    assert [(each.tag, each.outcome, each.retry) for each in results] == [
+        (push.tag, Outcome.NOT_SENT, Retry.NEVER) for push in pushes
+    ]
+    await provider.close()
