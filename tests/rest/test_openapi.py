@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from openapi_spec_validator import validate
 from support.things import ENDPOINTS, shop
 
-from heliogram.rest import openapi
+from heliogram.rest import Call, endpoint, openapi
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +32,23 @@ def test_every_endpoint_has_an_entry() -> None:
         assert ("requestBody" in operation) == (each.body is not None)
     assert document["paths"]["/health"]["get"]["security"] == []
     assert document["paths"]["/health"]["servers"] == [{"url": "/"}]
+
+
+def test_other_statuses_of_success_are_in_the_document() -> None:
+    """Each with the type of its body, beside the usual one."""
+
+    class Tried(msgspec.Struct):
+        fine: bool
+
+    async def handler(call: Call[None]) -> Tried:
+        return Tried(True)
+
+    each = endpoint("POST", "/Sends", summary="Send", status=202, scope=None, also={200: Tried})(handler)
+    document = openapi([each], title="Shop", version="1")
+    responses = document["paths"]["/Sends"]["post"]["responses"]
+    assert responses["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Tried"}
+    assert "202" in responses
+    assert document["components"]["schemas"]["Tried"]["required"] == ["fine"]
 
 
 def test_query_parameters_tell_their_bounds_and_defaults() -> None:
