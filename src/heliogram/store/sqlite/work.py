@@ -49,7 +49,7 @@ def _claim(connection: apsw.Connection, wanted: Where) -> list[_Claimed]:
 
 def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed | None:
     """Hands out one chunk; None for one of an operation that was stopped while a worker that is gone held it."""
-    account, operation, first, attempt, packed, spec, created, send_at, status, canceled = row
+    account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled = row
     where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
     if canceled is not None:
         end_rest(connection, where)
@@ -59,7 +59,7 @@ def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed
     if status == OperationStatus.SCHEDULED:
         connection.execute(_sql.begin_operation, where)
         emit_operation(connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
-    parts: Any = connection.execute(_sql.parts, where).fetchall() if attempt else ()
+    parts: Any = connection.execute(_sql.parts, where).fetchall() if written else ()
     return _Claimed(account, operation, first, attempt + 1, packed, [part for (part,) in parts], spec, created, send_at)
 
 

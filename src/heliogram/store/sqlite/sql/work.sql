@@ -1,6 +1,7 @@
 -- name: starting_chunks
 -- The first chunks of scheduled operations whose time has come: they begin whatever is queued in front of them.
-SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.created, o.send_at, o.status, o.canceled
+SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
+       o.status, o.canceled
   FROM operation o
   JOIN chunk c ON c.account_id = o.account_id AND c.operation_id = o.id AND c.first = 0
   JOIN chunk_recipients r
@@ -10,8 +11,9 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.cre
 
 -- name: due_chunks
 -- What is due in one shard, the longest due first: not done, and neither leased nor its lease still good.
-SELECT c.account_id, c.operation_id, c.first, c.attempt, r.packed, o.spec, o.created, o.send_at, o.status, o.canceled
-  FROM (SELECT account_id, operation_id, first, attempt, due FROM chunk
+SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
+       o.status, o.canceled
+  FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND state < 2 AND due <= :now
          ORDER BY due LIMIT :limit) c
   JOIN chunk_recipients r
