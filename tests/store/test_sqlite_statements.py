@@ -14,7 +14,19 @@ from support.stores import opened
 from heliogram.store.sqlite.migrate import migrations
 from heliogram.store.sqlite.statements import Statements, load
 
-FILES = ("apps", "canceling", "credentials", "events", "keys", "operations", "registrations", "users", "webhooks", "work")
+FILES = (
+    "apps",
+    "canceling",
+    "credentials",
+    "events",
+    "idempotency",
+    "keys",
+    "operations",
+    "registrations",
+    "users",
+    "webhooks",
+    "work",
+)
 FEW = {"account", "api_key", "app", "credential", "webhook", "a", "c", "w", "CONSTANT", "sqlite_sequence"}
 """Tables with few rows an account (and the names they go by): reading all of them is fine."""
 

@@ -31,22 +31,27 @@ class FakeClock:
 
     def __init__(self, start: float = START) -> None:
         self._now = start
+        self._stepped = 0.0
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._numbers = itertools.count()
         self._waiting: list[asyncio.Future[None]] = []
 
     def time(self) -> float:
         """Seconds since 1970."""
-        return self._now
+        return self._now + self._stepped
 
     def monotonic(self) -> float:
-        """Seconds that never step: the same hand."""
+        """Seconds that never step: the same hand, as long as nobody steps the other."""
         return self._now
+
+    def step(self, seconds: float) -> None:
+        """Sets the clock on the wall on or back: no timer hears of it."""
+        self._stepped += seconds
 
     @property
     def ms(self) -> int:
         """Milliseconds since 1970."""
-        return int(self._now * 1000)
+        return int(self.time() * 1000)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> FakeTimer:
         """Calls back once, when the clock has been advanced so far."""
