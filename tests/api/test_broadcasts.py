@@ -45,7 +45,7 @@ def shown(live: Live, device: str) -> list[dict[str, Any]]:
 
 
 async def test_a_broadcast_reaches_the_phones_that_follow(live: Live) -> None:
-    """An ordinary operation with one recipient: what the phones show, and what the back end reads."""
+    """OWN-38: An ordinary operation with one recipient: what the phones show, and what the back end reads."""
     ident = await channel(live)
     phones = [follow(live), follow(live)]
     operation = await broadcast(live, ident)

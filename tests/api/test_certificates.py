@@ -81,7 +81,7 @@ def new_credential(pair: Pair, type_: str = "APN", form: str = "base64") -> dict
     "form", ["pem", "base64", "base64 of one line", "stray breaks", "spelled breaks", "one pad less"]
 )
 async def test_a_certificate_is_taken_in_each_form(service: Service, pair: Pair, form: str) -> None:
-    """PEM, base64 of PEM, and base64 of PEM that lost its line breaks; topic and expiry are read from it."""
+    """TW-56: PEM, base64 of PEM, and base64 of PEM that lost its line breaks; topic and expiry are read from it."""
     answer = await service.post("/Credentials", new_credential(pair, form=form))
     assert answer.status_code == 202, answer.text
     shown = (await service.get(f"/Credentials/{answer.json()['resourceId']}")).json()

@@ -37,7 +37,7 @@ async def listed(live: Live, **params: Any) -> list[str]:
 
 
 async def test_the_life_of_a_channel(live: Live) -> None:
-    """Created, read, listed, deleted; the pointers lead to it (BC-2, BC-3)."""
+    """OWN-38: Created, read, listed, deleted; the pointers lead to it (BC-2, BC-3)."""
     await live.credential()
     made = await live.post("/Apps/shop/Channels", {"storagePolicy": "MOST_RECENT_MESSAGE_STORED"})
     address = f"http://heliogram.test/v1/PushNotifications/Apps/shop/Channels/{made['resourceId']}"

@@ -28,7 +28,7 @@ async def check(live: Live, ident: str) -> dict[str, object]:
 
 
 async def test_bad_device_token_proves_a_credential(live: Live) -> None:
-    """APNs looks at the credential before the token (9.1): one push to a token that no device has."""
+    """OWN-25: APNs looks at the credential before the token (9.1): one push to a token that no device has."""
     _, known = live.phone()
     ident = await live.credential()
     assert await check(live, ident) == {

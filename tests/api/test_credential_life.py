@@ -34,7 +34,7 @@ async def actions(service: Service) -> list[tuple[str, str]]:
 
 
 async def test_another_app_is_made_the_default(service: Service) -> None:
-    """A pointer whose resource id is the app's name; there is exactly one default, and sends without `from` use it."""
+    """TW-50: A pointer whose resource id is the app's name; there is exactly one default."""
     await service.app_named("shop")
     await service.app_named("bank")
     for _ in range(2):  # once more changes nothing
@@ -47,7 +47,7 @@ async def test_another_app_is_made_the_default(service: Service) -> None:
 
 
 async def test_the_default_is_not_taken_away_without_another(service: Service) -> None:
-    """`false` on the default is a 400 with the cure; on any other app or credential it changes nothing."""
+    """OWN-26: `false` on the default is a 400 with the cure; on any other app or credential it changes nothing."""
     first, second = await service.app_named("shop"), await service.app_named("shop")
     await service.app_named("bank")
     for path in ("/Apps/shop", f"/Credentials/{first}"):
@@ -60,7 +60,7 @@ async def test_the_default_is_not_taken_away_without_another(service: Service) -
 
 
 async def test_another_credential_is_made_the_default(service: Service) -> None:
-    """Of its app and type alone."""
+    """TW-58: Of its app and type alone."""
     await service.app_named("shop")
     sandbox, second = await service.app_named("shop", "APN_SANDBOX"), await service.app_named("shop")
     body = await patch(service, f"/Credentials/{second}", {"isDefault": True})
@@ -90,7 +90,7 @@ async def test_what_is_not_there_is_a_404(service: Service) -> None:
 
 
 async def test_the_oldest_app_left_becomes_the_default(service: Service) -> None:
-    """When the default app dies with its last credential."""
+    """OWN-22: When the default app dies with its last credential."""
     first = await service.app_named("shop")
     for name in ("bank", "club"):
         service.clock.advance(60)
@@ -101,7 +101,7 @@ async def test_the_oldest_app_left_becomes_the_default(service: Service) -> None
 
 
 async def test_apps_are_filtered_by_date(service: Service) -> None:
-    """`startDate` is inclusive, `endDate` exclusive."""
+    """TW-51: `startDate` is inclusive, `endDate` exclusive."""
     for name in ("shop", "bank", "club"):
         await service.app_named(name)
         service.clock.advance(60)
@@ -115,7 +115,7 @@ async def test_apps_are_filtered_by_date(service: Service) -> None:
 
 
 async def test_devices_go_with_their_app_and_users_stay(service: Service) -> None:
-    """The cascade of an app's last credential: another app's registrations are not touched."""
+    """TW-59: The cascade of an app's last credential: another app's registrations are not touched."""
     ident = await service.app_named("shop")
     await service.app_named("bank")
     await service.user(TOKEN, "shop")
@@ -128,7 +128,7 @@ async def test_devices_go_with_their_app_and_users_stay(service: Service) -> Non
 
 
 async def test_rotating_keeps_id_app_and_place(service: Service) -> None:
-    """Only the content is new; the revision counts."""
+    """OWN-25: Only the content is new; the revision counts."""
     ident = await service.app_named("shop")
     before = await shown(service, ident)
     service.clock.advance(60)
@@ -191,7 +191,7 @@ async def test_a_certificate_is_followed_by_one_of_the_same_topic(service: Servi
 
 
 async def test_revoking_ends_every_credential_with_the_key(service: Service) -> None:
-    """They stay listed, are no default, and a send that names one is refused with its own code."""
+    """OWN-25: They stay listed, are no default, and a send that names one is refused with its own code."""
     content = token_content()
     first = await service.app_named("shop", content=content)
     same = await service.app_named("shop", "APN_SANDBOX", content=content)
@@ -231,7 +231,7 @@ async def test_a_revoked_credential_takes_nothing_but_its_deletion(service: Serv
 
 
 async def test_reconnecting_answers_a_pointer_and_is_recorded(service: Service) -> None:
-    """Without connections there is nothing else to see."""
+    """OWN-25: Without connections there is nothing else to see."""
     ident = await service.app_named("shop")
     answer = await service.post(f"/Credentials/{ident}/reconnect", {})
     assert (answer.status_code, answer.json()["resourceId"]) == (202, ident)

@@ -34,7 +34,7 @@ async def test_creating_answers_a_pointer_to_the_credential(service: Service) ->
 
 
 async def test_a_credential_is_shown_without_its_secret(service: Service) -> None:
-    """Key id, team id and bundle id come back, the key does not."""
+    """TW-52: Key id, team id and bundle id come back, the key does not."""
     ident = await service.app_named("shop")
     answer = await service.get(f"/Credentials/{ident}")
     assert answer.json() == {
@@ -142,7 +142,7 @@ async def test_a_signing_key_is_never_read_from_the_servers_disk(service: Servic
 
 
 async def test_fcm_is_refused_with_its_own_code(service: Service) -> None:
-    """Until it is built, nobody believes it works."""
+    """OWN-24: Until it is built, nobody believes it works."""
     body = {"credentialType": "FCM", "appName": "shop", "content": {"privateKey": "e30="}}
     answer = await service.post("/Credentials", body)
     assert (answer.status_code, answer.json()["code"]) == (400, 70050)
@@ -184,7 +184,7 @@ async def test_a_related_credential_must_exist(service: Service) -> None:
     ],
 )
 async def test_a_scope_and_its_topics_must_go_together(service: Service, content: dict[str, Any], path: str) -> None:
-    """A topic key lists topics, its bundle id among them; a team key lists none (TOK-11, TOK-15)."""
+    """OWN-23: A topic key lists topics, its bundle id among them; a team key lists none (TOK-11, TOK-15)."""
     answer = await service.post("/Credentials", new_credential(content=token_content(**content)))
     assert answer.status_code == 400
     assert [each["context"] for each in answer.json()["errors"]] == [path]
@@ -213,7 +213,7 @@ async def test_related_keys_share_team_and_environment(service: Service, changes
 
 
 async def test_an_app_takes_ten_credentials_and_an_account_ten_apps(service: Service) -> None:
-    """The eleventh of either is refused with its own code."""
+    """TW-49, TW-57: The eleventh of either is refused with its own code."""
     for _ in range(10):
         await service.app_named("app0")
     eleventh = await service.post("/Credentials", new_credential(appName="app0"))
@@ -225,7 +225,7 @@ async def test_an_app_takes_ten_credentials_and_an_account_ten_apps(service: Ser
 
 
 async def test_credentials_are_listed_newest_first_and_filtered(service: Service) -> None:
-    """By app, type, default and date."""
+    """TW-60: By app, type, default and date."""
     made = []
     for name, type_ in (("shop", "APN"), ("shop", "APN"), ("shop", "APN_SANDBOX"), ("bank", "APN")):
         service.clock.advance(60)
@@ -285,7 +285,7 @@ async def test_a_filter_that_cannot_be_is_a_400(service: Service, params: dict[s
 
 
 async def test_deleting_the_last_credential_ends_the_app(service: Service) -> None:
-    """The answer points at what was deleted; the app and its registrations are gone."""
+    """TW-59: The answer points at what was deleted; the app and its registrations are gone."""
     ident = await service.app_named("shop")
     await service.user()
     answer = await service.delete(f"/Credentials/{ident}")
@@ -304,7 +304,7 @@ async def test_an_id_that_cannot_be_is_a_404(service: Service, ident: str) -> No
 
 
 async def test_an_app_shows_its_default_credentials(service: Service) -> None:
-    """One per type; the first app is the default one."""
+    """TW-50, TW-54, OWN-22: One per type; the first app is the default one."""
     production = await service.app_named("shop")
     sandbox = await service.app_named("shop", "APN_SANDBOX")
     await service.app_named("shop")
@@ -322,7 +322,7 @@ async def test_an_app_shows_its_default_credentials(service: Service) -> None:
 
 
 async def test_is_default_makes_a_later_credential_the_default(service: Service) -> None:
-    """The caller may replace the default at once."""
+    """TW-55: The caller may replace the default at once."""
     await service.app_named("shop")
     second = await service.app_named("shop", isDefault=True)
     app = (await service.get("/Apps/shop")).json()
@@ -330,7 +330,7 @@ async def test_is_default_makes_a_later_credential_the_default(service: Service)
 
 
 async def test_apps_are_listed_and_filtered(service: Service) -> None:
-    """Newest first; `isDefault` narrows."""
+    """TW-51: Newest first; `isDefault` narrows."""
     await service.app_named("shop")
     service.clock.advance(60)
     await service.app_named("bank")

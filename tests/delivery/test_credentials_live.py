@@ -41,7 +41,7 @@ async def sent(live: Live, token: str, **more: object) -> tuple[str, str | None]
 
 
 async def test_tok_11_a_topic_key_sends_what_its_topics_cover(live: Live) -> None:
-    """TOK-11, TOK-15: to its own topics over the wire; for another push type of the app the topic is covered, too."""
+    """OWN-23, TOK-11, TOK-15: to its own topics, over the wire."""
     await live.credential(topics=[BUNDLE])
     _, token = live.phone()
     assert await sent(live, token) == ("ACCEPTED", None)
@@ -70,7 +70,7 @@ async def test_tok_11_a_key_for_the_other_environment_never_leaves(live: Live) -
 
 
 async def test_a_rotated_credential_sends_with_its_new_key(live: Live) -> None:
-    """18: the id stays; at first the team's key of before goes on, 20 minutes after its last change the new one is
+    """The id stays; at first the team's key of before goes on, 20 minutes after its last change the new one is
     used (TOK-9, TOK-10)."""
     ident = await live.credential()
     _, token = live.phone()
