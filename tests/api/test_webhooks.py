@@ -13,6 +13,7 @@ from support.stores import Bench
 from support.telling import Telling
 from support.webhooks import Receiver, receiving, tools_for
 
+from heliogram.api.idempotency import HOLD_MS
 from heliogram.domain.accounts import Scope
 from heliogram.domain.webhooks import EventType
 from heliogram.webhooks import verify
@@ -155,6 +156,16 @@ async def test_a_deleted_webhook_is_gone(service: Service) -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, 20404), (method, path)
 
 
+async def test_a_webhook_is_made_once_for_an_idempotency_key(service: Service) -> None:
+    """The second answer is the first, its secret included."""
+    headers, body = {"Idempotency-Key": "one"}, {"url": "https://x.example/", "types": ["*"]}
+    first = await service.client.post(HOOKS, json=body, headers=headers)
+    second = await service.client.post(HOOKS, json=body, headers=headers)
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len((await service.client.get(HOOKS)).json()["webhooks"]) == 1
+
+
 async def test_another_accounts_webhook_is_a_404(service: Service) -> None:
     """To read, to change, to test, to redeliver."""
     made = await make(service)
@@ -287,3 +298,23 @@ async def test_every_change_is_in_the_audit_log(service: Service, receiver: Rece
     ]
     assert "whsec_" not in answer.text
     assert receiver.url not in answer.text
+
+
+async def test_a_webhook_whose_answer_was_lost_is_found_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between making it and answering: the same key shows that webhook and its secret, and makes no other."""
+    headers, body = {"Idempotency-Key": "one"}, {"url": "https://x.example/", "types": ["*"]}
+
+    async def dies(*args: object, **named: object) -> None:
+        raise RuntimeError("the process dies here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(service.store), "keep_answer", dies)
+        assert (await service.client.post(HOOKS, json=body, headers=headers)).status_code == 500
+    service.clock.advance(HOLD_MS / 1000 + 1)
+    found = await service.client.post(HOOKS, json=body, headers=headers)
+    assert (found.status_code, found.headers["idempotent-replayed"]) == (201, "true")
+    (only,) = (await service.client.get(HOOKS)).json()["webhooks"]
+    assert only["id"] == found.json()["id"]
+    assert found.json()["secret"].startswith("whsec_")

@@ -104,3 +104,15 @@ def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     result = serve(tmp_path, "--listen", "127.0.0.1:0")
     assert result.exit_code == 1
     assert "serve.lock: Is a directory" in result.output
+
+
+def test_webhooks_go_to_public_https_addresses_unless_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each opening is an option of its own."""
+    seen: list[ServeSettings] = []
+    monkeypatch.setattr("heliogram.app.run", lambda settings, ready: seen.append(settings))
+    for words in ((), ("--webhooks-allow-private",), ("--webhooks-allow-http",)):
+        assert serve(tmp_path, *words).exit_code == 0
+    opened = [(settings.webhooks_allow_private, settings.webhooks_allow_http) for settings in seen]
+    assert opened == [(False, False), (True, False), (False, True)]

@@ -169,6 +169,28 @@ async def test_failures_are_counted_until_one_is_taken(bench: Bench) -> None:
     assert work.webhook.last_success == now + 1
 
 
+@pytest.mark.parametrize(
+    ("change", "at_once"),
+    [
+        (WebhookChange(state=WebhookState.ACTIVE), True),
+        (WebhookChange(url="https://n.example/"), True),
+        (WebhookChange(description="x"), False),
+        (WebhookChange(types=("device.*",)), False),
+    ],
+)
+async def test_what_waits_is_tried_at_once_when_there_is_reason_to(
+    bench: Bench, change: WebhookChange, at_once: bool
+) -> None:
+    """Made active, or under another address; a new description changes nothing about the back-off."""
+    kept, now = await made(bench), bench.clock.ms
+    sent = await refused(bench, kept, now + 9_000)
+    failure = Failure(error="no", at=now, due=now + 9_000, held_until=now + 9_000)
+    await bench.store.kept_batch_refused(bench.account, kept.id, sent.id, failure)
+    assert await bench.store.update_webhook(bench.account, kept.id, change, now)
+    work = await work_of(bench, kept)
+    assert (work.due, work.held_until) == ((now, 0) if at_once else (now + 9_000, now + 9_000))
+
+
 async def test_a_single_failure_does_not_hurry_the_others(bench: Bench) -> None:
     """Each batch keeps its own back-off while the receiver takes others."""
     kept = await made(bench)

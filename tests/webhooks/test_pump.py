@@ -24,7 +24,7 @@ ACTIVE, PAUSED = WebhookState.ACTIVE, WebhookState.PAUSED
 
 
 async def test_an_event_is_posted_as_a_signed_batch_of_cloudevents(telling: Telling, receiver: Receiver) -> None:
-    """JSON batch mode, the three headers of Standard Webhooks, and a signature that `verify` takes."""
+    """JSON batch mode, the three headers of Standard Webhooks, and a signature that `verify` takes (OWN-35)."""
     await telling.webhook(receiver.url)
     await telling.emit(1, EventType.DEVICE_REMOVED, registrationId="comms_device_registration_x", token="ab")
     await telling.step()

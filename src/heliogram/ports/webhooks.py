@@ -140,7 +140,7 @@ class WebhookStore(Protocol):
 
     async def update_webhook(self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int) -> bool:
         """Changes a webhook; False when there is none. Events it newly subscribes to are told from now on; one that
-        becomes active is tried at once, and one that was disabled is not told what happened meanwhile."""
+        is made active, or gets another address, is tried at once, and one that was disabled is not told what happened meanwhile."""
 
     async def delete_webhook(self, account: bytes, webhook_id: bytes) -> bool:
         """Removes a webhook with its batches; False when there is none."""

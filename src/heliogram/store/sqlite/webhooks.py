@@ -81,7 +81,7 @@ def _update(connection: apsw.Connection, where: dict[str, Any], change: WebhookC
     }
     connection.execute(_sql.update_webhook, values)
     _skip(connection, where, known, types, state)
-    if state is WebhookState.ACTIVE:
+    if state is WebhookState.ACTIVE and (change.state is not None or change.url is not None):
         connection.execute(_sql.hold_no_more, where)
         connection.execute(_sql.all_due, {**where, "at": at})
     return True
