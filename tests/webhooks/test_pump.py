@@ -7,13 +7,15 @@ import json
 import ssl
 from pathlib import Path
 
+import msgspec
 import pytest
-from support.stores import Bench, opened, token_of
+from support.stores import Bench, opened, recipients_of, token_of
 from support.telling import SECRET, Telling, record
 from support.webhooks import Receiver, receiving, status
 
 from heliogram.domain import ids
 from heliogram.domain.notifications import Outcome, Recipient
+from heliogram.domain.operations import OperationStatus, cut
 from heliogram.domain.webhooks import EventType, WebhookState
 from heliogram.ports import WebhookChange
 from heliogram.webhooks import signing, verify
@@ -303,3 +305,41 @@ async def test_the_pump_runs_by_itself(telling: Telling, receiver: Receiver) -> 
     await running
     assert json.loads(receiver.got[0].body)[0]["type"] == "com.heliogram.device.removed"
     assert repr(pump) == "Pump(couriers=0, posts=1)"
+
+
+async def test_an_operations_life_is_told_under_twilios_names(telling: Telling, receiver: Receiver) -> None:
+    """Scheduled, processing, completed, each with `operation_id` (TW-71)."""
+    bench = telling.bench
+    await telling.webhook(receiver.url, "operation.*")
+    due = bench.clock.ms + 60_000
+    operation = msgspec.structs.replace(
+        bench.operation(recipients_of(1)),
+        status=OperationStatus.SCHEDULED,
+        send_at=due,
+        send_at_text="2027-01-15T08:01Z",
+    )
+    await bench.store.accept(bench.account, operation, cut(operation.id, recipients_of(1)))
+    await telling.step(60)
+    (chunk,) = await bench.store.claim(operation.lane, 0, limit=1, now=due, until=due + 9, worker="w")
+    await telling.end(chunk, [record()])
+    await bench.store.finish(chunk, bench.clock.ms)
+    await telling.step()
+    name = "com.twilio.comms-api.operation."
+    assert [each["type"] for each in receiver.events] == [name + "scheduled", name + "processing", name + "completed"]
+    assert [each["data"]["status"] for each in receiver.events] == ["SCHEDULED", "PROCESSING", "COMPLETED"]
+    assert {each["data"]["operation_id"] for each in receiver.events} == {ids.encode(ids.OPERATION, operation.id)}
+    assert receiver.events[0]["data"]["sendAt"] == "2027-01-15T08:01Z"
+
+
+async def test_a_canceled_operation_is_told_with_each_of_its_notifications(
+    telling: Telling, receiver: Receiver
+) -> None:
+    """Canceled before anything left: the operation, and one event for each recipient."""
+    bench = telling.bench
+    await telling.webhook(receiver.url)
+    operation = await bench.accept(recipients_of(3))
+    bench.clock.advance(1)
+    await bench.store.cancel_operation(bench.account, operation.id, bench.clock.ms)
+    await telling.step()
+    ended = [each["type"].removeprefix("com.heliogram.") for each in receiver.events][1:]
+    assert sorted(ended) == ["notification.canceled"] * 3 + ["operation.canceled"]
