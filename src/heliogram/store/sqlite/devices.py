@@ -44,6 +44,11 @@ class _Known(NamedTuple):
     def place(self) -> Place:
         return Place(self.registration, self.slot)
 
+    @property
+    def indexed(self) -> tuple[str, int, str | None, str | None]:
+        """What indexes hold, and a registration may change."""
+        return self.environment, self.learned, self.installation, self.activity
+
 
 class FreshIds(msgspec.Struct, frozen=True):
     """Ids for what registering may have to make."""
@@ -153,15 +158,20 @@ def _renew(connection: apsw.Connection, where: dict[str, Any], new: NewDevice, k
         **where,
         "environment": where["environment"] if named else known.environment,
         "learned": 0 if named else known.learned,
+        "installation": new.installation_id or known.installation,
+        "activity": new.activity_id or known.activity,
+        "registration": place.registration,
+        "slot": place.slot,
     }
     if place != known.place:
         moved = {"to_registration": place.registration, "to_slot": place.slot}
         old = {"account": account, "registration": known.registration, "slot": known.slot}
         connection.execute(_sql.move_device, {**old, **moved})
         give_back(connection, account, known.place, at, (now, EventType.DEVICE_REMOVED, MOVED))
-    here = {"registration": place.registration, "slot": place.slot}
-    connection.execute(_sql.renew_device, {**now, **here})
-    connection.execute(_sql.touch_registration, {"account": account, "at": at, "registration": place.registration})
+    if (now["environment"], now["learned"], now["installation"], now["activity"]) != known.indexed:
+        connection.execute(_sql.place_device, now)
+    connection.execute(_sql.renew_device, now)
+    connection.execute(_sql.touch_registration, now)
 
 
 def _room(

@@ -27,13 +27,17 @@ SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.e
 SELECT form, public FROM credential INDEXED BY credential_by_app WHERE account_id = :account AND app_name = :app;
 
 -- name: renew_device
--- The app handed us the token again; what it does not say this time is kept.
+-- The app handed us the token again; what it does not say this time is kept. Nothing that an index holds.
 UPDATE device
-   SET environment = :environment, learned = :learned, state = 'active', state_reason = NULL,
-       registered_at = max(registered_at, :at),
-       installation_id = coalesce(:installation, installation_id), activity_id = coalesce(:activity, activity_id),
+   SET state = 'active', state_reason = NULL, registered_at = max(registered_at, :at),
        app_version = coalesce(:app_version, app_version), locale = coalesce(:locale, locale),
        time_zone = coalesce(:time_zone, time_zone)
+ WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
+
+-- name: place_device
+-- The token is of another environment, installation or activity than was known: what indexes hold.
+UPDATE device
+   SET environment = :environment, learned = :learned, installation_id = :installation, activity_id = :activity
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 
 -- name: move_device
