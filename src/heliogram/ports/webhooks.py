@@ -140,7 +140,8 @@ class WebhookStore(Protocol):
 
     async def update_webhook(self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int) -> bool:
         """Changes a webhook; False when there is none. Events it newly subscribes to are told from now on; one that
-        is made active, or gets another address, is tried at once, and one that was disabled is not told what happened meanwhile."""
+        is made active, or gets another address, is tried at once, and one that was disabled is not told what happened
+        meanwhile."""
 
     async def delete_webhook(self, account: bytes, webhook_id: bytes) -> bool:
         """Removes a webhook with its batches; False when there is none."""
@@ -208,7 +209,8 @@ class WebhookStore(Protocol):
 
     async def sweep_webhooks(self, now: int) -> int:
         """Keeps the backlogs within their bounds: events nobody waits for and those past the bound go, batches past
-        three days become dead letters, old dead letters go. Tells how many events went."""
+        three days become dead letters, old dead letters go. A slice at a time: tells how many events went, to be called
+        again while there were any."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

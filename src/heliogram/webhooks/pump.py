@@ -75,7 +75,8 @@ class Pump:
         clock = self._tools.clock
         if clock.monotonic() >= self._sweep_at:
             self._sweep_at = clock.monotonic() + SWEEP_S
-            await self._tools.store.sweep_webhooks(self._tools.now())
+            while await self._tools.store.sweep_webhooks(self._tools.now()):
+                pass
         found = await self._tools.store.webhook_work()
         now = self._tools.now()
         self._turn += 1  # everyone comes first in its turn

@@ -14,6 +14,9 @@ from .webhook_work import bound_dead, drop
 
 _sql = statements.load("webhooks")
 
+MOST = 2_000
+"""Events of an account that one sweep removes: no write waits long for it."""
+
 
 class _Reader(NamedTuple):
     """A webhook that is still to be told events."""
@@ -49,10 +52,12 @@ def _sweep_events(connection: apsw.Connection, account: bytes, readers: list[_Re
     fresh = _get(connection, _sql.first_fresh, {"account": account, "since": now - KEPT_MS})
     beyond = _get(connection, _sql.last_beyond, {"account": account, "most": MAX_EVENTS}) or 0
     bound = max(last if fresh is None else fresh - 1, beyond)
+    to = _get(connection, _sql.slice_end, {"account": account, "to": max(told, bound), "most": MOST}) or 0
+    bound = min(bound, to)
     for reader in readers:
         if reader.place < bound:
             _count_skipped(connection, account, reader, bound)
-    connection.execute(_sql.delete_events, {"account": account, "to": max(told, bound)})
+    connection.execute(_sql.delete_events, {"account": account, "to": to})
     return connection.changes()
 
 
@@ -74,5 +79,6 @@ class WebhookSweep(Base):
     """The bounds of `ports.WebhookStore`."""
 
     async def sweep_webhooks(self, now: int) -> int:
-        """Keeps the backlogs within their bounds; tells how many events went."""
+        """Keeps the backlogs within their bounds, a slice at a time; tells how many events went: call it again while
+        there were any."""
         return await self._write(lambda c: _sweep(c, now))

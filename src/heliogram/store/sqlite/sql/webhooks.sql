@@ -243,6 +243,12 @@ SELECT sequence FROM event
 SELECT type, count(*) FROM event
  WHERE account_id = :account AND sequence > :after AND sequence <= :to GROUP BY type;
 
+-- name: slice_end
+-- The last of so many events that may go.
+SELECT max(sequence) FROM (SELECT sequence FROM event
+                            WHERE account_id = :account AND sequence > 0 AND sequence <= :to
+                            ORDER BY sequence LIMIT :most);
+
 -- name: delete_events
 -- Events that nobody waits for any more.
 DELETE FROM event WHERE account_id = :account AND sequence <= :to;
