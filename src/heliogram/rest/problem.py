@@ -55,8 +55,25 @@ LAYER_CODES: Mapping[int, str] = {
 _STEP = re.compile(r"""\.([A-Za-z_$][\w$-]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]""")
 
 
+_PEM = re.compile(r"-----BEGIN.*?(?:-----END[A-Z ]*-----|$)", re.DOTALL)
+_RUN = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
+_RANDOM = re.compile(r"(?=[^/]*[a-z])(?=[^/]*[A-Z])(?=[^/]*[0-9])[^/]{16,}")
+_HIDDEN = "[hidden]"
+
+
+def mask(text: str) -> str:
+    """`text` without what looks like a secret: PEM, and long random text in both cases with digits, as API secrets,
+    keys in base64 and tokens are. Ids, paths and device tokens stay."""
+    return _RUN.sub(_mask_run, _PEM.sub(_HIDDEN, text))
+
+
+def _mask_run(found: re.Match[str]) -> str:
+    return _HIDDEN if _RANDOM.search(found[0]) else found[0]
+
+
 def shorten(text: str) -> str:
-    """`text`, cut to `MAX_MESSAGE_CHARS` so that an answer never echoes a large input."""
+    """`text` as an answer may echo it: masked, and cut to `MAX_MESSAGE_CHARS`."""
+    text = mask(text[: 2 * MAX_MESSAGE_CHARS])
     return text if len(text) <= MAX_MESSAGE_CHARS else text[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
@@ -147,8 +164,8 @@ def problem_body(problem: Problem) -> ProblemBody:
             code=each.code,
             message=shorten(each.message),
             detail=shorten(each.message),
-            context=each.path,
-            pointer=pointer(each.path),
+            context=mask(each.path),
+            pointer=pointer(mask(each.path)),
         )
         for each in problem.errors
     ] or [ProblemError(code=problem.code, message=problem.detail, detail=problem.detail)]
