@@ -55,7 +55,6 @@ def ended(status: NotificationStatus = NotificationStatus.SENT) -> Ended:
         operation_id=b"\0" * 16,
         app_name="shop",
         tags={"a": "b"},
-        channel=None,
         recipient=Recipient(token=b"x"),
         ending=Ending(sequence=0, status=status, unaddressable=False, deliveries=(record,), at=0),
     )

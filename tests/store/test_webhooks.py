@@ -10,6 +10,7 @@ from support.telling import Telling, record
 
 from heliogram.domain.accounts import Account
 from heliogram.domain.errors import Code, LimitReached
+from heliogram.domain.notifications import Outcome
 from heliogram.domain.operations import Counts, Lane
 from heliogram.domain.webhooks import MAX_WEBHOOKS, EventType, Webhook, WebhookState
 from heliogram.ports import Batch, Failure, Place, WebhookChange, WebhookWork, Window
@@ -263,6 +264,19 @@ async def test_a_deleted_webhook_leaves_nothing(bench: Bench) -> None:
     assert await bench.store.delete_webhook(bench.account, kept.id)
     assert await bench.store.get_webhook(bench.account, kept.id) is None
     assert not await bench.store.delete_webhook(bench.account, kept.id)
+
+
+async def test_a_chunk_whose_first_parts_are_gone_is_not_told(bench: Bench) -> None:
+    """Without them it is not known what had ended before: nothing is told twice in another way."""
+    telling = Telling(bench)
+    await made(bench)
+    _, (chunk,) = await telling.send(2)
+    await telling.end(chunk, [record(0)])
+    await telling.end(chunk, [record(0, Outcome.REJECTED, slot=1), record(1)])
+    store: Any = bench.store
+    await store._write(lambda c: c.execute("DELETE FROM chunk_result WHERE part = 1").fetchall())
+    feed = await bench.store.webhook_feed(bench.account, Place(), events=True, results=True)
+    assert (feed.ended, feed.to.result) == ((), 2)
 
 
 async def test_numbers_of_result_parts_are_never_used_twice(bench: Bench) -> None:

@@ -343,3 +343,37 @@ async def test_a_canceled_operation_is_told_with_each_of_its_notifications(
     await telling.step()
     ended = [each["type"].removeprefix("com.heliogram.") for each in receiver.events][1:]
     assert sorted(ended) == ["notification.canceled"] * 3 + ["operation.canceled"]
+
+
+async def test_a_broadcast_is_told_with_its_channel(telling: Telling, receiver: Receiver) -> None:
+    """And with no token, for there is none."""
+    bench = telling.bench
+    await telling.webhook(receiver.url, "notification.*")
+    operation = await bench.accept([Recipient(channel="dHN0LXNyY2gtY2hubA==")])
+    now = bench.clock.ms
+    (chunk,) = await bench.store.claim(operation.lane, 0, limit=1, now=now, until=now + 9, worker="w")
+    await telling.end(chunk, [record(0, token=b"dHN0LXNyY2gtY2hubA==")])
+    await telling.step()
+    (event,) = receiver.events
+    assert event["data"]["to"] == {"channelId": "dHN0LXNyY2gtY2hubA=="}
+    assert event["data"]["deliveries"][0]["token"] is None
+
+
+async def test_a_stopped_pump_does_not_wait_for_an_answer(telling: Telling, receiver: Receiver) -> None:
+    """What was under way is posted again by the next one."""
+    arrived = asyncio.Event()
+
+    def silent(got: object) -> bytes:
+        arrived.set()
+        return b"HTTP/1.1 "
+
+    receiver.answer = silent
+    webhook = await telling.webhook(receiver.url)
+    await telling.emit()
+    await telling.pump.look()
+    await arrived.wait()
+    await telling.pump.stop()
+    receiver.accept()
+    await Telling(telling.bench).step()
+    assert receiver.got[0].body == receiver.got[1].body
+    assert (await telling.backlog(webhook)).waiting == 0

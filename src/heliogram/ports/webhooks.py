@@ -60,7 +60,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     operation_id: bytes
     app_name: str
     tags: dict[str, str] | None
-    channel: str | None
     recipient: Recipient
     ending: Ending
 

@@ -64,7 +64,7 @@ def event_of(ended: Ended) -> Event:
         "to": _to(ended),
         "status": ending.status.value,
         "unaddressable": ending.unaddressable,
-        "deliveries": [_delivery(ended.operation_id, each) for each in ending.deliveries if each.token],
+        "deliveries": [_delivery(ended, each) for each in ending.deliveries if each.token],
     }
     if ended.tags is not None:
         data["tags"] = ended.tags
@@ -85,8 +85,8 @@ def moment(ms: int) -> str:
 
 def _to(ended: Ended) -> dict[str, str]:
     recipient: Recipient = ended.recipient
-    if ended.channel is not None:
-        return {"channelId": ended.channel}
+    if recipient.channel:
+        return {"channelId": recipient.channel}
     if recipient.user:
         return {"userId": ids.encode(ids.USER, recipient.user)}
     return {"token": token_text(recipient.provider, recipient.token), "provider": recipient.provider.value}
@@ -99,15 +99,15 @@ def _reason(ended: Ended) -> str:
     return reasons[-1] if reasons else ""
 
 
-def _delivery(operation: bytes, record: DeliveryRecord) -> dict[str, Any]:
+def _delivery(ended: Ended, record: DeliveryRecord) -> dict[str, Any]:
     apns = record.provider is ProviderName.APN
-    apns_id = ids.uuid_text(ids.notification_id(operation, record.sequence, record.slot)) if apns else None
+    ident = ids.notification_id(ended.operation_id, record.sequence, record.slot)
     return {
-        "token": token_text(record.provider, record.token),
+        "token": None if ended.recipient.channel else token_text(record.provider, record.token),
         "provider": record.provider.value,
         "environment": record.environment,
         "credentialId": ids.encode(ids.CREDENTIAL, record.credential) if record.credential else None,
-        "apnsId": apns_id,
+        "apnsId": ids.uuid_text(ident) if apns else None,
         "apnsUniqueId": record.unique_id or None,
         "attempt": record.attempt,
         "outcome": record.outcome.name,

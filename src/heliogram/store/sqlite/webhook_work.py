@@ -94,12 +94,14 @@ def _read_parts(connection: apsw.Connection, account: bytes, after: int, wanted:
 
 
 def _read_chunk(connection: apsw.Connection, account: bytes, operation: bytes, first: int, part: int) -> _Chunk | None:
-    """None when it was removed in the meantime."""
+    """None when it, or the first of its parts, was removed in the meantime: what had ended cannot be told any more."""
     where = {"account": account, "operation": operation, "first": first, "part": part}
     told = one(connection, _sql.chunk_told, where)
     if told is None:
         return None
     parts: list[Any] = connection.execute(_sql.parts_up_to, where).fetchall()
+    if len(parts) != part:
+        return None
     return _Chunk(operation, first, told[0], told[1], told[2], parts)
 
 
@@ -127,7 +129,6 @@ def _ended(read: _Read, after: Place) -> list[Ended]:
                     operation_id=chunk.operation,
                     app_name=spec.app_name,
                     tags=None if tags is None else json.loads(tags),
-                    channel=spec.channel,
                     recipient=recipient,
                     ending=ending,
                 )
