@@ -26,7 +26,7 @@ from support.live import Live, living
 from support.service import Service, basic
 
 from heliogram.api import ENDPOINTS
-from heliogram.api.credentials import CreateCredential
+from heliogram.api.credential_schemas import CreateCredential
 from heliogram.domain import ids
 
 SHAPES = re.compile(r"hg[sr]_[\w-]{40,}|whsec_[\w+/=-]{20,}|PRIVATE KEY-----|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{20,}")
