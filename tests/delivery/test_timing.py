@@ -128,7 +128,7 @@ async def test_a_scheduled_send_counts_from_its_time(delivery: Delivery, apns: A
 
 
 async def test_the_end_of_its_time_travels_with_the_push(delivery: Delivery, apns: ApnsServer) -> None:
-    """`apns-expiration` in seconds (REQ-4)."""
+    """`apns-expiration` in whole seconds (REQ-2)."""
     await delivery.app()
     await lasting(delivery, delivery.bench.clock.ms + 90_999)
     await delivery.deliver()
@@ -137,7 +137,7 @@ async def test_the_end_of_its_time_travels_with_the_push(delivery: Delivery, apn
 
 
 async def test_what_is_not_to_be_stored_has_one_attempt(delivery: Delivery, apns: ApnsServer) -> None:
-    """`apns-expiration: 0` (REQ-4), and APNs' own word when it fails; waiting in the queue does not end it."""
+    """`apns-expiration: 0`, and APNs' own word when it fails; waiting in the queue does not end it."""
     await delivery.app()
     apns.on_request = unavailable
     operation = await lasting(delivery, NOT_STORED)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from support.stores import Bench, recipients_of
+from support.stores import FACTORIES, Bench, opened, recipients_of
 
 from heliogram.domain.ids import notification_id
 from heliogram.domain.notifications import DeliveryRecord, NotificationStatus, Outcome, Recipient
@@ -108,6 +110,22 @@ async def test_operations_are_filtered_by_tags(bench: Bench) -> None:
     assert await ids({"a": "1"}, Window(limit=2, after=wanted[4])) == [wanted[2], wanted[1]]
     assert await ids({"a": "2"}, Window()) == []
     assert await ids({"a": "1"}, Window(), OperationStatus.COMPLETED) == []
+
+
+async def test_schedules_and_cancellations_outlive_a_restart(tmp_path: Path, anyio_backend: str) -> None:
+    """What was to be sent is, at its time; what was not to be is not."""
+    for factory in FACTORIES.values():
+        async with opened(tmp_path, factory) as before:
+            kept = await before.accept(recipients_of(2), send_at=before.clock.ms + 1000)
+            dropped = await before.accept(recipients_of(1), send_at=before.clock.ms + 1000)
+            await cancel_all(before, dropped)
+            await cancel(before, kept, 1)
+        async with opened(tmp_path, factory, before.clock) as after:
+            await after.store.release_all(after.clock.ms)
+            assert await claim(after) == []
+            after.clock.advance(1)
+            (chunk,) = await claim(after)
+            assert (chunk.operation_id, [record.sequence for record in chunk.records]) == (kept.id, [1])
 
 
 # --- cancelling an operation

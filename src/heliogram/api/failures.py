@@ -90,6 +90,8 @@ def failure_of(notification: Notification) -> Failure:
         return Failure(Code.NO_DEVICE, "Unaddressable", _CURE_OF_CODE[Code.NO_DEVICE])
     record = max(tried, key=lambda each: each.at)
     code, reason = _code(record), record.reason or record.outcome.name
+    if code is Code.OUTCOME_UNKNOWN:  # whatever its reason begins with: it may have been sent
+        return Failure(code, reason, _CURE_OF_CODE[code])
     if code is not Code.REFUSED_BY_PROVIDER:
         return Failure.of(code, reason)
     by_status = _BY_STATUS.get(record.status, _SERVER_TROUBLE if record.status >= 500 else _CURE_OF_CODE[code])
