@@ -16,7 +16,7 @@
 #error "a build of Python without the GIL is not supported"
 #endif
 
-#define KEPT 20
+#define KEPT 28
 #define PLACES 80
 #define LARGEST_BLOCK 16384 /* frames.DEFAULT_FRAME */
 #define LONGEST 1023 /* lengths of paths and values that are ready made in Python (hpack_encoder.LENGTHS) */
@@ -394,6 +394,9 @@ done:
 
 /* ---- Connection._accepted */
 
+static PyObject *sending_call(PyObject *self, PyObject *args, PyObject *named); /* both in _native_calls.h */
+static PyObject *sending_set_result(PyObject *self, PyObject *outcome);
+
 enum { C_JOB, C_ANSWERED, C_ACCEPTED, C_HEADER, C_INVALID, C_DONE, C_OK, C_UNIQUE, C_GIVEN };
 enum { X_END = 5, C_ANSWERED_AT = J_END, C_ACCEPTED_AT = J_END + 4 };
 static const char *const accepted_fields[] = {"device_token", "apns_id", "unique_id", "tag", "wire_ms", NULL};
@@ -406,7 +409,9 @@ static int settle(Kit *kit, PyObject *job, PyObject *outcome, PyObject *heed) {
         Py_DECREF(heard);
     }
     PyObject *sink = Py_XNewRef(FIELD(job, kit->at[J_SINK])); /* it was there before `heed` */
-    PyObject *done = PyObject_CallOneArg(sink == NULL ? Py_None : sink, outcome);
+    PyObject *done = sink != NULL && Py_TYPE(sink)->tp_call == sending_call
+                         ? sending_set_result(sink, outcome)
+                         : PyObject_CallOneArg(sink == NULL ? Py_None : sink, outcome);
     Py_XDECREF(sink);
     if (done == NULL) {
         if (!PyErr_ExceptionMatches(kit->kept[C_INVALID])) return -1;
@@ -662,12 +667,13 @@ static PyObject *make_all(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
 }
 
 #include "_native_answers.h"
+#include "_native_calls.h"
 
 /* ---- the module */
 
 #define TWIN(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 static PyMethodDef twins[] = {TWIN(open_fast), TWIN(read_answers), TWIN(take_batch), TWIN(accept), TWIN(make),
-                              TWIN(make_all), TWIN(reject), {NULL, NULL, 0, NULL}};
+                              TWIN(make_all), TWIN(reject), TWIN(send), {NULL, NULL, 0, NULL}};
 #define MAKER_SHAPES                                                                                         \
     {{M_JOB, job_fields, 0, 1}, {M_APS, aps_fields, APS_AT, 1}, {M_PUSH, push_fields, PUSH_AT, 1},           \
      {M_PREPARED, prepared_fields, PREPARED_AT, 1}, {M_NOTIFICATION, common_fields, NOTE_AT, 0}}
@@ -683,7 +689,9 @@ static const struct {
                           {C_ACCEPTED, accepted_fields, C_ACCEPTED_AT, 1}}},
                {M_GIVEN, MAKER_SHAPES}, {M_GIVEN, MAKER_SHAPES},
                {C_GIVEN, {{C_JOB, job_fields, 0, 1}, {C_ANSWERED, answered_fields, C_ANSWERED_AT, 1},
-                          {V_REJECTED, rejected_fields, V_REJECTED_AT, 1}}}};
+                          {V_REJECTED, rejected_fields, V_REJECTED_AT, 1}}},
+               {K_GIVEN, {{K_JOB, job_fields, 0, 1}, {K_TURNS_TYPE, turns_fields, K_ASKED_AT, 0},
+                          {K_DEADLINES_TYPE, deadlines_fields, K_TIMER_AT, 0}}}};
 
 /* Where the fields of Notification are that a plain one leaves alone, and whether all else is what it must be. */
 static int learn_rest(Kit *kit) {
@@ -715,6 +723,7 @@ static PyObject *twin(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     int good = 1;
     for (const Shape *one = recipes[which].shapes; good && one->names != NULL; one++) good = places(kit, one) == 0;
     if (good && recipes[which].given == M_GIVEN) good = learn_rest(kit) == 0;
+    if (good && recipes[which].given == K_GIVEN) good = learn_send(module, kit) == 0;
     if (good) bound = PyCFunction_NewEx(&twins[which], (PyObject *)kit, NULL);
     Py_DECREF(kit);
     return bound;

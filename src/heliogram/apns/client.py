@@ -31,6 +31,7 @@ from .pool import Pool
 from .pushtypes import topic_for
 from .rotation import Rotation
 from .route import choose_connect, choose_endpoint
+from .sending import sender
 from .tuning import Tuning
 
 _TEMPLATES = 10_000
@@ -112,6 +113,7 @@ class Client:
             connection=self._connection,
             listener=check_listener(listener),
         )
+        self._send = sender(self._make, self._pool, self._clock.monotonic, timeout)
 
     def __repr__(self) -> str:
         return f"<Client {self._topic or 'without topic'}, {self._pool!r}>"
@@ -141,6 +143,10 @@ class Client:
         Raises `InvalidDeviceToken`, `InvalidNotification` or `PayloadTooLarge` at once. Cancelling
         the future gives up the wait, not the push.
         """
+        if timeout is None and self._send is not None:
+            sent = self._send(device_token, notification, apns_id, topic)
+            if sent is not None:
+                return sent
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
         job = self._make(device_token, notification, apns_id, None, topic, deadline, future.set_result)

@@ -21,10 +21,13 @@ class Deadlines:
     another one go to a heap. Ended pushes are dropped in bulk, so memory follows what is open.
     """
 
+    __slots__ = ("_bound", "_clock", "_count", "_due", "_expire", "_heap", "_timer", "fifo")
+
     def __init__(self, clock: Clock, expire: Callable[[Job], None]) -> None:
         self._clock = clock
         self._expire = expire
-        self._fifo: deque[Job] = deque()
+        self.fifo: deque[Job] = deque()
+        """Those in order, in one object for good: the twin of `append` adds to it."""
         self._heap: list[tuple[float, int, Job]] = []
         self._count = itertools.count()
         self._bound = _SLACK
@@ -32,14 +35,14 @@ class Deadlines:
         self._due = 0.0
 
     def __repr__(self) -> str:
-        return f"<Deadlines {len(self._fifo)} in order, {len(self._heap)} beside>"
+        return f"<Deadlines {len(self.fifo)} in order, {len(self._heap)} beside>"
 
     def __len__(self) -> int:
-        return len(self._fifo) + len(self._heap)
+        return len(self.fifo) + len(self._heap)
 
     def append(self, job: Job) -> None:
         """Watch one push, as `extend` does: this runs once per `Client.send`."""
-        fifo = self._fifo
+        fifo = self.fifo
         while fifo and fifo[0].state == DONE:
             fifo.popleft()
         fifo.append(job)
@@ -49,7 +52,7 @@ class Deadlines:
 
     def extend(self, jobs: Iterable[Job]) -> None:
         """Watch pushes whose deadlines are not before any given here earlier."""
-        fifo = self._fifo
+        fifo = self.fifo
         while fifo and fifo[0].state == DONE:
             fifo.popleft()
         fifo.extend(jobs)
@@ -68,7 +71,7 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._fifo.clear()
+        self.fifo.clear()
         self._heap.clear()
 
     def _watch(self, due: float) -> None:
@@ -82,7 +85,9 @@ class Deadlines:
         self._timer = self._clock.call_later(max(0.001, due - self._clock.monotonic()), self._fire)
 
     def _compact(self) -> None:
-        self._fifo = deque(job for job in self._fifo if job.state != DONE)
+        running = [job for job in self.fifo if job.state != DONE]
+        self.fifo.clear()
+        self.fifo.extend(running)
         self._heap = [entry for entry in self._heap if entry[2].state != DONE]
         heapq.heapify(self._heap)
         self._bound = 2 * len(self) + _SLACK
@@ -91,7 +96,7 @@ class Deadlines:
         self._timer = None
         now = self._clock.monotonic()
         late: list[Job] = []
-        fifo, heap = self._fifo, self._heap
+        fifo, heap = self.fifo, self._heap
         while fifo and (fifo[0].state == DONE or fifo[0].deadline <= now):
             late.append(fifo.popleft())
         while heap and (heap[0][2].state == DONE or heap[0][0] <= now):

@@ -156,6 +156,10 @@ class Pool:
         elif not len(ready) % _POUR:
             self.pour()
 
+    def parts(self) -> tuple[object, ...]:
+        """What the twin of `put` works with; these objects stay the same."""
+        return self, self._queue.ready, self._turns, self.ends.heed
+
     def withdraw(self, sink: Callable[[Outcome], object]) -> int:
         """Forget the queued pushes of this very sink, and tell how many. Those on the wire go on."""
         return self._queue.withdraw(sink)
