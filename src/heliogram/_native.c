@@ -16,7 +16,7 @@
 #error "a build of Python without the GIL is not supported"
 #endif
 
-#define KEPT 28
+#define KEPT 30
 #define PLACES 80
 #define LARGEST_BLOCK 16384 /* frames.DEFAULT_FRAME */
 #define LONGEST 1023 /* lengths of paths and values that are ready made in Python (hpack_encoder.LENGTHS) */

@@ -7,12 +7,75 @@
 
 enum { K_MAKE, K_JOB, K_DONE, K_NOW, K_RUNNING, K_FUTURE, K_TIMEOUT, K_COMPLAIN, K_POOL, K_READY, K_TURNS, K_HEED,
        K_DEADLINES, K_FIFO, K_TURNS_TYPE, K_DEADLINES_TYPE, K_GIVEN, K_SENDING = K_GIVEN, K_LOOP, K_WAKES, K_WAKING,
-       K_RUN, K_QUEUE, K_WATCH, K_SHED, K_REFUSING, K_END };
-enum { K_ASKED_AT = J_END, K_TIMER_AT };
+       K_RUN, K_QUEUE, K_WATCH, K_SHED, K_REFUSING, K_HOLDER, K_KEY, K_END };
+enum { K_ASKED_AT = J_END, K_TIMER_AT, K_FORKS_AT };
 static const char *const turns_fields[] = {"asked", NULL};
 static const char *const deadlines_fields[] = {"_timer", NULL};
 #define FEW 4096 /* pushes that may be open without a look at how many (deadlines._SLACK) */
 #define POUR 256 /* pool._POUR */
+
+/* ---- the running loop */
+
+#if PY_VERSION_HEX < 0x030C0000
+/* asyncio.get_running_loop asks the kernel for the process id, each time. It notes the loop in an object of its own that
+ * lasts as long as the loop runs, in the thread's dict: while that very object is there, and there was no fork, the
+ * answer is what it was. */
+static Py_ssize_t forks;
+
+static PyObject *forked(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    forks++;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef forked_def = {"forked", forked, METH_NOARGS, NULL};
+
+/* What the thread has about its loop, borrowed; NULL when it is not known. */
+static PyObject *holder(Kit *kit) {
+    PyObject *own = PyThreadState_GetDict();
+    PyObject *found = own == NULL ? NULL : PyDict_GetItemWithError(own, kit->kept[K_KEY]);
+    if (found == NULL) PyErr_Clear();
+    return found;
+}
+
+/* Has forks counted, once. */
+static int count_forks(PyObject *module) {
+    PyObject *os = PyImport_ImportModule("os"), *count = PyCFunction_New(&forked_def, module), *done = NULL;
+    PyObject *ask = os == NULL ? NULL : PyObject_GetAttrString(os, "register_at_fork"), *none = PyTuple_New(0);
+    PyObject *named = count == NULL ? NULL : Py_BuildValue("{sO}", "after_in_child", count);
+    if (ask != NULL && none != NULL && named != NULL) done = PyObject_Call(ask, none, named);
+    Py_XDECREF(os);
+    Py_XDECREF(count);
+    Py_XDECREF(ask);
+    Py_XDECREF(none);
+    Py_XDECREF(named);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+#else
+#define forks 0
+#define holder(kit) NULL
+#define count_forks(module) 0
+#endif
+
+/* The running loop, when its tasks may be woken together; None when it is in debug mode, which has its own futures. */
+static PyObject *running_loop(Kit *kit) {
+    PyObject **kept = kit->kept, *held = holder(kit);
+    if (held != NULL && held == kept[K_HOLDER] && kit->at[K_FORKS_AT] == forks) return Py_NewRef(kept[K_LOOP]);
+    PyObject *loop = PyObject_CallNoArgs(kept[K_RUNNING]);
+    if (loop == NULL || (loop == kept[K_LOOP] && held == NULL)) return loop;
+    PyObject *debug = PyObject_CallMethod(loop, "get_debug", NULL);
+    int careful = debug == NULL ? -1 : PyObject_IsTrue(debug);
+    Py_XDECREF(debug);
+    if (careful == 0) {
+        Py_XSETREF(kept[K_LOOP], Py_NewRef(loop));
+        Py_XSETREF(kept[K_HOLDER], Py_XNewRef(holder(kit)));
+        kit->at[K_FORKS_AT] = forks;
+        return loop;
+    }
+    Py_DECREF(loop);
+    return careful < 0 ? NULL : Py_NewRef(Py_None);
+}
 
 /* ---- what it waits with */
 
@@ -408,22 +471,12 @@ static PyObject *sending_type(PyObject *module, PyObject *future) {
     PyType_Spec spec = {"heliogram._native.Sending", (int)(base->tp_basicsize + (Py_ssize_t)sizeof(Own)), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, sending_slots};
     made = PyType_FromModuleAndSpec(module, &spec, future);
-    if (made != NULL && (cover(module, made, future) < 0 || PyModule_AddType(module, (PyTypeObject *)made) < 0))
+    if (made != NULL && (cover(module, made, future) < 0 || count_forks(module) < 0 || PyModule_AddType(module, (PyTypeObject *)made) < 0))
         Py_CLEAR(made);
     return made;
 }
 
 /* ---- Client.send */
-
-/* Whether it is a loop whose tasks may be woken together: 1, 0 not in debug mode, -1 an exception. */
-static int adopt(Kit *kit, PyObject *loop) {
-    if (loop == kit->kept[K_LOOP]) return 1;
-    PyObject *debug = PyObject_CallMethod(loop, "get_debug", NULL);
-    int careful = debug == NULL ? -1 : PyObject_IsTrue(debug);
-    Py_XDECREF(debug);
-    if (careful == 0) Py_XSETREF(kit->kept[K_LOOP], Py_NewRef(loop));
-    return careful < 0 ? -1 : !careful;
-}
 
 static PyObject *new_sending(Kit *kit, PyObject *loop) {
     PyTypeObject *type = (PyTypeObject *)kit->kept[K_SENDING];
@@ -508,12 +561,10 @@ static void unburden(Kit *maker, PyObject *note, PyObject *fields) {
 /* send(device_token, notification, apns_id, topic) -> a future; None when Python has to do it */
 static PyObject *send(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
     NEED(nargs == 4, "the number of arguments");
-    PyObject *loop = PyObject_CallNoArgs(kit->kept[K_RUNNING]);
-    if (loop == NULL) return NULL;
-    int fit = adopt(kit, loop);
-    PyObject *future = fit == 1 ? new_sending(kit, loop) : NULL, *now = NULL, *deadline = NULL, *job = NULL;
+    PyObject *loop = running_loop(kit);
+    if (loop == NULL || loop == Py_None) return loop;
+    PyObject *future = new_sending(kit, loop), *now = NULL, *deadline = NULL, *job = NULL;
     Py_DECREF(loop);
-    if (fit == 0) Py_RETURN_NONE;
     int status = -1;
     if (future == NULL || (now = PyObject_CallNoArgs(kit->kept[K_NOW])) == NULL) goto done;
     if ((deadline = PyNumber_Add(now, kit->kept[K_TIMEOUT])) == NULL) goto done;
@@ -545,6 +596,7 @@ static int learn_send(PyObject *module, Kit *kit) {
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
         if ((kept[bound[i].at] = PyObject_GetAttrString(kept[bound[i].of], bound[i].name)) == NULL) return -1;
     if ((kept[K_REFUSING] = PyUnicode_InternFromString("_refusing")) == NULL) return -1;
+    if ((kept[K_KEY] = PyUnicode_InternFromString("__asyncio_running_event_loop__")) == NULL) return -1;
     if ((kept[K_WAKES] = PyList_New(0)) == NULL) return -1;
     if ((kept[K_RUN] = PyCFunction_New(&run_wakes_def, (PyObject *)kit)) == NULL) return -1;
     return (kept[K_SENDING] = sending_type(module, kept[K_FUTURE])) == NULL ? -1 : 0;
