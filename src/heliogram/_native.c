@@ -690,8 +690,8 @@ static const struct {
                {M_GIVEN, MAKER_SHAPES}, {M_GIVEN, MAKER_SHAPES},
                {C_GIVEN, {{C_JOB, job_fields, 0, 1}, {C_ANSWERED, answered_fields, C_ANSWERED_AT, 1},
                           {V_REJECTED, rejected_fields, V_REJECTED_AT, 1}}},
-               {K_GIVEN, {{K_JOB, job_fields, 0, 1}, {K_TURNS_TYPE, turns_fields, K_ASKED_AT, 0},
-                          {K_DEADLINES_TYPE, deadlines_fields, K_TIMER_AT, 0}}}};
+               {Y_GIVEN, {{Y_JOB, job_fields, 0, 1}, {Y_TURNS_TYPE, turns_fields, Y_ASKED_AT, 0},
+                          {Y_DEADLINES_TYPE, deadlines_fields, Y_TIMER_AT, 0}}}};
 
 /* Where the fields of Notification are that a plain one leaves alone, and whether all else is what it must be. */
 static int learn_rest(Kit *kit) {
@@ -723,7 +723,7 @@ static PyObject *twin(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     int good = 1;
     for (const Shape *one = recipes[which].shapes; good && one->names != NULL; one++) good = places(kit, one) == 0;
     if (good && recipes[which].given == M_GIVEN) good = learn_rest(kit) == 0;
-    if (good && recipes[which].given == K_GIVEN) good = learn_send(module, kit) == 0;
+    if (good && recipes[which].given == Y_GIVEN) good = learn_send(module, kit) == 0;
     if (good) bound = PyCFunction_NewEx(&twins[which], (PyObject *)kit, NULL);
     Py_DECREF(kit);
     return bound;

@@ -5,10 +5,10 @@
  * is gained is that those whom the answers of one read wake are woken by one call of the event loop, not one for each.
  */
 
-enum { K_MAKE, K_JOB, K_DONE, K_NOW, K_RUNNING, K_FUTURE, K_TIMEOUT, K_COMPLAIN, K_POOL, K_READY, K_TURNS, K_HEED,
-       K_DEADLINES, K_FIFO, K_TURNS_TYPE, K_DEADLINES_TYPE, K_GIVEN, K_SENDING = K_GIVEN, K_LOOP, K_WAKES, K_WAKING,
-       K_RUN, K_QUEUE, K_WATCH, K_SHED, K_REFUSING, K_HOLDER, K_KEY, K_END };
-enum { K_ASKED_AT = J_END, K_TIMER_AT, K_FORKS_AT };
+enum { Y_MAKE, Y_JOB, Y_DONE, Y_NOW, Y_RUNNING, Y_FUTURE, Y_TIMEOUT, Y_COMPLAIN, Y_POOL, Y_READY, Y_TURNS, Y_HEED,
+       Y_DEADLINES, Y_FIFO, Y_TURNS_TYPE, Y_DEADLINES_TYPE, Y_GIVEN, Y_SENDING = Y_GIVEN, Y_LOOP, Y_WAKES, Y_WAKING,
+       Y_RUN, Y_QUEUE, Y_WATCH, Y_SHED, Y_REFUSING, Y_HOLDER, Y_KEY, Y_END };
+enum { Y_ASKED_AT = J_END, Y_TIMER_AT, Y_FORKS_AT };
 static const char *const turns_fields[] = {"asked", NULL};
 static const char *const deadlines_fields[] = {"_timer", NULL};
 #define FEW 4096 /* pushes that may be open without a look at how many (deadlines._SLACK) */
@@ -33,7 +33,7 @@ static PyMethodDef forked_def = {"forked", forked, METH_NOARGS, NULL};
 /* What the thread has about its loop, borrowed; NULL when it is not known. */
 static PyObject *holder(Kit *kit) {
     PyObject *own = PyThreadState_GetDict();
-    PyObject *found = own == NULL ? NULL : PyDict_GetItemWithError(own, kit->kept[K_KEY]);
+    PyObject *found = own == NULL ? NULL : PyDict_GetItemWithError(own, kit->kept[Y_KEY]);
     if (found == NULL) PyErr_Clear();
     return found;
 }
@@ -61,16 +61,16 @@ static int count_forks(PyObject *module) {
 /* The running loop, when its tasks may be woken together; None when it is in debug mode, which has its own futures. */
 static PyObject *running_loop(Kit *kit) {
     PyObject **kept = kit->kept, *held = holder(kit);
-    if (held != NULL && held == kept[K_HOLDER] && kit->at[K_FORKS_AT] == forks) return Py_NewRef(kept[K_LOOP]);
-    PyObject *loop = PyObject_CallNoArgs(kept[K_RUNNING]);
-    if (loop == NULL || (loop == kept[K_LOOP] && held == NULL)) return loop;
+    if (held != NULL && held == kept[Y_HOLDER] && kit->at[Y_FORKS_AT] == forks) return Py_NewRef(kept[Y_LOOP]);
+    PyObject *loop = PyObject_CallNoArgs(kept[Y_RUNNING]);
+    if (loop == NULL || (loop == kept[Y_LOOP] && held == NULL)) return loop;
     PyObject *debug = PyObject_CallMethod(loop, "get_debug", NULL);
     int careful = debug == NULL ? -1 : PyObject_IsTrue(debug);
     Py_XDECREF(debug);
     if (careful == 0) {
-        Py_XSETREF(kept[K_LOOP], Py_NewRef(loop));
-        Py_XSETREF(kept[K_HOLDER], Py_XNewRef(holder(kit)));
-        kit->at[K_FORKS_AT] = forks;
+        Py_XSETREF(kept[Y_LOOP], Py_NewRef(loop));
+        Py_XSETREF(kept[Y_HOLDER], Py_XNewRef(holder(kit)));
+        kit->at[Y_FORKS_AT] = forks;
         return loop;
     }
     Py_DECREF(loop);
@@ -146,20 +146,20 @@ static int wake_alone(PyObject *loop, PyObject *callback, PyObject *future, PyOb
 
 static int ask_for_run(Kit *kit, PyObject *loop) {
     PyObject *soon = PyObject_GetAttrString(loop, "call_soon");
-    PyObject *handle = soon == NULL ? NULL : PyObject_CallOneArg(soon, kit->kept[K_RUN]);
+    PyObject *handle = soon == NULL ? NULL : PyObject_CallOneArg(soon, kit->kept[Y_RUN]);
     Py_XDECREF(soon);
     Py_XDECREF(handle);
-    if (handle != NULL) Py_XSETREF(kit->kept[K_WAKING], Py_NewRef(loop));
+    if (handle != NULL) Py_XSETREF(kit->kept[Y_WAKING], Py_NewRef(loop));
     return handle == NULL ? -1 : 0;
 }
 
 /* Its task wakes in the next pass of the event loop, together with the others. */
 static int wake(PyObject *self, Own *own) {
     Kit *kit = own->kit;
-    PyObject *wakes = kit->kept[K_WAKES];
+    PyObject *wakes = kit->kept[Y_WAKES];
     if (PyList_GET_SIZE(wakes) == 0) {
         if (ask_for_run(kit, own->loop) < 0) return -1;
-    } else if (kit->kept[K_WAKING] != own->loop) {
+    } else if (kit->kept[Y_WAKING] != own->loop) {
         PyObject *callback = own->callback, *context = own->context;
         own->callback = own->context = NULL;
         int status = wake_alone(own->loop, callback, self, context);
@@ -190,7 +190,7 @@ static int call_back(Kit *kit, PyObject *self) {
             PyErr_SetObject((PyObject *)Py_TYPE(error), error);
             status = -1;
         } else if (status == 0) {
-            done = PyObject_CallFunctionObjArgs(kit->kept[K_COMPLAIN], own->loop, callback, error, NULL);
+            done = PyObject_CallFunctionObjArgs(kit->kept[Y_COMPLAIN], own->loop, callback, error, NULL);
             if (done == NULL) status = -1;
         }
         Py_DECREF(error);
@@ -205,17 +205,17 @@ end:
 /* What the event loop calls: each in its own context, in the order of the answers. */
 static PyObject *run_wakes(Kit *kit, PyObject *none) {
     (void)none;
-    PyObject *wakes = kit->kept[K_WAKES], *fresh = PyList_New(0);
+    PyObject *wakes = kit->kept[Y_WAKES], *fresh = PyList_New(0);
     if (fresh == NULL) return NULL;
-    kit->kept[K_WAKES] = fresh;
+    kit->kept[Y_WAKES] = fresh;
     int status = 0;
     Py_ssize_t at = 0;
     while (status == 0 && at < PyList_GET_SIZE(wakes)) status = call_back(kit, PyList_GET_ITEM(wakes, at++));
     if (status < 0 && at < PyList_GET_SIZE(wakes)) { /* Control-C: the rest is woken if the loop goes on */
         PyObject *error = caught(), *rest = PyList_GetSlice(wakes, at, PyList_GET_SIZE(wakes));
         PyObject *loop = OWN(PyList_GET_ITEM(wakes, at))->loop;
-        int idle = PyList_GET_SIZE(kit->kept[K_WAKES]) == 0;
-        if (rest == NULL || PyList_SetSlice(kit->kept[K_WAKES], 0, 0, rest) < 0 || (idle && ask_for_run(kit, loop) < 0))
+        int idle = PyList_GET_SIZE(kit->kept[Y_WAKES]) == 0;
+        if (rest == NULL || PyList_SetSlice(kit->kept[Y_WAKES], 0, 0, rest) < 0 || (idle && ask_for_run(kit, loop) < 0))
             PyErr_Clear();
         Py_XDECREF(rest);
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
@@ -479,7 +479,7 @@ static PyObject *sending_type(PyObject *module, PyObject *future) {
 /* ---- Client.send */
 
 static PyObject *new_sending(Kit *kit, PyObject *loop) {
-    PyTypeObject *type = (PyTypeObject *)kit->kept[K_SENDING];
+    PyTypeObject *type = (PyTypeObject *)kit->kept[Y_SENDING];
     PyObject *self = type->tp_alloc(type, 0);
     if (self == NULL) return NULL;
     OWN(self)->kit = (Kit *)Py_NewRef((PyObject *)kit);
@@ -503,38 +503,38 @@ static int call_kept(PyObject *function, PyObject *job) {
 
 /* Deadlines.append: its timer is there, and there are few pushes. */
 static int watch_job(Kit *kit, PyObject *job) {
-    PyObject *fifo = kit->kept[K_FIFO];
+    PyObject *fifo = kit->kept[Y_FIFO];
     Py_ssize_t size;
     while ((size = PyObject_Size(fifo)) > 0) {
         PyObject *first = PySequence_GetItem(fifo, 0);
         if (first == NULL) return -1;
-        int over = PyObject_TypeCheck(first, (PyTypeObject *)kit->kept[K_JOB]) &&
-                   FIELD(first, kit->at[J_STATE]) == kit->kept[K_DONE];
+        int over = PyObject_TypeCheck(first, (PyTypeObject *)kit->kept[Y_JOB]) &&
+                   FIELD(first, kit->at[J_STATE]) == kit->kept[Y_DONE];
         Py_DECREF(first);
         if (!over) break;
-        PyObject *gone = PyObject_CallNoArgs(kit->kept[K_SHED]);
+        PyObject *gone = PyObject_CallNoArgs(kit->kept[Y_SHED]);
         if (gone == NULL) return -1;
         Py_DECREF(gone);
     }
     if (size < 0) return -1;
-    if (size == 0 || size >= FEW || FIELD(kit->kept[K_DEADLINES], kit->at[K_TIMER_AT]) == Py_None)
-        return call_method(kit->kept[K_DEADLINES], "append", job);
-    return call_kept(kit->kept[K_WATCH], job);
+    if (size == 0 || size >= FEW || FIELD(kit->kept[Y_DEADLINES], kit->at[Y_TIMER_AT]) == Py_None)
+        return call_method(kit->kept[Y_DEADLINES], "append", job);
+    return call_kept(kit->kept[Y_WATCH], job);
 }
 
 /* Pool.put: nobody listens, a turn is to come, and there is no need to write before it. */
 static int queue_job(Kit *kit, PyObject *job) {
-    Py_ssize_t size = PyObject_Size(kit->kept[K_READY]);
+    Py_ssize_t size = PyObject_Size(kit->kept[Y_READY]);
     if (size < 0) return -1;
-    int plain = kit->kept[K_HEED] == Py_None && (size + 1) % POUR &&
-                FIELD(kit->kept[K_TURNS], kit->at[K_ASKED_AT]) == Py_True;
+    int plain = kit->kept[Y_HEED] == Py_None && (size + 1) % POUR &&
+                FIELD(kit->kept[Y_TURNS], kit->at[Y_ASKED_AT]) == Py_True;
     if (plain) {
-        PyObject *refusing = PyObject_GetAttr(kit->kept[K_POOL], kit->kept[K_REFUSING]);
+        PyObject *refusing = PyObject_GetAttr(kit->kept[Y_POOL], kit->kept[Y_REFUSING]);
         if (refusing == NULL) return -1;
         plain = refusing == Py_None;
         Py_DECREF(refusing);
     }
-    return plain ? call_kept(kit->kept[K_QUEUE], job) : call_method(kit->kept[K_POOL], "put", job);
+    return plain ? call_kept(kit->kept[Y_QUEUE], job) : call_method(kit->kept[Y_POOL], "put", job);
 }
 
 /* Takes from the collector's work what leads nowhere, as CPython does with tuples and dicts: a thousand pushes that wait
@@ -566,10 +566,10 @@ static PyObject *send(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
     PyObject *future = new_sending(kit, loop), *now = NULL, *deadline = NULL, *job = NULL;
     Py_DECREF(loop);
     int status = -1;
-    if (future == NULL || (now = PyObject_CallNoArgs(kit->kept[K_NOW])) == NULL) goto done;
-    if ((deadline = PyNumber_Add(now, kit->kept[K_TIMEOUT])) == NULL) goto done;
+    if (future == NULL || (now = PyObject_CallNoArgs(kit->kept[Y_NOW])) == NULL) goto done;
+    if ((deadline = PyNumber_Add(now, kit->kept[Y_TIMEOUT])) == NULL) goto done;
     PyObject *given[G_END] = {args[0], args[1], args[2], Py_None, args[3], deadline, future};
-    Kit *maker = (Kit *)PyCFunction_GET_SELF(kit->kept[K_MAKE]);
+    Kit *maker = (Kit *)PyCFunction_GET_SELF(kit->kept[Y_MAKE]);
     if ((job = make(maker, given, G_END)) == NULL) goto done;
     unburden(maker, args[1], FIELD(job, kit->at[J_FIELDS]));
     if (watch_job(kit, job) < 0 || queue_job(kit, job) < 0) goto done;
@@ -585,19 +585,19 @@ done:
 /* What the kit of `send` has beside what it is given. */
 static int learn_send(PyObject *module, Kit *kit) {
     PyObject **kept = kit->kept;
-    if (!PyCFunction_CheckExact(kept[K_MAKE]) || PyCFunction_GET_FUNCTION(kept[K_MAKE]) !=
-        (PyCFunction)(void (*)(void))make || !Py_IS_TYPE(kept[K_TURNS], (PyTypeObject *)kept[K_TURNS_TYPE]) ||
-        !Py_IS_TYPE(kept[K_DEADLINES], (PyTypeObject *)kept[K_DEADLINES_TYPE])) {
+    if (!PyCFunction_CheckExact(kept[Y_MAKE]) || PyCFunction_GET_FUNCTION(kept[Y_MAKE]) !=
+        (PyCFunction)(void (*)(void))make || !Py_IS_TYPE(kept[Y_TURNS], (PyTypeObject *)kept[Y_TURNS_TYPE]) ||
+        !Py_IS_TYPE(kept[Y_DEADLINES], (PyTypeObject *)kept[Y_DEADLINES_TYPE])) {
         PyErr_SetString(PyExc_TypeError, "something is of another class");
         return -1;
     }
     const struct { int at, of; const char *name; } bound[] = {
-        {K_QUEUE, K_READY, "append"}, {K_WATCH, K_FIFO, "append"}, {K_SHED, K_FIFO, "popleft"}};
+        {Y_QUEUE, Y_READY, "append"}, {Y_WATCH, Y_FIFO, "append"}, {Y_SHED, Y_FIFO, "popleft"}};
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
         if ((kept[bound[i].at] = PyObject_GetAttrString(kept[bound[i].of], bound[i].name)) == NULL) return -1;
-    if ((kept[K_REFUSING] = PyUnicode_InternFromString("_refusing")) == NULL) return -1;
-    if ((kept[K_KEY] = PyUnicode_InternFromString("__asyncio_running_event_loop__")) == NULL) return -1;
-    if ((kept[K_WAKES] = PyList_New(0)) == NULL) return -1;
-    if ((kept[K_RUN] = PyCFunction_New(&run_wakes_def, (PyObject *)kit)) == NULL) return -1;
-    return (kept[K_SENDING] = sending_type(module, kept[K_FUTURE])) == NULL ? -1 : 0;
+    if ((kept[Y_REFUSING] = PyUnicode_InternFromString("_refusing")) == NULL) return -1;
+    if ((kept[Y_KEY] = PyUnicode_InternFromString("__asyncio_running_event_loop__")) == NULL) return -1;
+    if ((kept[Y_WAKES] = PyList_New(0)) == NULL) return -1;
+    if ((kept[Y_RUN] = PyCFunction_New(&run_wakes_def, (PyObject *)kit)) == NULL) return -1;
+    return (kept[Y_SENDING] = sending_type(module, kept[Y_FUTURE])) == NULL ? -1 : 0;
 }
