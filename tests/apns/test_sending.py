@@ -491,14 +491,17 @@ def test_nothing_is_kept_of_a_send(signing_key: SigningKey, run: Any) -> None:
     async def main() -> None:
         client = client_of(signing_key)
         note = Notification(alert="hello", custom={"k": "v"})
-        client.send(TOKEN, note).cancel()
-        watched = (note, note.prepare(), TOKEN, asyncio.get_running_loop(), FINE)
+        token = "cd" * 32
+        fine = Accepted(token, "id")
+        client.send(token, note).cancel()
+        gc.collect()
+        watched = (note, note.prepare(), token, asyncio.get_running_loop(), fine)
         client.pool._queue.ready.clear()
         client.pool.deadlines.fifo.clear()
         kept: deque[object] = deque(maxlen=1)
         before = [sys.getrefcount(one) for one in watched]
         for number in range(600):
-            future = client.send(TOKEN, note)
+            future = client.send(token, note)
             match number % 5:
                 case 0:
                     future.cancel()
@@ -508,8 +511,8 @@ def test_nothing_is_kept_of_a_send(signing_key: SigningKey, run: Any) -> None:
                     future.add_done_callback(kept.append, context=contextvars.copy_context())
                 case 3:
                     with pytest.raises(Exception, match="token"):
-                        client.send("zz" + TOKEN, note)
-            client.pool.ends.finish(client.pool._queue.ready.pop(), FINE)
+                        client.send("zz" + token, note)
+            client.pool.ends.finish(client.pool._queue.ready.pop(), fine)
             await asyncio.sleep(0)
         del future
         kept.clear()
