@@ -18,9 +18,11 @@ import pytest
 from apns.test_twins import PARTS, shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.apns_server import ApnsServer
+from support.tls import Authority
 from support.twins import native_only
 
-from heliogram.apns import Accepted, Client, Listener, Notification, SigningKey
+from heliogram.apns import Accepted, Client, Listener, Notification, Outcome, SigningKey
 from heliogram.apns.job import DONE, Job
 
 pytestmark = native_only
@@ -564,3 +566,36 @@ def test_plain_notifications_are_no_work_for_the_collector(signing_key: SigningK
         assert (gc.is_tracked(plain), gc.is_tracked(deep)) == (False, True)
 
     run(main())
+
+
+# ---- over the wire
+
+
+def test_every_wait_has_its_outcome_over_the_wire(signing_key: SigningKey, authority: Authority, run: Any) -> None:
+    """Awaited, gathered, given up with a time-out or cancelled: each push has its one answer, and others theirs."""
+
+    async def main() -> None:
+        async with ApnsServer(authority.server_context()) as server:
+            options: Any = {"endpoint": server.endpoint, "cafile": authority.cafile, "topic": "com.example.app"}
+            async with Client(signing_key, **options) as client:
+                assert (await client.send(TOKEN, HELLO)).ok
+                first = client.send(TOKEN, HELLO)
+                given_up = asyncio.create_task(outcome_of(client))
+                await asyncio.sleep(0)
+                given_up.cancel()
+                several = await asyncio.gather(first, *(client.send(TOKEN, HELLO) for _ in range(50)))
+                assert all(one.ok for one in several)
+                tasks = await asyncio.gather(*(outcome_of(client) for _ in range(500)))
+                assert all(one.ok for one in tasks)
+                assert (await asyncio.wait_for(client.send(TOKEN, HELLO), 60)).ok
+                assert (await client.send(TOKEN, HELLO, timeout=60)).ok
+                assert given_up.cancelled()
+            closed = await client.send(TOKEN, HELLO)
+            assert not closed.ok
+            assert len(server.requests) >= 553
+
+    run(main())
+
+
+async def outcome_of(client: Client) -> Outcome:
+    return await client.send(TOKEN, HELLO)
