@@ -7,7 +7,7 @@ import json
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from heliogram.wire import ErrorCode, Received, ServerEvent, ServerSession, StreamReset
 
@@ -45,8 +45,7 @@ class Peer(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
         self.server.peers.append(self)
         self.server.on_connect(self)
         self.flush()
