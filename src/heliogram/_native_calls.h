@@ -459,7 +459,7 @@ static int cover(PyObject *module, PyObject *sending, PyObject *future) {
 /* The class, made once for the module: asyncio.Future is not needed by those who only use the other twins. */
 static PyObject *sending_type(PyObject *module, PyObject *future) {
     PyTypeObject *base = (PyTypeObject *)future;
-    if (!PyType_Check(future) || base->tp_dictoffset < 0 || base->tp_itemsize || !PyType_IS_GC(base) ||
+    if (!PyType_Check(future) || base->tp_itemsize || !PyType_IS_GC(base) ||
         !base->tp_clear || strcmp(base->tp_name, "_asyncio.Future"))
         return PyErr_SetString(PyExc_TypeError, "asyncio.Future is not the one in C"), NULL;
     PyObject *made = PyObject_HasAttrString(module, "Sending") ? PyObject_GetAttrString(module, "Sending") : NULL;
