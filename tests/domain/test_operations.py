@@ -56,13 +56,17 @@ def test_a_send_is_cut_into_chunks_of_500(recipients: int, chunks: int) -> None:
         ([record(Outcome.ACCEPTED, slot=1, of=2), record(Outcome.NOT_SENT, slot=2, final=False, of=2)], (SENT, False)),
         ([record(Outcome.REJECTED, slot=1, of=2)], (QUEUED, False)),
         ([record(Outcome.REJECTED, slot=1, of=2), record(Outcome.UNKNOWN, slot=2, of=2)], (FAILED, False)),
-        ([record(Outcome.CANCELED, slot=1, of=2), record(Outcome.REJECTED, slot=2, of=2)], (FAILED, False)),
+        (
+            [record(Outcome.CANCELED, slot=1, of=2), record(Outcome.REJECTED, slot=2, of=2)],
+            (NotificationStatus.CANCELED, False),
+        ),
     ],
 )
 def test_a_recipients_status_follows_from_its_devices(
     records: list[DeliveryRecord], status: tuple[NotificationStatus, bool]
 ) -> None:
-    """SENT as soon as one device was accepted, FAILED when all ended without, QUEUED until then."""
+    """SENT as soon as one device was accepted, FAILED when all ended without, CANCELED when it was stopped while one was
+    still to be tried, QUEUED until then."""
     assert status_of(records) == status
 
 
