@@ -41,6 +41,7 @@ from .security import (
 from .settings import Address, ServeSettings
 from .store.errors import StoreError
 from .store.sqlite import SqliteStore
+from .upkeep import Upkeep, chores_of
 from .webhooks.connecting import Connector
 from .webhooks.courier import Tools as WebhookTools
 from .webhooks.posting import Poster
@@ -89,6 +90,7 @@ class Service:
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
         self._pump = Pump(telling)
+        self._upkeep = Upkeep(chores_of(store, clock, retention_days=settings.retention_days), clock)
         state = api.ApiState(
             store=store,
             queue=self._queue,
@@ -118,6 +120,7 @@ class Service:
         workers = [asyncio.create_task(worker.run()) for worker in self._workers]
         watching = asyncio.create_task(self._watch.run())
         telling = asyncio.create_task(self._pump.run())
+        keeping = asyncio.create_task(self._upkeep.run())
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
         listening = asyncio.create_task(self._http.listening.wait())
         stopping = asyncio.create_task(stop.wait())
@@ -127,7 +130,9 @@ class Service:
             await asyncio.wait([stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         stopping.cancel()
+        self._upkeep.stop()
         await self._drain(http, workers)
+        await keeping
         self._watch.stop()
         self._pump.drain()
         await watching

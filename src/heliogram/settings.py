@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 MAX_DRAIN_SECONDS = 3600
+MAX_RETENTION_DAYS = 365
 
 
 class SettingsError(ValueError):
@@ -60,6 +61,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Path | None = None
     log_level: str = "info"
     drain_seconds: float = 30.0
+    retention_days: int = 7
     webhooks_allow_private: bool = False
     webhooks_allow_http: bool = False
 
@@ -76,6 +78,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise SettingsError(f"{option}: there is no file {path}")
         if not 0 <= self.drain_seconds <= MAX_DRAIN_SECONDS:  # a NaN is in no range, and click lets it through
             raise SettingsError(f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}")
+        if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
+            raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
         self._check_files()
         if not self.listen.is_loopback and self.tls_cert is None and not self.behind_proxy:
             raise SettingsError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..settings import MAX_DRAIN_SECONDS, Address, ServeSettings, SettingsError
+from ..settings import MAX_DRAIN_SECONDS, MAX_RETENTION_DAYS, Address, ServeSettings, SettingsError
 from .options import ADDRESS, FILE, data_option, print_json
 
 
@@ -44,6 +44,14 @@ from .options import ADDRESS, FILE, data_option, print_json
     help="How long SIGTERM waits for pushes that are under way.",
 )
 @click.option(
+    "--retention-days",
+    type=click.IntRange(1, MAX_RETENTION_DAYS),
+    default=7,
+    show_default=True,
+    envvar="HELIOGRAM_RETENTION_DAYS",
+    help="How long operations, their notifications and results are kept after their end, and deleted users.",
+)
+@click.option(
     "--webhooks-allow-private",
     is_flag=True,
     help="Let webhooks go to loopback and private networks, never to link-local or metadata addresses.",
@@ -64,6 +72,7 @@ def serve(
     master_key: Path | None,
     log_level: str,
     drain_seconds: float,
+    retention_days: int,
     webhooks_allow_private: bool,
     webhooks_allow_http: bool,
     as_json: bool,
@@ -93,6 +102,7 @@ def serve(
         master_key=master_key,
         log_level=log_level,
         drain_seconds=drain_seconds,
+        retention_days=retention_days,
         webhooks_allow_private=webhooks_allow_private,
         webhooks_allow_http=webhooks_allow_http,
     )

@@ -25,6 +25,7 @@ from .providers import (
     Retry,
 )
 from .registrations import RegistrationStore
+from .retention import Removal, RetentionStore
 from .store import Store
 from .users import UserStore
 from .webhooks import (
@@ -76,7 +77,9 @@ __all__ = [
     "Push",
     "PushResult",
     "RegistrationStore",
+    "Removal",
     "Reserved",
+    "RetentionStore",
     "Retry",
     "Sealer",
     "Store",

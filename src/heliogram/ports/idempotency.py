@@ -51,3 +51,6 @@ class IdempotencyStore(Protocol):
 
     async def free_key(self, account: bytes, key: str, ident: bytes) -> None:
         """The request was not done: any other may use the key. If it is this one again, it gets the same id."""
+
+    async def forget_idempotency(self, now: int) -> int:
+        """Forgets some of the keys that are older than 24 hours at `now` (ms); how many, 0 when none is left."""

@@ -12,6 +12,7 @@ from .idempotency import IdempotencyStore
 from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
+from .retention import RetentionStore
 from .users import UserStore
 from .webhooks import WebhookStore
 from .work import WorkStore
@@ -29,6 +30,7 @@ class Store(
     IdempotencyStore,
     WorkStore,
     WebhookStore,
+    RetentionStore,
     Protocol,
 ):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""

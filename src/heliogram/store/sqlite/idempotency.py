@@ -81,3 +81,13 @@ class Idempotency(Base):
         """The request was not done: any other may use the key."""
         values = {"account": account, "key": key, "ident": ident}
         await self._write(lambda c: c.execute(_sql.free_key, values))
+
+    async def forget_idempotency(self, now: int) -> int:
+        """Forgets at most `PRUNED` keys that are older than 24 hours."""
+        values = {"before": now - KEPT_MS, "most": PRUNED}
+
+        def job(connection: apsw.Connection) -> int:
+            connection.execute(_sql.prune, values)
+            return connection.changes()
+
+        return await self._write(job)

@@ -21,6 +21,7 @@ from .keys import Keys
 from .migrate import migrate
 from .operations import Operations
 from .registrations import Registrations
+from .retention import Retention
 from .threads import reader, writer
 from .users import Users
 from .webhook_sweep import WebhookSweep
@@ -44,6 +45,7 @@ class SqliteStore(
     Webhooks,
     WebhookTelling,
     WebhookSweep,
+    Retention,
 ):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 

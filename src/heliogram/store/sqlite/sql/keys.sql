@@ -26,9 +26,9 @@ SELECT 1 FROM api_key k
  WHERE account_id = :account AND id = :id AND revoked IS NULL AND (expires IS NULL OR expires > :at)
    AND ' ' || scopes || ' ' LIKE '% admin %'
    AND NOT EXISTS (
-     SELECT 1 FROM api_key o
-      WHERE o.account_id = :account AND o.id <> k.id AND o.revoked IS NULL
-        AND (o.expires IS NULL OR o.expires > :at) AND ' ' || o.scopes || ' ' LIKE '% admin %');
+     SELECT 1 FROM api_key other
+      WHERE other.account_id = :account AND other.id <> k.id AND other.revoked IS NULL
+        AND (other.expires IS NULL OR other.expires > :at) AND ' ' || other.scopes || ' ' LIKE '% admin %');
 
 -- name: revoke_key
 -- Ends a key that was not revoked before.
