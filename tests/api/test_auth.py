@@ -96,7 +96,7 @@ async def test_a_revoked_key_ends_within_a_second(service: Service) -> None:
 
 @pytest.mark.parametrize("scope", [Scope.SEND, Scope.REGISTER, Scope.READ, Scope.CREDENTIALS])
 async def test_a_key_does_what_its_scope_allows_and_nothing_else(service: Service, scope: Scope) -> None:
-    """Every endpoint asks for its declared scope."""
+    """OWN-1, OWN-2: Every endpoint asks for its declared scope."""
     key = await service.new_key(scope)
     async with service.client_of(basic(*key)) as client:
         for endpoint in KEYED:

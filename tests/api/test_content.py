@@ -56,7 +56,7 @@ async def spec_of(service: Service, content: dict[str, Any], **more: Any) -> Sen
     ],
 )
 async def test_a_content_is_shown_as_it_was_sent(service: Service, content: dict[str, Any]) -> None:
-    """Every field at its edge is accepted and comes back unchanged."""
+    """OWN-13: Every field at its edge is accepted and comes back unchanged."""
     await service.app_named()
     answer = await send(service, content)
     assert answer.status_code == 202, answer.text
@@ -96,7 +96,7 @@ async def test_a_content_is_shown_as_it_was_sent(service: Service, content: dict
     ],
 )
 async def test_a_bad_content_is_named(service: Service, content: dict[str, Any], expected: tuple[str, int]) -> None:
-    """One past each edge, and what does not go together: the field and the code."""
+    """TW-32: One past each edge, and what does not go together: the field and the code."""
     await service.app_named()
     assert await errors_of(service, content) == [expected]
 

@@ -61,7 +61,7 @@ async def test_a_device_shows_what_its_app_said(service: Service) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in TokenKind if kind is not TokenKind.LIVE_ACTIVITY_UPDATE])
 async def test_every_kind_of_token_registers(service: Service, kind: TokenKind) -> None:
-    """Each of Apple's kinds (LIFE-3); only an update token has an activity."""
+    """OWN-32: Each of Apple's kinds (LIFE-3); only an update token has an activity."""
     await service.app_named()
     assert (await registered(service, kind=kind.value))["devices"][0]["kind"] == kind.value
     assert await problems_of(service, kind=kind.value, activityId="a") == [("$.activityId", 70003)]
@@ -126,7 +126,7 @@ async def test_all_problems_come_at_once(service: Service) -> None:
 
 
 async def test_an_installations_new_token_replaces_the_old_one(service: Service) -> None:
-    """Re-installed, the app registers its new token; the old one is gone."""
+    """OWN-31: Re-installed, the app registers its new token; the old one is gone."""
     await service.app_named()
     first = await registered(service, installationId="i")
     second = await registered(service, installationId="i", token=OTHER)
@@ -135,7 +135,7 @@ async def test_an_installations_new_token_replaces_the_old_one(service: Service)
 
 
 async def test_a_token_of_another_app_is_refused_with_the_reason(service: Service) -> None:
-    """409: Apple gives one token to one app. Apps of one bundle id share."""
+    """OWN-29: 409: Apple gives one token to one app. Apps of one bundle id share."""
     await service.app_named("shop")
     await service.app_named("bank", content=token_content_of("com.example.bank"))
     await service.app_named("twin")
@@ -172,7 +172,7 @@ def place(registration: dict[str, Any], token: str = TOKEN, query: str = "") -> 
 
 
 async def test_one_device_is_removed(service: Service) -> None:
-    """The answer points at the registration, in which the others stay."""
+    """OWN-30: The answer points at the registration, in which the others stay."""
     await service.app_named()
     made = await registered(service)
     made = await registered(service, userId=made["userId"], token=OTHER)

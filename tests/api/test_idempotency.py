@@ -34,7 +34,7 @@ async def operations(service: Service) -> list[str]:
 
 
 async def test_a_repeated_send_gets_the_first_answer_again(service: Service) -> None:
-    """Status, headers and body, marked as replayed; nothing is sent twice."""
+    """OWN-10: Status, headers and body, marked as replayed; nothing is sent twice."""
     await service.app_named()
     first, again = await write(service), await write(service)
     assert (first.status_code, again.status_code) == (202, 202)
@@ -64,7 +64,8 @@ async def test_a_key_stands_for_a_day(service: Service) -> None:
     ],
 )
 async def test_a_key_of_another_request_is_refused(service: Service, path: str, body: Any) -> None:
-    """Another body, version, query or path: 409, and nothing is done. What cannot be read comes before the key."""
+    """OWN-10: Another body, version, query or path: 409, and nothing is done. What cannot be read comes before the key.
+    """
     await service.app_named()
     await write(service)
     answer = await write(service, body, path=path)

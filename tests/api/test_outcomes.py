@@ -49,7 +49,7 @@ async def notifications(service: Service, **params: Any) -> list[dict[str, Any]]
 
 
 async def test_a_notification_is_queued_until_it_has_an_outcome(service: Service) -> None:
-    """Right after the 202 it is there, with its content as sent and without deliveries."""
+    """TW-29, TW-39: Right after the 202 it is there, with its content as sent and without deliveries."""
     await service.app_named()
     operation = await send(service, [{**DIRECT, "variables": {"name": "Ann"}}], sound="ping.aiff")
     (listed,) = await notifications(service)
@@ -74,7 +74,7 @@ async def test_a_notification_is_queued_until_it_has_an_outcome(service: Service
 
 
 async def test_an_accepted_notification_tells_all_about_its_delivery(service: Service) -> None:
-    """Token, environment, credential, apns-id, apns-unique-id, attempt, outcome, status and times."""
+    """TW-39, OWN-39: Token, environment, credential, apns-id, apns-unique-id, attempt, outcome, status and times."""
     credential = await service.app_named()
     operation = await send(service, [DIRECT])
     done = record(
@@ -117,7 +117,7 @@ async def test_an_accepted_notification_tells_all_about_its_delivery(service: Se
 
 
 async def test_a_refusal_carries_the_provider_s_reason(service: Service) -> None:
-    """Status, reason and the time at which APNs says the token died."""
+    """TW-72: Status, reason and the time at which APNs says the token died."""
     await service.app_named()
     await send(service, [DIRECT])
     dead = record(service, 0, Outcome.REJECTED, status=410, reason="Unregistered", timestamp=1_700_000_000_123)
@@ -130,7 +130,7 @@ async def test_a_refusal_carries_the_provider_s_reason(service: Service) -> None
 
 
 async def test_one_notification_covers_all_devices_of_a_user(service: Service) -> None:
-    """One accepted device makes it SENT; each device has its own apns-id, and any of them finds it."""
+    """TW-45: One accepted device makes it SENT; each device has its own apns-id, and any of them finds it."""
     await service.app_named()
     user = await service.user()
     operation = ids.decode(ids.OPERATION, await send(service, [{"userId": user}]))
@@ -149,7 +149,7 @@ async def test_one_notification_covers_all_devices_of_a_user(service: Service) -
 
 
 async def test_a_user_without_devices_is_unaddressable(service: Service) -> None:
-    """FAILED, marked, counted apart, and without deliveries."""
+    """TW-46: FAILED, marked, counted apart, and without deliveries."""
     await service.app_named()
     user = await service.user()
     operation = await send(service, [{"userId": user}])
@@ -162,7 +162,7 @@ async def test_a_user_without_devices_is_unaddressable(service: Service) -> None
 
 
 async def test_notifications_are_filtered(service: Service) -> None:
-    """By operation, status, user and provider, alone and together."""
+    """TW-37, TW-38, TW-45: By operation, status, user and provider, alone and together."""
     await service.app_named()
     user = await service.user()
     first = await send(service, [DIRECT, {"userId": user}, {"token": "fcm1", "provider": "FCM"}])
@@ -206,7 +206,7 @@ async def test_pages_lead_through_all_notifications(service: Service) -> None:
 
 
 async def test_operations_are_listed_and_filtered(service: Service) -> None:
-    """Newest first, by status and date."""
+    """TW-44: Newest first, by status and date."""
     await service.app_named()
     first = await send(service, [DIRECT])
     await work(service, [record(service, 0, Outcome.ACCEPTED)], Counts(sent=1))
@@ -244,7 +244,7 @@ async def test_a_filter_that_cannot_be_is_a_400(service: Service, params: dict[s
 
 
 async def test_literal_segments_win_over_ids(service: Service) -> None:
-    """`Operations`, `Apps`, `Credentials` and `DeviceRegistrations` are no notification ids."""
+    """TW-24: `Operations`, `Apps`, `Credentials` and `DeviceRegistrations` are no notification ids."""
     assert "operations" in (await service.get("/Operations")).json()
     assert "apps" in (await service.get("/Apps")).json()
     assert "credentials" in (await service.get("/Credentials")).json()
@@ -268,7 +268,7 @@ async def test_an_id_past_the_last_recipient_is_a_404(service: Service) -> None:
 
 
 async def test_an_operation_tells_why_notifications_failed(service: Service) -> None:
-    """Code, reason and cure of each failed recipient, in order; accepted ones are not among them."""
+    """TW-47, OWN-21: Code, reason and cure of each failed recipient, in order; accepted ones are not among them."""
     await service.app_named()
     user = await service.user()
     fcm = {"token": "fcm1", "provider": "FCM"}

@@ -27,7 +27,7 @@ async def packed(service: Service, lane: Lane = Lane.TX) -> list[Recipient]:
 
 
 async def test_a_user_may_be_told_by_external_id(service: Service) -> None:
-    """The notification shows the user's id; all arms mix, and each may come twice."""
+    """OWN-12: The notification shows the user's id; all arms mix, and each may come twice."""
     await service.app_named()
     user = await service.user()
     await service.store.name_user(service.account, ids.decode(ids.USER, user), "ann@example.com", service.clock.ms)

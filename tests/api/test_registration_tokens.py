@@ -49,7 +49,7 @@ async def registration(service: Service, answer: httpx2.Response) -> dict[str, A
 
 @pytest.mark.parametrize("way", ["bearer", "basic"])
 async def test_a_phone_registers_itself(service: Service, way: str) -> None:
-    """For the token's user, with the token as Bearer or as the password of `registration`."""
+    """OWN-37: For the token's user, with the token as Bearer or as the password of `registration`."""
     await service.app_named()
     user = await service.user("cd" * 32)
     made = await minted(service, userId=user)
@@ -111,7 +111,7 @@ async def test_a_phone_removes_its_own_device(service: Service) -> None:
 
 @pytest.mark.parametrize("prefix", ["/v1", "/preview"])
 async def test_a_phone_can_do_nothing_else(service: Service, prefix: str) -> None:
-    """Every other endpoint is 403, and so are paths that do not exist."""
+    """OWN-37: Every other endpoint is 403, and so are paths that do not exist."""
     await service.app_named()
     token = (await minted(service, externalId="u-1"))["registrationToken"]
     async with phone(service, token) as client:

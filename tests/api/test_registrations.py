@@ -19,7 +19,7 @@ def new_device(**changes: Any) -> dict[str, Any]:
 
 
 async def test_registering_answers_a_pointer_and_makes_a_user(service: Service) -> None:
-    """The registration tells its user, its device and what it is related to."""
+    """TW-18, TW-64: The registration tells its user, its device and what it is related to."""
     await service.app_named()
     answer = await service.post("/DeviceRegistrations", new_device(environment="sandbox"))
     assert answer.status_code == 202
@@ -54,7 +54,7 @@ async def test_registering_answers_a_pointer_and_makes_a_user(service: Service) 
 
 
 async def test_registering_again_is_harmless(service: Service) -> None:
-    """The same token at every launch: one device, the same registration, a later registeredAt."""
+    """TW-65, TW-68, OWN-27: The same token at every launch: one device, the same registration, a later registeredAt."""
     await service.app_named()
     user = await service.user()
     service.clock.advance(60)
@@ -81,7 +81,7 @@ async def test_registering_again_is_harmless(service: Service) -> None:
     ],
 )
 async def test_apns_tokens_are_hexadecimal(service: Service, text: str, accepted: bool) -> None:
-    """16 to 400 digits, an even number; the old description form is understood and stored plain (REQ-7)."""
+    """TW-31: 16 to 400 digits, an even number; the old description form is understood and stored plain (REQ-7)."""
     await service.app_named()
     answer = await service.post("/DeviceRegistrations", new_device(token=text))
     if accepted:
@@ -122,7 +122,7 @@ async def test_a_bad_device_is_refused_by_field(service: Service, changes: dict[
 
 
 async def test_an_unknown_app_or_user_is_a_404(service: Service) -> None:
-    """The app must exist, and so must a user that is named."""
+    """TW-63, OWN-28: The app must exist, and so must a user that is named."""
     answer = await service.post("/DeviceRegistrations", new_device())
     assert (answer.status_code, answer.json()["code"]) == (404, 70020)
     assert answer.json()["errors"][0]["pointer"] == "#/appName"
@@ -134,7 +134,7 @@ async def test_an_unknown_app_or_user_is_a_404(service: Service) -> None:
 
 
 async def test_registrations_are_listed_by_user(service: Service) -> None:
-    """`userId` is required where there is no `externalId`, `appName` narrows."""
+    """TW-67: `userId` is required where there is no `externalId`, `appName` narrows."""
     await service.app_named("shop")
     await service.app_named("bank")
     user = await service.user()
@@ -152,7 +152,7 @@ async def test_registrations_are_listed_by_user(service: Service) -> None:
 
 
 async def test_deleting_a_registration_removes_all_its_devices(service: Service) -> None:
-    """The answer points at what was deleted; a second time it is not there."""
+    """TW-66: The answer points at what was deleted; a second time it is not there."""
     await service.app_named()
     answer = await service.post("/DeviceRegistrations", new_device())
     ident = answer.json()["resourceId"]

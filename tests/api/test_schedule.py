@@ -137,7 +137,7 @@ async def notifications(service: Service, ident: str) -> list[dict[str, Any]]:
 
 @pytest.mark.anyio
 async def test_a_scheduled_send_is_shown_as_it_was_given(service: Service) -> None:
-    """Offset and all, on the operation and on its notifications."""
+    """OWN-16: Offset and all, on the operation and on its notifications."""
     await service.app_named()
     ident = await scheduled(service, 2, ttl=3600, tags={"campaign": "spring"})
     told = await operation(service, ident)
@@ -158,7 +158,7 @@ async def test_what_is_not_stored_expires_as_it_leaves(service: Service) -> None
 @pytest.mark.anyio
 @pytest.mark.parametrize(("ttl", "status"), [(MAX_TTL, 202), (MAX_TTL + 1, 400), (-1, 400), (True, 400), ("60", 400)])
 async def test_a_time_to_live_has_bounds(service: Service, ttl: object, status: int) -> None:
-    """0 to 30 days, a whole number."""
+    """OWN-18: 0 to 30 days, a whole number."""
     await service.app_named()
     body = {"to": [{"token": TOKEN, "provider": "APN"}], "content": {"body": "x"}, "ttl": ttl}
     answer = await service.post("", body)
@@ -169,7 +169,7 @@ async def test_a_time_to_live_has_bounds(service: Service, ttl: object, status: 
 
 @pytest.mark.anyio
 async def test_an_operation_is_canceled(service: Service) -> None:
-    """202 with the pointer to it, in body and headers, as often as it is asked for."""
+    """OWN-17, OWN-20: 202 with the pointer to it, in body and headers, as often as it is asked for."""
     await service.app_named()
     ident = await scheduled(service, 3)
     for _ in range(2):
@@ -189,7 +189,7 @@ async def test_an_operation_is_canceled(service: Service) -> None:
 
 @pytest.mark.anyio
 async def test_a_notification_is_canceled(service: Service) -> None:
-    """202 with the pointer to it, again and again; the others stay."""
+    """OWN-17: 202 with the pointer to it, again and again; the others stay."""
     await service.app_named()
     ident = await scheduled(service, 2)
     _, second = await notifications(service, ident)

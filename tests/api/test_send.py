@@ -81,7 +81,7 @@ async def test_an_address_carries_the_version_that_was_asked(service: Service) -
 
 
 async def test_workers_find_what_was_accepted(service: Service) -> None:
-    """Tokens, users and variables reach the queue as they were given."""
+    """TW-26, TW-27: Tokens, users and variables reach the queue as they were given."""
     await service.app_named()
     user = await service.user()
     variables = {"name": "Ann", "n": 3, "x": 1.5, "yes": True, "none": None}
@@ -118,7 +118,7 @@ async def test_large_sends_travel_in_the_bulk_lane(service: Service, count: int,
 
 @pytest.mark.parametrize(("count", "code"), [(0, 70010), (10_001, 70011)])
 async def test_the_number_of_recipients_is_bounded(service: Service, count: int, code: int) -> None:
-    """None and 10,001 are refused, each with its code."""
+    """TW-25: None and 10,001 are refused, each with its code."""
     await service.app_named()
     assert await errors_of(service, new_send(to=[DIRECT] * count)) == [("$.to", code)]
 
@@ -144,7 +144,7 @@ async def test_the_number_of_recipients_is_bounded(service: Service, count: int,
     ],
 )
 async def test_a_bad_recipient_is_named(service: Service, recipient: dict[str, Any], expected: tuple[str, int]) -> None:
-    """Which recipient, which field, and the code."""
+    """TW-26: Which recipient, which field, and the code."""
     await service.app_named()
     assert await errors_of(service, new_send(to=[DIRECT, recipient])) == [expected]
 
@@ -197,7 +197,7 @@ async def test_a_bad_field_is_named(service: Service, changes: dict[str, Any], e
 
 
 async def test_unknown_users_are_a_404_that_names_them(service: Service) -> None:
-    """Every unknown user is named with its place; nothing is sent to the known ones."""
+    """OWN-28: Every unknown user is named with its place; nothing is sent to the known ones."""
     await service.app_named()
     known = await service.user()
     nobody = ids.encode(ids.USER, service.state.ids.new())
@@ -212,7 +212,7 @@ async def test_without_any_app_there_is_nothing_to_send_with(service: Service) -
 
 
 async def test_the_sender_may_be_an_app_or_credentials(service: Service) -> None:
-    """Absent: the default app; by name: that app; by credential: its app and that credential."""
+    """TW-34, TW-35, TW-36: Absent: the default app; by name: that app; by credential: its app and that credential."""
     await service.app_named("shop")
     bank = await service.app_named("bank")
     sandbox = await service.app_named("bank", "APN_SANDBOX")
@@ -243,7 +243,7 @@ async def test_a_sender_that_does_not_exist_is_a_404(service: Service) -> None:
 
 
 async def test_a_credential_must_go_with_its_field(service: Service) -> None:
-    """An APN credential cannot stand in `fcm`, and two apps cannot send together."""
+    """TW-35: An APN credential cannot stand in `fcm`, and two apps cannot send together."""
     shop, bank = await service.app_named("shop"), await service.app_named("bank")
     found = await errors_of(service, new_send(**{"from": {"apn": shop, "fcm": bank}}))
     assert found == [("$.from.fcm", 70003), ("$.from", 70003)]
@@ -275,14 +275,14 @@ async def test_a_text_has_a_bound_however_little_it_renders(service: Service, le
 
 
 async def test_variables_may_make_a_payload_too_large_later(service: Service) -> None:
-    """Only the literal text counts here; what a variable adds fails its own recipient alone."""
+    """OWN-14: Only the literal text counts here; what a variable adds fails its own recipient alone."""
     await service.app_named()
     to = [{**DIRECT, "variables": {"name": "x" * 5000}}]
     assert (await service.post("", new_send(to=to, content={"body": "{{ name }}"}))).status_code == 202
 
 
 async def test_a_body_over_the_limit_is_a_413(service: Service) -> None:
-    """16 MiB by default."""
+    """OWN-9: 16 MiB by default."""
     answer = await service.client.post("/v1/PushNotifications", content=b" " * (16 * 1024 * 1024 + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, 70060)
     assert "16777216 bytes" in answer.json()["detail"]

@@ -23,7 +23,7 @@ async def send(service: Service, tags: Any) -> Any:
     [{}, None, {ALLOWED: ALLOWED}, {"k" * 128: "v" * 256}, {f"k{n}": "v" for n in range(10)}],
 )
 async def test_tags_are_kept_and_shown(service: Service, tags: dict[str, str] | None) -> None:
-    """On the operation and on its notifications, up to ten of the longest."""
+    """TW-16, OWN-7: On the operation and on its notifications, up to ten of the longest."""
     await service.app_named()
     answer = await send(service, tags)
     assert answer.status_code == 202, answer.text
@@ -48,7 +48,7 @@ async def test_tags_are_kept_and_shown(service: Service, tags: dict[str, str] | 
     ],
 )
 async def test_a_bad_tag_is_refused(service: Service, tags: dict[str, Any], code: int) -> None:
-    """One past each edge, and characters that are not allowed."""
+    """TW-16: One past each edge, and characters that are not allowed."""
     await service.app_named()
     answer = await send(service, tags)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
@@ -56,7 +56,7 @@ async def test_a_bad_tag_is_refused(service: Service, tags: dict[str, Any], code
 
 
 async def test_lists_are_filtered_by_tags(service: Service) -> None:
-    """All pairs must be there; the last semicolon may be missing; operations and notifications alike."""
+    """TW-17, OWN-7: All pairs must be there; the last semicolon may be missing; operations and notifications alike."""
     await service.app_named()
     made = {
         name: (await send(service, tags)).json()["operationId"]

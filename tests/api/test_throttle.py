@@ -90,7 +90,9 @@ def test_buckets_are_bounded() -> None:
 
 
 async def test_too_many_requests_are_told_when_to_come_again(service: Service) -> None:
-    """429 with whole seconds in Retry-After; after them it goes on. Strangers are 401 whatever the limit."""
+    """OWN-11, TW-21: 429 with whole seconds in Retry-After; after them it goes on. Strangers are 401 whatever the
+    limit.
+    """
     await service.store.limit_account(service.account, AccountLimits(requests_per_second=0.4, burst=2))
     for _ in range(2):
         assert (await service.get("/Apps")).status_code == 200

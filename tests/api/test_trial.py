@@ -21,7 +21,7 @@ async def attempt(service: Service, to: list[dict[str, Any]], content: dict[str,
 
 
 async def test_a_good_send_shows_what_would_be_sent(service: Service) -> None:
-    """The first recipient's payload and headers, sizes, and counts; nothing is kept."""
+    """OWN-19: The first recipient's payload and headers, sizes, and counts; nothing is kept."""
     await service.app_named()
     content = {"body": "Hi {{ name }}", "collapseId": "c", "apn": {"headers": {"apns-priority": 5}}}
     to = [{**DIRECT, "variables": {"name": "Ann"}}, {**DIRECT, "variables": {"name": "Barbara"}}]

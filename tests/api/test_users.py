@@ -65,7 +65,7 @@ async def test_nobody_is_a_404(service: Service) -> None:
 
 
 async def test_users_are_listed_in_pages(service: Service) -> None:
-    """Newest first; `externalId` finds the one that has it."""
+    """TW-70: Newest first; `externalId` finds the one that has it."""
     await service.app_named()
     users = []
     for number in range(3):
@@ -82,7 +82,7 @@ async def test_users_are_listed_in_pages(service: Service) -> None:
 
 
 async def test_an_external_id_is_usable_where_a_user_id_is(service: Service) -> None:
-    """Registering and listing registrations; not both, and not neither."""
+    """OWN-12: Registering and listing registrations; not both, and not neither."""
     await service.app_named()
     user = await registered(service, externalId="alice")
     assert await registered(service, OTHER, externalId="alice") == user
@@ -146,7 +146,7 @@ async def test_a_bad_name_is_refused(service: Service, body: dict[str, Any], cod
 
 
 async def test_a_deleted_user_gets_nothing_and_stays_readable(service: Service) -> None:
-    """Its registrations go, sends to it are a 404, its id still answers, its name is free."""
+    """OWN-34, TW-70: Its registrations go, sends to it are a 404, its id still answers, its name is free."""
     await service.app_named()
     user = await registered(service, externalId="alice")
     service.clock.advance(60)

@@ -12,8 +12,8 @@ from support.stores import Bench, opened
 from support.tls import Authority, key_pem
 
 from heliogram.delivery.chunk import ChunkDelivery, Settings, Tools
-from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.credentials import CredentialOpener
+from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from heliogram.domain.apps import CredentialType, ProviderName
 from heliogram.domain.notifications import Notification

@@ -151,7 +151,7 @@ async def test_only_what_failed_is_tried_again(delivery: Delivery, apns: ApnsSer
 
 
 async def test_a_dead_token_leaves_the_registration(delivery: Delivery, apns: ApnsServer) -> None:
-    """410 later than the registration: the device goes, the user's other one stays (ERR-1)."""
+    """OWN-36: 410 later than the registration: the device goes, the user's other one stays (ERR-1)."""
     await delivery.app()
     bench = delivery.bench
     made = await bench.device(token_of(1))
@@ -188,7 +188,7 @@ async def test_a_token_registered_after_it_died_is_kept(delivery: Delivery, apns
 
 
 async def test_a_suspect_token_is_quarantined_with_the_reason(delivery: Delivery, apns: ApnsServer) -> None:
-    """BadDeviceToken may mean the other environment: kept, named, and not sent to again."""
+    """OWN-36: BadDeviceToken may mean the other environment: kept, named, and not sent to again."""
     await delivery.app()
     bench = delivery.bench
     made = await bench.device(token_of(1))
@@ -221,7 +221,7 @@ async def test_trouble_that_is_not_the_tokens_leaves_the_token_alone(
 
 
 async def test_environments_go_through_their_own_credentials(delivery: Delivery, apns: ApnsServer) -> None:
-    """A user's sandbox and production devices are one notification through two credentials."""
+    """OWN-15: A user's sandbox and production devices are one notification through two credentials."""
     production = await delivery.app()
     sandbox = await delivery.app(type=CredentialType.APN_SANDBOX)
     bench = delivery.bench

@@ -40,7 +40,7 @@ async def shown(live: Live, phone: str, token: str, content: dict[str, Any], **m
 
 
 async def test_an_alert_with_everything_is_shown_with_everything(live: Live) -> None:
-    """Texts, badge, sound, group, buttons, level, score, image and the app's own keys."""
+    """OWN-13: Texts, badge, sound, group, buttons, level, score, image and the app's own keys."""
     phone, token = live.phone()
     content = {
         "title": "Order {{ order.number }}",
@@ -77,7 +77,7 @@ async def test_an_alert_gets_its_notification_s_id_to_collapse_by(live: Live) ->
 
 
 async def test_a_raw_payload_arrives_as_it_was_given(live: Live) -> None:
-    """With the headers that were named."""
+    """OWN-13: With the headers that were named."""
     phone, token = live.phone()
     payload = {"aps": {"alert": {"title": "{{ raw }}", "body": "x"}}, "k": [1, {"a": None}]}
     headers = {"apns-priority": "5", "apns-collapse-id": "mine", "apns-expiration": 0}

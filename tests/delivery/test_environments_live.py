@@ -44,7 +44,9 @@ async def device_of(live: Live, registration: dict[str, Any]) -> dict[str, Any]:
 async def test_the_phones_world_is_found_and_remembered(
     live: Live, world: Literal["production", "sandbox"], attempts: int
 ) -> None:
-    """The app never said its environment: the phone gets the notification all the same, and the next one straight."""
+    """OWN-33: The app never said its environment: the phone gets the notification all the same, and the next one
+    straight.
+    """
     phone, token = live.phone(world)
     registration = await registered(live, token)
     assert "environment" not in registration["devices"][0]

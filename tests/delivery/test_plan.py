@@ -54,7 +54,7 @@ def test_a_token_of_unknown_environment_goes_to_production_first() -> None:
 
 
 def test_a_user_without_a_device_is_unaddressable() -> None:
-    """Nothing was tried, and the record says so."""
+    """TW-46: Nothing was tried, and the record says so."""
     made, progress = plan()
     made.user(0, [], progress)
     assert [(r.outcome, r.final) for r in made.records] == [(Outcome.UNADDRESSABLE, True)]
@@ -68,7 +68,7 @@ def test_a_user_with_only_fcm_devices_is_unaddressable() -> None:
 
 
 def test_a_named_credential_decides_for_a_direct_token() -> None:
-    """`from.apn` wins over what was learned of the token."""
+    """OWN-15: `from.apn` wins over what was learned of the token."""
     credentials = Credentials({}, SANDBOX, CredentialType.APN_SANDBOX)
     made, progress = plan(credentials=credentials)
     made.direct(0, Recipient(token=b"t" * 32), Environment.PRODUCTION, progress)

@@ -140,7 +140,7 @@ async def test_a_push_goes_to_the_tokens_of_its_kind(delivery: Delivery, apns: A
 
 
 async def test_a_template_that_fails_fails_its_recipient_alone(delivery: Delivery, apns: ApnsServer) -> None:
-    """The reason says what went wrong; nothing was sent to it, and the others have theirs."""
+    """OWN-14: The reason says what went wrong; nothing was sent to it, and the others have theirs."""
     await delivery.app()
     spec = spec_of({"body": "{{ 6 | divided_by: n }}"})
     recipients = [Recipient(token=token_of(n), variables={"n": n}) for n in range(3)]
@@ -178,7 +178,7 @@ TERMS = Terms(limit=4096, now=0, deadline=1, collapse_by_id=True)
 
 
 async def test_full_liquid_is_rendered_beside_the_event_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a thread of its own, in slices that leave no recipient's devices apart and keep the order."""
+    """TW-33: In a thread of its own, in slices that leave no recipient's devices apart and keep the order."""
     rendering = Rendering()
     chunk, targets = await leased(bench, spec_of({"body": "{{ n | plus: 1 }}"}), 130)
     seen: list[str] = []
@@ -200,7 +200,7 @@ async def test_full_liquid_is_rendered_beside_the_event_loop(bench: Bench, monke
 
 
 async def test_names_and_defaults_are_rendered_at_once(bench: Bench) -> None:
-    """A thread would cost more than they do."""
+    """TW-33: A thread would cost more than they do."""
     rendering = Rendering()
     chunk, targets = await leased(bench, spec_of({"body": "{{ n }}"}), 3)
     await rendering.render(chunk, targets, TERMS)

@@ -16,7 +16,7 @@ PUSH = "/v1/PushNotifications"
 
 
 def test_a_user_gets_a_notification_on_the_phone(backend: BackEnd, phones: Phones) -> None:
-    """Credential, registration, send, COMPLETED with sent 1, and the phone shows it."""
+    """TW-29, TW-41, TW-43: Credential, registration, send, COMPLETED with sent 1, and the phone shows it."""
     backend.credential(phones.key())
     phone = phones.phone()
     registration = backend.register(phone.launch())
@@ -36,7 +36,7 @@ def test_a_user_gets_a_notification_on_the_phone(backend: BackEnd, phones: Phone
 
 
 def test_a_user_with_three_devices_is_one_notification_with_three_deliveries(backend: BackEnd, phones: Phones) -> None:
-    """One notification per recipient; its devices are deliveries with ids of their own."""
+    """TW-30, TW-45: One notification per recipient; its devices are deliveries with ids of their own."""
     backend.credential(phones.key())
     three = [phones.phone() for _ in range(3)]
     user = backend.register(three[0].launch())["userId"]
@@ -54,7 +54,7 @@ def test_a_user_with_three_devices_is_one_notification_with_three_deliveries(bac
 
 
 def test_a_device_token_can_be_sent_to_directly(backend: BackEnd, phones: Phones) -> None:
-    """A recipient may be a token with its provider, known to the service or not."""
+    """TW-31: A recipient may be a token with its provider, known to the service or not."""
     backend.credential(phones.key())
     phone = phones.phone()
     operation = backend.send({"token": phone.launch().upper(), "provider": "APN"})
@@ -99,7 +99,7 @@ def test_a_reinstalled_app_gets_the_push_under_its_new_token(backend: BackEnd, p
 
 
 def test_personal_content_is_rendered_for_each_recipient(backend: BackEnd, phones: Phones) -> None:
-    """Liquid variables with a default."""
+    """TW-27, TW-33: Liquid variables with a default."""
     backend.credential(phones.key())
     one, two = phones.phone(), phones.phone()
     operation = backend.send(
