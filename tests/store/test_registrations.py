@@ -101,7 +101,7 @@ async def test_a_freed_slot_rests_as_long_as_possible(bench: Bench) -> None:
 
 
 async def test_the_51st_device_displaces_the_least_recently_registered(bench: Bench) -> None:
-    """50 devices fit; the next one makes room by the oldest registration, not the oldest device."""
+    """TW-62, OWN-27: 50 devices fit; the next one makes room by the oldest registration, not the oldest device."""
     user = (await bench.device(token_of(0))).user_id
     for number in range(1, 50):
         bench.clock.advance(1)
