@@ -65,8 +65,8 @@ def test_a_send_is_cut_into_chunks_of_500(recipients: int, chunks: int) -> None:
 def test_a_recipients_status_follows_from_its_devices(
     records: list[DeliveryRecord], status: tuple[NotificationStatus, bool]
 ) -> None:
-    """SENT as soon as one device was accepted, FAILED when all ended without, CANCELED when it was stopped while one was
-    still to be tried, QUEUED until then."""
+    """SENT as soon as one device was accepted, FAILED when all ended without, CANCELED when it was stopped while one
+    was still to be tried, QUEUED until then."""
     assert status_of(records) == status
 
 
