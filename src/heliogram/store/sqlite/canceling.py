@@ -57,15 +57,17 @@ def _cancel_operation(connection: apsw.Connection, where: Where) -> Cancellation
     if row is None:
         return Cancellation.UNKNOWN
     status, canceled = row
-    if canceled is not None or status == OperationStatus.CANCELED:
+    if canceled is None and status == OperationStatus.CANCELED:
         return Cancellation.ALREADY
-    if status == OperationStatus.COMPLETED:
+    if canceled is None and status == OperationStatus.COMPLETED:
         return Cancellation.TOO_LATE
-    connection.execute(_sql.ask_to_stop, where)
+    if canceled is None:
+        connection.execute(_sql.ask_to_stop, where)
+    # Asked again there may be some, too: what a worker held that is no more.
     for (first,) in connection.execute(_sql.waiting_chunks, where).fetchall():
         end_rest(connection, {**where, "first": first})
     end_operation(connection, where)
-    return Cancellation.DONE
+    return Cancellation.DONE if canceled is None else Cancellation.ALREADY
 
 
 class _Chunk(msgspec.Struct):
