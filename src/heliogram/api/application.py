@@ -123,7 +123,9 @@ def build(state: ApiState) -> Starlette:
         state=replace(state, ids=ReservingIds(state.ids)),
         title="Heliogram",
         version=__version__,
-        description="Push notifications. A send is answered when it is durable; its outcomes are read back by id.",
+        description="Push notifications. A send is answered when it is durable; its outcomes are read back by id."
+        " In place of an API key a phone may give a registration token (Bearer hgr_…), which registers and removes"
+        " devices of one user of one app, and nothing else.",
         prefixes=PREFIXES,
         authenticate=authenticate_with(state.authenticator, Throttle(state.clock)),
         translate=translate,
