@@ -22,6 +22,9 @@ COMMANDS = [
     "accounts limits",
     "accounts disable",
     "accounts enable",
+    "backup",
+    "restore",
+    "check",
     "send",
     "demo",
 ]

@@ -7,6 +7,8 @@ import click
 from .. import __version__
 from .accounts import accounts
 from .api_keys import api_keys
+from .backup import backup, restore
+from .check import check
 from .demo import demo
 from .send import send
 from .serve import serve
@@ -27,6 +29,7 @@ def cli() -> None:
       heliogram serve                the REST API and the delivery workers, data in ./data
       heliogram api-keys create      a key for your back end
       heliogram accounts create      a tenant of its own, for another team or customer
+      heliogram backup DEST          a copy of the database, while it runs; see also: restore, check
       heliogram simulator            an APNs of your own, for tests in any language
 
     \b
@@ -36,5 +39,5 @@ def cli() -> None:
     """
 
 
-for command in (serve, simulator, api_keys, accounts, send, demo):
+for command in (serve, simulator, api_keys, accounts, backup, restore, check, send, demo):
     cli.add_command(command)

@@ -80,6 +80,20 @@ def connect_reader(path: Path, *, busy_timeout_ms: int) -> apsw.Connection:
 
 
 @contextmanager
+def opened_read_only(path: Path) -> Iterator[apsw.Connection]:
+    """A connection that cannot write, with one snapshot for all it reads. Works beside whoever writes."""
+    with explained(path):
+        connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # the snapshot is taken here
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns SQLite's errors about the file into `StoreError`."""
     try:

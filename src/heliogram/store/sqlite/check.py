@@ -1,0 +1,202 @@
+"""Is the database whole? What SQLite can tell of it, and what must be true of what we keep in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from ...domain import ids
+from ...domain.endings import Endings
+from ...domain.operations import OperationStatus, counts_of
+from ...domain.packing import Unpackable, unpack_recipients, unpack_records
+from ..errors import StoreError
+from . import statements
+from .connection import APPLICATION_ID, opened_read_only
+from .migrate import migrations
+from .slots import ALL_SLOTS
+
+_sql = statements.load("check")
+
+SAMPLE_OPERATIONS = 1_000
+SAMPLE_REGISTRATIONS = 20_000
+"""Without `full` so many are looked at, half of them the newest, half the oldest."""
+MOST_PROBLEMS = 100
+_ALL = -1
+
+_ASTRAY = {
+    "chunks_astray": "chunks belong to no operation",
+    "chunks_without_recipients": "chunks have no recipients",
+    "recipients_astray": "lists of recipients belong to no chunk",
+    "results_astray": "result parts belong to no chunk",
+    "fingerprints_astray": "lists of users belong to no chunk",
+    "webhooks_ahead": "webhooks were told more than there ever was",
+}
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """What was looked at, and what is wrong: one line each, at most 100. `notes` are no problems."""
+
+    schema: int = 0
+    operations: int = 0
+    registrations: int = 0
+    problems: list[str] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, problem: str) -> None:
+        """One more problem, unless there are enough."""
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
+
+def owner_problem(connection: apsw.Connection, path: Path) -> tuple[int, str | None, bool]:
+    """The schema's version, what is wrong with whose database it is, and whether that is a schema too new."""
+    version, known = int(str(connection.pragma("user_version"))), len(migrations())
+    if connection.pragma("application_id") != APPLICATION_ID:
+        return version, f"{path} is no database of heliogram", False
+    if version > known:
+        problem = f"{path} has schema {version}, this version of heliogram knows up to {known}: use the newer heliogram"
+        return version, problem, True
+    return version, None, False
+
+
+def damage(connection: apsw.Connection) -> list[str]:
+    """What SQLite finds: pages, rows and indexes, then references to rows that are not there."""
+    rows: list[Any] = connection.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})").fetchall()
+    problems = [f"integrity: {line}" for (text,) in rows for line in str(text).splitlines() if line != "ok"]
+    broken: Counter[tuple[str, str]] = Counter()
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        broken[str(table), str(parent)] += 1
+    problems += [
+        f"references: {n} rows of {table} name a {parent} that is not there" for (table, parent), n in broken.items()
+    ]
+    return problems
+
+
+def examine(path: Path, *, full: bool = False) -> Findings:
+    """Everything, in one snapshot: beside a running service, too. Damage that ends the reading is a finding."""
+    findings = Findings()
+    try:
+        with opened_read_only(path) as connection:
+            _examine(connection, path, findings, full)
+    except StoreError as error:
+        findings.add(str(error))
+    return findings
+
+
+def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: bool) -> None:
+    findings.schema, problem, _ = owner_problem(connection, path)
+    if problem is not None:
+        findings.add(problem)
+        return
+    for line in damage(connection):
+        findings.add(line)
+    if findings.schema < len(migrations()):
+        findings.notes.append(
+            f"schema {findings.schema}: the next start brings it to {len(migrations())}; what we keep in it is"
+            " checked from then on"
+        )
+        return
+    _examine_rows(connection, findings, full)
+
+
+def _examine_rows(connection: apsw.Connection, findings: Findings, full: bool) -> None:
+    for name, words in _ASTRAY.items():
+        count: Any = connection.execute(getattr(_sql, name)).get
+        if count:
+            findings.add(f"{count} {words}")
+    for row in _sample(connection, "operations", _ALL if full else SAMPLE_OPERATIONS):
+        findings.operations += 1
+        for problem in _operation_problems(connection, _Operation(*row)):
+            findings.add(f"{ids.encode(ids.OPERATION, row[1])}: {problem}")
+    for ident, free, taken in _sample(connection, "registrations", _ALL if full else SAMPLE_REGISTRATIONS):
+        findings.registrations += 1
+        slots = [int(slot) for slot in str(taken or "").split(",") if slot]
+        if not slots:
+            findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: it has no device")
+        if sorted([*free, *slots]) != list(ALL_SLOTS):
+            findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: free slots and devices do not make up its 63")
+
+
+def _sample(connection: apsw.Connection, what: str, most: int) -> Iterator[Any]:
+    """All of them, or the newest half and the oldest half of a sample, each once."""
+    if most == _ALL:
+        yield from connection.execute(getattr(_sql, f"oldest_{what}"), {"limit": _ALL})
+        return
+    seen = set()
+    for order in ("newest", "oldest"):
+        for row in connection.execute(getattr(_sql, f"{order}_{what}"), {"limit": most // 2}):
+            if row not in seen:
+                seen.add(row)
+                yield row
+
+
+class _Operation(NamedTuple):
+    account: bytes
+    id: bytes
+    recipients: int
+    status: str
+    finished: int | None
+
+
+class _Chunk(NamedTuple):
+    first: int
+    size: int
+    state: int
+    parts: int
+    sent: int
+    failed: int
+    unaddressable: int
+    canceled: int
+    packed: bytes | None
+
+    @property
+    def counters(self) -> tuple[int, int, int, int]:
+        return self.sent, self.failed, self.unaddressable, self.canceled
+
+
+def _operation_problems(connection: apsw.Connection, operation: _Operation) -> Iterator[str]:
+    where = {"account": operation.account, "operation": operation.id}
+    chunks = [_Chunk(*row) for row in connection.execute(_sql.chunks_of, where)]
+    expected = 0
+    for chunk in chunks:
+        if chunk.first != expected:
+            yield f"a chunk begins at recipient {chunk.first}, expected {expected}"
+        expected = chunk.first + chunk.size
+        yield from _chunk_problems(connection, {**where, "first": chunk.first}, chunk)
+    if expected != operation.recipients:
+        yield f"its chunks hold {expected} recipients, it says {operation.recipients}"
+    over = operation.status in (OperationStatus.COMPLETED, OperationStatus.CANCELED)
+    if over != (operation.finished is not None):
+        yield f"it is {operation.status}, and its end is {operation.finished}"
+    if over and any(chunk.state != 2 for chunk in chunks):
+        yield f"it is {operation.status}, and a chunk is not done"
+    if not over and all(chunk.state == 2 for chunk in chunks):
+        yield f"it is {operation.status}, and every chunk is done"
+    ended = sum(sum(chunk.counters) for chunk in chunks)
+    if over and ended != operation.recipients:
+        yield f"it is {operation.status}, and {ended} of {operation.recipients} recipients have ended"
+
+
+def _chunk_problems(connection: apsw.Connection, where: dict[str, Any], chunk: _Chunk) -> Iterator[str]:
+    name = f"chunk {chunk.first}"
+    rows: list[Any] = connection.execute(_sql.parts_of, where).fetchall()
+    if [part for part, _ in rows] != list(range(1, chunk.parts + 1)):
+        yield f"{name}: it has {len(rows)} result parts, it says {chunk.parts}"
+    try:
+        if chunk.packed is not None and len(unpack_recipients(chunk.packed)) != chunk.size:
+            yield f"{name}: it holds other recipients than the {chunk.size} it says"
+        endings = Endings()
+        ended = [ending for _, packed in rows for ending in endings.take(unpack_records(packed))]
+    except Unpackable as error:
+        yield f"{name}: {error}"
+        return
+    counts = counts_of((ending.status, ending.unaddressable) for ending in ended)
+    found = (counts.sent, counts.failed, counts.unaddressable, counts.canceled)
+    if found != chunk.counters:
+        names = "sent, failed, unaddressable, canceled"
+        yield f"{name}: its results make ({names}) {found}, its counters say {chunk.counters}"
