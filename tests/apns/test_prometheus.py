@@ -54,6 +54,16 @@ async def test_failed_attempts_by_cause(make_client: MakeClient) -> None:
     assert value(registry, "apns_pushes_total", outcome="not_sent", reason="") == 1
 
 
+async def test_topics_are_a_list(anyio_backend: str) -> None:
+    """A single string, which would count as its characters, is refused with the cure, and nothing is registered."""
+    registry = CollectorRegistry()
+    with pytest.raises(
+        TypeError, match=r'^topics: a single string; give a list of topics, like \["com.example.app"\]$'
+    ):
+        PrometheusListener(registry, topics="com.example.app")
+    PrometheusListener(registry, topics=iter(("com.example.app",)))
+
+
 async def test_gauges_are_asked_at_the_scrape(server: ApnsServer, make_client: MakeClient) -> None:
     """In flight, waiting, connections and the stream limit are the clients' sums of the moment of the scrape."""
     server.stream_limit = 2

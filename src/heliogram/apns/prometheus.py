@@ -54,6 +54,13 @@ def _label(reason: str) -> str:
     return reason if reason in REASONS or not reason else OTHER
 
 
+def _topics(given: Iterable[str]) -> frozenset[str]:
+    """The topics; a single string would be taken for its characters. Raises `TypeError`."""
+    if isinstance(given, str):
+        raise TypeError('topics: a single string; give a list of topics, like ["com.example.app"]')
+    return frozenset(given)
+
+
 class PrometheusListener(Listener):
     """Counts what happens in the clients it is given to. One serves any number of them.
 
@@ -65,7 +72,8 @@ class PrometheusListener(Listener):
     counters and two of its histograms would cost twice as much. So prometheus_client's
     multiprocess mode does not show it: let each process be scraped.
 
-    Two listeners in one registry need different namespaces; prometheus_client raises `ValueError`.
+    Two listeners in one registry need different namespaces; prometheus_client raises `ValueError`. A single
+    string as `topics` raises `TypeError`.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class PrometheusListener(Listener):
         topics: Iterable[str] | None = None,
     ) -> None:
         chosen = REGISTRY if registry is None else registry
+        known = None if topics is None else _topics(topics)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, namespace=namespace, registry=chosen)
@@ -92,7 +101,7 @@ class PrometheusListener(Listener):
         self._closed = counter("connections_closed", "Connections closed.", "cause")
         self._goaways = counter("goaways", "GOAWAY frames received.", "reason")
         self._tokens = counter("provider_token_changes", "Provider tokens that no connection had before.")
-        self._pushes = _Pushes(namespace, None if topics is None else frozenset(topics))
+        self._pushes = _Pushes(namespace, known)
         self._gauges = _Gauges(namespace)
         chosen.register(self._pushes)
         chosen.register(self._gauges)
