@@ -327,9 +327,14 @@ class ClientFrames(ClientSender):
         self._pump()
 
     def _on_window(self, sid: int, increment: int) -> None:
+        """A WINDOW_UPDATE; for a stream whose body is sent to its end, END_STREAM with it, it says nothing.
+
+        What was sent is not known any more then, so that credit for it would seem to be above all limits, and nothing
+        is left that a window could hold back (RFC 9113 §6.9, §6.9.1).
+        """
         if sid:
             self._check_known(sid, "6.9")
-            if sid not in self._open:
+            if sid not in self._blocked:
                 return
         self._grow(sid, increment)
         self._pump()
