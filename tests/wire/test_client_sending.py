@@ -215,6 +215,33 @@ def test_a_lowered_table_size_is_announced_in_the_next_block() -> None:
     assert all(len(list(oracle.decode(block))) == 7 for block in blocks)
 
 
+def test_more_topics_than_the_table_holds() -> None:
+    """Each is encoded once, and read as what it is; those that found the table full are literals (RFC 7541 §6.2.2)."""
+    session, oracle = s.client(ROOMY), hpack.Decoder()
+    heads = [session.head([(b"apns-topic", b"com.example.app%d" % number)]) for number in range(200)]
+    fields = ((b"apns-id", s.ID), (b"apns-expiration", b"0"), (b"x" * 600, b"y"))  # the last has no room for its name
+    seen = []
+    for turn in range(3):
+        for shared in heads:
+            stamp, before = session._encoder.stamp, shared.before
+            session.submit([Request(shared, s.PATH, fields, b"", turn)])
+            assert turn < 2 or (session._encoder.stamp is stamp and shared.before is before)
+            [(_, _, _, block)] = s.split(session.take())
+            seen += [value for name, value in oracle.decode(block) if name == "apns-topic"]
+            session._open.clear()
+    assert seen == [f"com.example.app{number}" for number in range(200)] * 3
+    assert session._submit_fast([Request(heads[-1], s.PATH, fields, b"", 0)], 0, 1) == 1
+
+
+def test_a_head_with_another_secret() -> None:
+    """What is never indexed is remembered in its encoded form for one value at a time (RFC 7541 §6.2.3)."""
+    session, oracle = s.client(ROOMY), hpack.Decoder()
+    for secret in (b"one", b"two", b"one"):
+        session.submit([s.push(session.head([], sensitive=[(b"authorization", secret)]))])
+        [(_, _, _, block), _] = s.split(session.take())
+        assert ("authorization", secret.decode()) in oracle.decode(block)
+
+
 def test_the_header_list_limit_at_the_edge_and_one_past() -> None:
     """A list of just the peer's MAX_HEADER_LIST_SIZE goes out, one byte more is a ValueError (RFC 9113 §6.5.2)."""
     base = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"api.push.apple.com"), (b":path", s.PATH)]

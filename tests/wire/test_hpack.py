@@ -61,26 +61,45 @@ def test_a_shared_pair_costs_one_byte_the_second_time() -> None:
     assert encoder.indexed(b"apns-topic", b"com.example.app") == b"\xbe"
 
 
-def test_an_evicted_pair_enters_the_table_again() -> None:
-    """After its eviction a pair is written as a literal with indexing once more (RFC 7541 §4.4)."""
+def test_a_full_table_takes_nothing_more() -> None:
+    """A pair that would push out another one stays a literal; what is in the table keeps its reference."""
+    encoder, oracle = Encoder(), hpack.Decoder(max_header_list_size=1 << 20)
+    first, last = (b"apns-topic", b"com.example.app"), (b"apns-topic", b"com.example.last")
+    decoded(oracle, encoder.indexed(*first))
+    for number in range(3):
+        decoded(oracle, encoder.indexed(b"filler", b"%d" % number * 1700))
+    stamp, block = encoder.stamp, encoder.indexed(*last)
+    assert block[0] & 0xF0 == 0
+    assert decoded(oracle, block + encoder.indexed(*last)) == [last, last]
+    assert encoder.indexed(*first)[0] & 0x80
+    assert decoded(oracle, encoder.indexed(*first)) == [first]
+    assert encoder.stamp is stamp
+
+
+def test_what_a_smaller_table_lost_enters_it_again() -> None:
+    """After its eviction a pair is a literal with indexing once more, when there is room (RFC 7541 §4.3)."""
     encoder, oracle = Encoder(), hpack.Decoder(max_header_list_size=1 << 20)
     first = (b"apns-topic", b"com.example.app")
     decoded(oracle, encoder.indexed(*first))
-    for number in range(3):
-        decoded(oracle, encoder.indexed(b"filler", b"%d" % number * 1900))
-    block = encoder.indexed(*first)
-    assert block[0] & 0xC0 == 0x40
+    encoder.resize(0)
+    encoder.resize(4096)
+    block = encoder.updates() + encoder.indexed(*first)
+    assert block[len(integer(0x20, 0x1F, 0) + integer(0x20, 0x1F, 4096))] & 0xC0 == 0x40
     assert decoded(oracle, block) == [first]
     assert decoded(oracle, encoder.indexed(*first)) == [first]
 
 
-def test_a_pair_larger_than_the_table_stays_out_of_it() -> None:
-    """Inserting an entry larger than the table would empty it, so it is not indexed (RFC 7541 §4.4)."""
+def test_room_for_pairs_and_for_names() -> None:
+    """Pairs fill seven eighths of the table, names all of it; one byte more stays out of it (RFC 7541 §4.4)."""
     encoder = Encoder()
-    encoder.indexed(b"a", b"b")
-    assert encoder.indexed(b"big", b"x" * (4096 - 32 - 3 + 1))[0] & 0xF0 == 0
-    assert encoder.indexed(b"a", b"b") == b"\xbe"
-    assert encoder.indexed(b"big", b"x" * (4096 - 32 - 3))[0] & 0xC0 == 0x40
+    encoder.indexed(b"a", b"b")  # counts 34
+    assert encoder.indexed(b"big", b"x" * (3584 - 34 - 32 - 3 + 1))[0] & 0xF0 == 0
+    assert encoder.indexed(b"big", b"x" * (3584 - 34 - 32 - 3))[0] & 0xC0 == 0x40
+    assert encoder.indexed(b"c", b"")[0] & 0xF0 == 0
+    assert encoder.by_name(b"name", b"x" * (512 - 32 - 4 + 1))[0] & 0xF0 == 0
+    assert not encoder.knows(b"name")
+    assert encoder.by_name(b"name", b"x" * (512 - 32 - 4))[0] & 0xC0 == 0x40
+    assert encoder.indexed(b"a", b"b") == b"\xc0"
 
 
 def test_shrinking_and_growing_between_blocks_announces_both_sizes() -> None:

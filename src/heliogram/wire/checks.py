@@ -1,4 +1,4 @@
-"""Whether a header section is well formed (RFC 9113 §8.1.1 to §8.3)."""
+"""Whether a header section is well formed (RFC 9113 §8.1.1 to §8.3), and a name may be sent."""
 
 from __future__ import annotations
 
@@ -99,3 +99,11 @@ class Checker:
         if names.count(b"content-length") > 1:
             return "content-length comes twice"
         return None
+
+
+def check_name(name: bytes) -> None:
+    """`ValueError` for a field name that may not be sent in a request (RFC 9113 §8.2)."""
+    if not name or name.startswith(b":") or name != name.lower() or any(b <= 0x20 or b >= 0x7F for b in name):
+        raise ValueError(f"the field name {name!r} must be lower case ASCII and not start with a colon")
+    if name in _CONNECTION:
+        raise ValueError(f"the field {name!r} belongs to HTTP/1 connections; leave it out")

@@ -8,18 +8,18 @@ from typing import Any
 
 from heliogram import _accel
 from heliogram.wire import frames
+from heliogram.wire.checks import FIELD, check_name
 from heliogram.wire.errors import ErrorCode
 from heliogram.wire.events import NO_MOLD, Event, GoAway, Head, Headers, Packs, Request
 from heliogram.wire.hpack_decoder import Decoder
 from heliogram.wire.hpack_encoder import LENGTHS, Encoder, literal, raw_string
 from heliogram.wire.session import Session
 
-_FIELD = 32  # what a field counts beyond its name and value (RFC 9113 §6.5.2)
-_PATH = len(b":path") + _FIELD
+_PATH = len(b":path") + FIELD
 _MOLDS = 16  # combinations of lengths that are kept
 _MOLD_SIZES = 256  # lengths of bodies that each has a function for
+_NAMES = 64  # names without a place in the table that are kept ready made
 _open_fast = _accel.twin("open_fast", Head, Request)
-_CONNECTION_NAMES = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
 class ClientSender(Session[Event]):
@@ -33,6 +33,7 @@ class ClientSender(Session[Event]):
         self._prefixes: dict[bytes, bytes] = {}  # names already encoded, true under the stamp below
         self._stamp: object = self._encoder.stamp
         self._longest_name = 0
+        self._hidden: tuple[tuple[bytes, bytes], bytes] | None = None  # the last sensitive pair, and it encoded
         self._packs: dict[tuple[int, int, int, int], Packs] = {}
         self._open: dict[int, Request] = {}
         self._next = 1
@@ -198,7 +199,7 @@ class ClientSender(Session[Event]):
         block = head.before + LENGTHS[len(path)] + path + head.after
         for name, value in fields:
             block += prefixes[name] + LENGTHS[len(value)] + value
-        if len(block) + (self._longest_name + _FIELD) * len(fields) > head.room:
+        if len(block) + (self._longest_name + FIELD) * len(fields) > head.room:
             return None
         if request.body and len(fields) == 1:
             self._learn_mold(head, len(path), fields[0], len(request.body))
@@ -242,7 +243,7 @@ class ClientSender(Session[Event]):
         for name, value in request.fields:
             if name not in self._prefixes:
                 check_name(name)
-            size += len(name) + len(value) + _FIELD
+            size += len(name) + len(value) + FIELD
         if size > self._list_limit:
             limit = self._list_limit
             raise ValueError(f"the header list counts {size}, the peer's MAX_HEADER_LIST_SIZE is {limit}; shorten it")
@@ -267,7 +268,7 @@ class ClientSender(Session[Event]):
     def _own_size(self, head: Head) -> int:
         """What the pseudo-header fields but `:path` count."""
         names = len(b":method") + len(b":scheme") + len(b":authority")
-        return names + len(head.method) + len(self._scheme) + len(self._authority) + 3 * _FIELD
+        return names + len(head.method) + len(self._scheme) + len(self._authority) + 3 * FIELD
 
     def _render(self, head: Head) -> None:
         """Encodes both halves of a head; `head.stamp` is set by the caller if no entry went in on the way."""
@@ -279,16 +280,22 @@ class ClientSender(Session[Event]):
             + b"\x04"
         )
         after = [encoder.indexed(name, value) for name, value in head.pairs]
-        after += [literal(name, value, never=True) for name, value in head.sensitive]
+        after += [self._hide(pair) for pair in head.sensitive]
         head.after = b"".join(after)
         # What the encoded block of a request may measure, names counted apart, for the list to be within the limit.
         room = self._list_limit - head.size - self._own_size(head) - _PATH + len(head.before) + len(head.after)
         head.room = min(room, frames.DEFAULT_FRAME)
 
+    def _hide(self, pair: tuple[bytes, bytes]) -> bytes:
+        """A literal that nobody may index; many heads have the same provider token."""
+        if self._hidden is None or self._hidden[0] != pair:
+            self._hidden = (pair, literal(*pair, never=True))
+        return self._hidden[1]
+
     def _learn(self, fields: Headers) -> None:
         self._refresh()
         for name, _ in fields:
-            if name not in self._prefixes and self._encoder.knows(name):
+            if name not in self._prefixes and (self._encoder.knows(name) or len(self._prefixes) < _NAMES):
                 self._prefixes[name] = self._encoder.named(name)
                 self._longest_name = max(self._longest_name, len(name))
 
@@ -344,11 +351,3 @@ def _request_frames(sid: int, block: bytes, body: bytes) -> bytes:
         + frames.pack_frame(0, size, frames.DATA, 1, sid)
         + body
     )
-
-
-def check_name(name: bytes) -> None:
-    """`ValueError` for a field name that may not be sent in a request (RFC 9113 §8.2)."""
-    if not name or name.startswith(b":") or name != name.lower() or any(b <= 0x20 or b >= 0x7F for b in name):
-        raise ValueError(f"the field name {name!r} must be lower case ASCII and not start with a colon")
-    if name in _CONNECTION_NAMES:
-        raise ValueError(f"the field {name!r} belongs to HTTP/1 connections; leave it out")
