@@ -53,3 +53,9 @@ def test_pushes_through_the_relay_take_its_round_trip_and_are_answered(
     assert told["ended"] == {"Accepted": 25, "Rejected": 25}
     assert told["round_trip"] >= 0.010
     assert (seen["connections"], seen["rejected"], seen["overdrawn"]) == (1, 52, 0)
+
+
+def test_the_retention_benchmark_tells_the_longest_slice() -> None:
+    """`retention.py` fills, removes, gives space back, and says how long others waited."""
+    said = bench("retention.py", "--recipients", "1000", "--small", "20")
+    assert [line.split()[0] for line in said.splitlines() if "longest" in line] == ["remove", "compact"], said

@@ -116,3 +116,20 @@ def test_webhooks_go_to_public_https_addresses_unless_it_is_said(
         assert serve(tmp_path, *words).exit_code == 0
     opened = [(settings.webhooks_allow_private, settings.webhooks_allow_http) for settings in seen]
     assert opened == [(False, False), (True, False), (False, True)]
+
+
+@pytest.mark.parametrize("days", [0, 366, -1])
+def test_things_are_kept_a_day_at_least_and_a_year_at_most(tmp_path: Path, days: int) -> None:
+    """One past either edge is refused, on the command line and in the settings."""
+    result = serve(tmp_path, "--retention-days", str(days))
+    assert result.exit_code == 2
+    assert "--retention-days" in result.output
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(SettingsError, match="--retention-days: expected 1 to 365"):
+        ServeSettings(retention_days=days).check()
+
+
+@pytest.mark.parametrize("days", [1, 365])
+def test_the_edges_of_retention_are_good(days: int) -> None:
+    """A day, and a year."""
+    ServeSettings(retention_days=days).check()

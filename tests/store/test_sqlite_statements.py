@@ -86,7 +86,7 @@ def test_a_statement_that_is_not_there_is_named() -> None:
         _ = load("keys").nope
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, "audit", "check", "idempotency"])
 def test_every_statement_is_used_and_there(name: str) -> None:
     """No statement is left over, none is missing."""
     room = Path(load.__code__.co_filename).parent

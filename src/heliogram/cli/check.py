@@ -28,7 +28,8 @@ def check(data: Path, backup_file: Path | None, full: bool, as_json: bool) -> No
     """Check the database of --data, or a backup. Reads only; works beside a running service.
 
     Looks for damage (every page, row and index), references to what is not there, the owner and the schema; then that
-    counters make up what results say, that every chunk has recipients, and that slots of devices are given once.
+    counters make up what results say, that every chunk has recipients, and that slots of devices are given once. It
+    takes as long as reading the file; what a service writes meanwhile stays in its log until the end.
 
     \b
     Exit code: 0 all is well, 1 there are problems (one line each on standard output), 2 wrong usage.

@@ -29,13 +29,15 @@ MOST_PROBLEMS = 100
 _ALL = -1
 
 _ASTRAY = {
-    "chunks_astray": "chunks belong to no operation",
-    "chunks_without_recipients": "chunks have no recipients",
-    "recipients_astray": "lists of recipients belong to no chunk",
-    "results_astray": "result parts belong to no chunk",
-    "fingerprints_astray": "lists of users belong to no chunk",
-    "webhooks_ahead": "webhooks were told more than there ever was",
+    _sql.chunks_astray: "chunks belong to no operation",
+    _sql.chunks_without_recipients: "chunks have no recipients",
+    _sql.recipients_astray: "lists of recipients belong to no chunk",
+    _sql.results_astray: "result parts belong to no chunk",
+    _sql.fingerprints_astray: "lists of users belong to no chunk",
+    _sql.webhooks_ahead: "webhooks were told more than there ever was",
 }
+_OPERATIONS = (_sql.oldest_operations, _sql.newest_operations)
+_REGISTRATIONS = (_sql.oldest_registrations, _sql.newest_registrations)
 
 
 class Findings(msgspec.Struct, kw_only=True):
@@ -105,15 +107,15 @@ def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: 
 
 
 def _examine_rows(connection: apsw.Connection, findings: Findings, full: bool) -> None:
-    for name, words in _ASTRAY.items():
-        count: Any = connection.execute(getattr(_sql, name)).get
+    for sql, words in _ASTRAY.items():
+        count: Any = connection.execute(sql).get
         if count:
             findings.add(f"{count} {words}")
-    for row in _sample(connection, "operations", _ALL if full else SAMPLE_OPERATIONS):
+    for row in _sample(connection, _OPERATIONS, _ALL if full else SAMPLE_OPERATIONS):
         findings.operations += 1
         for problem in _operation_problems(connection, _Operation(*row)):
             findings.add(f"{ids.encode(ids.OPERATION, row[1])}: {problem}")
-    for ident, free, taken in _sample(connection, "registrations", _ALL if full else SAMPLE_REGISTRATIONS):
+    for ident, free, taken in _sample(connection, _REGISTRATIONS, _ALL if full else SAMPLE_REGISTRATIONS):
         findings.registrations += 1
         slots = [int(slot) for slot in str(taken or "").split(",") if slot]
         if not slots:
@@ -122,14 +124,14 @@ def _examine_rows(connection: apsw.Connection, findings: Findings, full: bool) -
             findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: free slots and devices do not make up its 63")
 
 
-def _sample(connection: apsw.Connection, what: str, most: int) -> Iterator[Any]:
+def _sample(connection: apsw.Connection, orders: tuple[str, str], most: int) -> Iterator[Any]:
     """All of them, or the newest half and the oldest half of a sample, each once."""
     if most == _ALL:
-        yield from connection.execute(getattr(_sql, f"oldest_{what}"), {"limit": _ALL})
+        yield from connection.execute(orders[0], {"limit": _ALL})
         return
     seen = set()
-    for order in ("newest", "oldest"):
-        for row in connection.execute(getattr(_sql, f"{order}_{what}"), {"limit": most // 2}):
+    for sql in orders:
+        for row in connection.execute(sql, {"limit": most // 2}):
             if row not in seen:
                 seen.add(row)
                 yield row

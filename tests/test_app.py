@@ -1,0 +1,62 @@
+"""The service put together, in process, on a clock that goes when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+from support.stores import opened, recipients_of
+
+from heliogram.app import Service
+from heliogram.domain.operations import Lane
+from heliogram.observe import log as logs
+from heliogram.security import load_master_key
+from heliogram.settings import ServeSettings
+from heliogram.store.sqlite import SqliteStore
+from heliogram.upkeep import FIRST_SECONDS
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400
+
+
+async def test_a_service_removes_what_is_over_while_it_runs(tmp_path: Path) -> None:
+    """Soon after the start, and again a minute later; it stops in the middle of nothing."""
+    logs.configure(level="error")
+    async with opened(tmp_path) as bench:
+        store, clock = bench.store, bench.clock
+        assert isinstance(store, SqliteStore)
+
+        async def end(recipients: int) -> bytes:
+            made = await bench.accept(recipients_of(recipients))
+            (chunk,) = await store.claim(Lane.TX, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
+            await store.finish(chunk, clock.ms)
+            return made.id
+
+        async def gone(operation: bytes) -> None:
+            async with asyncio.timeout(20):
+                while await store.get_operation(bench.account, operation) is not None:
+                    clock.advance(0.01)
+
+        first = await end(1)
+        clock.advance(DAY - 30)
+        second = await end(2)
+        clock.advance(30)
+        settings = ServeSettings(data=tmp_path, retention_days=1)
+        service = Service(settings, store, load_master_key(tmp_path, environ={}), clock)
+        ready, stop = asyncio.Event(), asyncio.Event()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            running = asyncio.create_task(service.run(listener, ready.set, stop))
+            async with asyncio.timeout(20):
+                await ready.wait()
+            assert await store.get_operation(bench.account, first) is not None
+            clock.advance(FIRST_SECONDS)
+            await gone(first)
+            assert await store.get_operation(bench.account, second) is not None
+            clock.advance(DAY - 30)
+            await gone(second)
+            stop.set()
+            async with asyncio.timeout(20):
+                await running
