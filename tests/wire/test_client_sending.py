@@ -227,9 +227,9 @@ def test_more_topics_than_the_table_holds() -> None:
             session.submit([Request(shared, s.PATH, fields, b"", turn)])
             assert turn < 2 or (session._encoder.stamp is stamp and shared.before is before)
             [(_, _, _, block)] = s.split(session.take())
-            seen += [value for name, value in oracle.decode(block) if name == "apns-topic"]
+            seen += [bytes(value) for name, value in oracle.decode(block, raw=True) if name == b"apns-topic"]
             session._open.clear()
-    assert seen == [f"com.example.app{number}" for number in range(200)] * 3
+    assert seen == [b"com.example.app%d" % number for number in range(200)] * 3
     assert session._submit_fast([Request(heads[-1], s.PATH, fields, b"", 0)], 0, 1) == 1
 
 
@@ -239,7 +239,7 @@ def test_a_head_with_another_secret() -> None:
     for secret in (b"one", b"two", b"one"):
         session.submit([s.push(session.head([], sensitive=[(b"authorization", secret)]))])
         [(_, _, _, block), _] = s.split(session.take())
-        assert ("authorization", secret.decode()) in oracle.decode(block)
+        assert (b"authorization", secret) in list(map(tuple, oracle.decode(block, raw=True)))
 
 
 def test_the_header_list_limit_at_the_edge_and_one_past() -> None:
