@@ -11,7 +11,6 @@ from support.stores import opened, recipients_of
 
 from heliogram.app import Service
 from heliogram.domain.operations import Lane
-from heliogram.observe import log as logs
 from heliogram.security import load_master_key
 from heliogram.settings import ServeSettings
 from heliogram.store.sqlite import SqliteStore
@@ -24,7 +23,6 @@ DAY = 86_400
 
 async def test_a_service_removes_what_is_over_while_it_runs(tmp_path: Path) -> None:
     """Soon after the start, and again a minute later; it stops in the middle of nothing."""
-    logs.configure(level="error")
     async with opened(tmp_path) as bench:
         store, clock = bench.store, bench.clock
         assert isinstance(store, SqliteStore)
