@@ -1,7 +1,7 @@
 """What the engine's tests share: a signing key, an authority, a scripted APNs, a clock that stands still."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from support.apns_server import ApnsServer
 from support.callers import BUNDLE, MakeBroadcasts, MakeChannels, answer, close_all
 from support.engine import MakeClient
 from support.manual_clock import ManualClock
+from support.sends import loops, running
 from support.tls import Authority
 
 from heliogram.apns import BroadcastClient, ChannelClient, Client, SigningKey
@@ -91,3 +92,10 @@ async def make_broadcasts(
     server.on_request = answer(200)
     yield make
     await close_all(clients, clock)
+
+
+@pytest.fixture(params=loops(), ids=lambda factory: factory.__module__.split(".")[0])
+def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs a coroutine in an event loop of each kind there is."""
+    with running(request.param) as runner:
+        yield runner.run
