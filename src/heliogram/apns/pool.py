@@ -14,6 +14,7 @@ from .connection import Connection
 from .deadlines import Deadlines
 from .ends import Ends
 from .environment import Endpoint
+from .fleet import Fleet
 from .identity import Identity
 from .job import WRITTEN, Job
 from .link import Link
@@ -61,8 +62,7 @@ class Pool:
         self._attempts = connect_attempts
         self._connection = connection
         self._queue = Waiting(self.ends)
-        self._live: list[Connection] = []
-        self._leaving: set[Link] = set()
+        self._fleet = Fleet()
         self._serial = 0
         self._opener = Opener(
             endpoint,
@@ -87,8 +87,8 @@ class Pool:
 
     def __repr__(self) -> str:
         return (
-            f"<Pool {self._endpoint.authority}: {len(self._live)} of {self._most} connections, "
-            f"{len(self._leaving)} leaving, {self.inflight} in flight, {self.waiting} waiting>"
+            f"<Pool {self._endpoint.authority}: {len(self._fleet.live)} of {self._most} connections, "
+            f"{len(self._fleet.leaving)} leaving, {self.inflight} in flight, {self.waiting} waiting>"
         )
 
     # ---- questions
@@ -101,12 +101,12 @@ class Pool:
     @property
     def inflight(self) -> int:
         """Pushes written and not answered."""
-        return sum(one.inflight for one in (*self._live, *self._leaving))
+        return self._fleet.inflight
 
     @property
     def connections(self) -> tuple[Connection, ...]:
         """The connections that take pushes, oldest first."""
-        return tuple(self._live)
+        return tuple(self._fleet.live)
 
     @property
     def is_suspended(self) -> bool:
@@ -118,7 +118,7 @@ class Pool:
         live = self.connections
         return Stats(
             connections=len(live),
-            leaving=len(self._leaving),
+            leaving=len(self._fleet.leaving),
             connecting=self._opener.is_busy,
             failures=self._back_off.failures,
             in_flight=self.inflight,
@@ -176,9 +176,10 @@ class Pool:
     def _why(self) -> str:
         if self._suspended is not None:
             return f": {self._suspended}"
-        if not self._live:
+        live = self._fleet.live
+        if not live:
             return f": no connection to {self._endpoint.authority}"
-        return ": every stream was taken" if self._live[0].is_proven else ": the connection's first push is unanswered"
+        return ": every stream was taken" if live[0].is_proven else ": the connection's first push is unanswered"
 
     # ---- one turn
 
@@ -191,16 +192,13 @@ class Pool:
         if self._queue.picky:
             return
         now = self._clock.monotonic()
-        for connection in self._by_load():
+        for connection in self._fleet.by_load():
             connection.fill(self._queue.ready, now)
-
-    def _by_load(self) -> list[Connection]:
-        return sorted(self._live, key=_load) if len(self._live) > 1 else self._live[:]
 
     def _turn(self) -> None:
         self._queue.shed()
         now = self._clock.monotonic()
-        for connection in self._by_load():
+        for connection in self._fleet.by_load():
             if self._queue.picky:
                 self._queue.fill(connection, now)
             else:
@@ -210,12 +208,12 @@ class Pool:
     def _grow(self, *, impatient: bool = False) -> None:
         if self._opener.is_busy or self._back_off.is_pausing or self._closed or self._suspended is not None:
             return
-        queue = self._queue
+        queue, live = self._queue, self._fleet.live
         queue.shed()
-        if queue.picky and all(one.serial <= queue.picky[0].above for one in self._live):
+        if queue.picky and all(one.serial <= queue.picky[0].above for one in live):
             self._dial()
-        elif queue.ready and len(self._live) < self._most and not any(one.room for one in self._live):
-            if impatient or all(one.is_proven for one in self._live):
+        elif queue.ready and len(live) < self._most and not any(one.room for one in live):
+            if impatient or all(one.is_proven for one in live):
                 self._dial()
             elif self._patience is None:
                 self._patience = self._clock.call_later(self._tuning.patience, self._impatient)
@@ -244,20 +242,20 @@ class Pool:
 
     def _arrived(self, connection: Connection) -> None:
         if not connection.is_leaving and not connection.is_closed:
-            self._live.append(connection)
+            self._fleet.live.append(connection)
         elif not connection.was_opened:  # a `Connect` of the application's own made no connection at all
             self._not_opened(self._identity, NOT_CONNECTED)
         else:
             # The peer said goodbye before the task that opened it got to run.
             if not connection.is_closed:
-                self._leaving.add(connection)
+                self._fleet.leaving.add(connection)
             self._failed(connection.cause.text, refused=connection.is_refused)
 
     def _failed(self, cause: str, *, refused: bool = False) -> None:
         """An attempt came to nothing; `refused` when the credential is at fault: more attempts would be an attack."""
         self._back_off.failures += 1
         failures = self._back_off.failures
-        if not self._live and (refused or failures >= self._attempts):
+        if not self._fleet.live and (refused or failures >= self._attempts):
             said = f"cannot use {self._endpoint.authority}: {cause}"
             if refused:
                 self._refusing = self._refusing or said
@@ -286,16 +284,13 @@ class Pool:
 
     def leaving(self, connection: Link, failure: str | None) -> None:
         """See `Owner.leaving`."""
-        if isinstance(connection, Connection) and connection in self._live:
-            self._live.remove(connection)
-            self._leaving.add(connection)
-            if failure is not None and not self._closed and self._suspended is None:
-                self._failed(failure, refused=connection.is_refused)
+        if self._fleet.retire(connection) and failure is not None and not self._closed and self._suspended is None:
+            self._failed(failure, refused=connection.is_refused)
         self.progress()
 
     def lost(self, connection: Link) -> None:
         """See `Owner.lost`."""
-        self._leaving.discard(connection)
+        self._fleet.leaving.discard(connection)
         self.progress()
 
     # ---- credentials
@@ -316,9 +311,7 @@ class Pool:
         """Close every connection at once; open pushes end as unknown, the others wait for `switch`."""
         self._suspended = cause
         self._opener.drop()
-        for connection in (*self._live, *self._leaving):
-            connection.abandon(cause)
-            connection.abort(Cause(CauseKind.REVOKED, cause))
+        self._fleet.cut(Cause(CauseKind.REVOKED, cause))
 
     def _objection(self, job: Job) -> str | None:
         """Why the present credential cannot send what was queued under an earlier one."""
@@ -328,7 +321,7 @@ class Pool:
 
     def reconnect(self) -> None:
         """Replace every connection in peace: for a new topic or a rotated key (TOK-14, TOK-20)."""
-        for connection in list(self._live):
+        for connection in list(self._fleet.live):
             connection.leave(ON_REQUEST)
 
     async def close(self, drain: float) -> None:
@@ -346,15 +339,8 @@ class Pool:
         if dialing is not None:
             await asyncio.wait((dialing,))
         self._queue.give_up(CLOSED.text)
-        for connection in (*self._live, *self._leaving):
-            if connection.inflight:
-                connection.abandon(CLOSED.text)
-            connection.leave(CLOSED)
-        await self._turns.until(lambda: not self._live and not self._leaving, drain)
-        for connection in (*self._live, *self._leaving):
+        self._fleet.dismiss(CLOSED)
+        await self._turns.until(lambda: not self._fleet.every(), drain)
+        for connection in self._fleet.every():
             connection.abort(CLOSED)
         self.deadlines.close()
-
-
-def _load(connection: Connection) -> int:
-    return connection.inflight
