@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from support.stores import Bench, token_of
 
 from heliogram.domain.apps import App, Credential, CredentialType, DefaultCredential
 from heliogram.domain.errors import Code, Invalid, LimitReached
 from heliogram.ports import Window
+from heliogram.store.sqlite.apps import SLICE
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +80,22 @@ async def test_an_app_dies_with_its_last_credential(bench: Bench) -> None:
     assert await bench.store.get_registration(bench.account, made.registration_id) is None
     assert await bench.store.missing_users(bench.account, [made.user_id]) == set()
     assert not await bench.store.delete_credential(bench.account, credential.id, bench.clock.ms)
+
+
+async def test_nobody_waits_for_the_end_of_a_large_app(bench: Bench) -> None:
+    """Its registrations go in slices, with other writes in between; then the app is gone, and all of them."""
+    credential = await bench.app("large")
+    await bench.app("shop")
+    many = range(3 * SLICE)
+    made = await asyncio.gather(*(bench.device(token_of(number), app_name="large") for number in many))
+    ending = asyncio.create_task(bench.store.delete_credential(bench.account, credential.id, bench.clock.ms))
+    await asyncio.sleep(0)
+    await bench.device(token_of(9_999))
+    assert not ending.done()
+    assert await ending
+    assert await bench.store.get_app(bench.account, "large") is None
+    left = [await bench.store.get_registration(bench.account, each.registration_id) for each in made]
+    assert left == [None] * len(made)
 
 
 async def test_another_apps_devices_stay(bench: Bench) -> None:

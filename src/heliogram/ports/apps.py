@@ -33,8 +33,9 @@ class AppStore(Protocol):
         """Credentials, newest first."""
 
     async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
-        """Removes it; with an app's last credential go the app and its device registrations. When a default goes, the
-        oldest credential left of its type becomes the default. When the default app goes, the oldest app left does."""
+        """Removes it; with an app's last credential go the app and its device registrations, which may be millions:
+        nobody who writes meanwhile waits for all of them. When a default goes, the oldest credential left of its type
+        becomes the default. When the default app goes, the oldest app left does."""
 
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""

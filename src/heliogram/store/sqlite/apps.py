@@ -22,6 +22,9 @@ from .base import Base, bad_cursor, cut_window, page_of
 
 _sql = statements.load("apps")
 
+SLICE = 500
+"""The most registrations that one write removes with an app: no other write waits long for it."""
+
 
 def credential_of(row: Any) -> Credential:
     """The credential of a row that begins with its twelve columns."""
@@ -111,28 +114,34 @@ def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed
     return msgspec.structs.replace(new, account_id=account, is_default=is_default)
 
 
-def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> bool:
-    gone: Any = connection.execute(_sql.delete_credential, {"account": account, "id": credential_id}).fetchall()
-    if not gone:
+def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> bool | None:
+    """None when the app goes with it and has more registrations than one write removes: some are gone, ask again."""
+    found: Any = connection.execute(_sql.credential_to_delete, {"account": account, "id": credential_id}).fetchone()
+    if found is None:
         return False
-    app_name, kind, was_default = gone[0]
-    where = {"account": account, "app": app_name, "type": kind, "at": at}
-    left: Any = connection.execute(_sql.count_credentials, where).fetchone()
-    if left[0] == 0:
-        _delete_app(connection, where)
+    app_name, is_only = found
+    where = {"account": account, "app": app_name, "at": at}
+    if is_only and _delete_registrations(connection, where) == SLICE:
+        return None
+    gone: Any = connection.execute(_sql.delete_credential, {"account": account, "id": credential_id}).fetchall()
+    _, kind, was_default = gone[0]
+    if is_only:
+        gone = connection.execute(_sql.delete_app, where).fetchall()
+        if gone[0][0]:
+            connection.execute(_sql.promote_oldest_app, where)
         return True
     if was_default:
-        connection.execute(_sql.promote_oldest_credential, where)
+        connection.execute(_sql.promote_oldest_credential, {**where, "type": kind})
     connection.execute(_sql.touch_app, where)
     return True
 
 
-def _delete_app(connection: apsw.Connection, where: dict[str, Any]) -> None:
-    connection.execute(_sql.delete_app_devices, where)
-    connection.execute(_sql.delete_app_registrations, where)
-    gone: Any = connection.execute(_sql.delete_app, where).fetchall()
-    if gone[0][0]:
-        connection.execute(_sql.promote_oldest_app, where)
+def _delete_registrations(connection: apsw.Connection, where: dict[str, Any]) -> int:
+    """Removes at most `SLICE` of an app's registrations with their devices; how many."""
+    some = {**where, "limit": SLICE}
+    connection.execute(_sql.some_app_devices, some)
+    connection.execute(_sql.some_app_registrations, some)
+    return connection.changes()
 
 
 def _apps(connection: apsw.Connection, account: bytes) -> list[App]:
@@ -198,8 +207,12 @@ class Apps(Base):
         return page_of([credential_of(row) for row in rows], window, lambda credential: credential.id)
 
     async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
-        """Removes it; with an app's last credential go the app and its device registrations."""
-        return await self._write(lambda c: _delete(c, account, credential_id, at))
+        """Removes it; with an app's last credential go the app and its device registrations, these before it and in
+        slices: a crash in between leaves the credential, and some of the registrations."""
+        done = None
+        while done is None:
+            done = await self._write(lambda c: _delete(c, account, credential_id, at))
+        return done
 
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""

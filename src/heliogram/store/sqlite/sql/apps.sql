@@ -75,13 +75,22 @@ SELECT account_id, id, app_name, type, form, public, is_default, created, update
    AND (:default IS NULL OR is_default = :default)
  ORDER BY id DESC LIMIT :limit;
 
--- name: delete_app_devices
--- The devices registered with an app go with it.
+-- name: credential_to_delete
+-- The app of a credential, and whether it is the app's only one.
+SELECT app_name, NOT EXISTS (SELECT 1 FROM credential other INDEXED BY credential_by_app
+                              WHERE other.account_id = c.account_id AND other.app_name = c.app_name AND other.id <> c.id)
+  FROM credential c WHERE account_id = :account AND id = :id;
+
+-- name: some_app_devices
+-- The devices of the registrations that go next.
 DELETE FROM device
  WHERE account_id = :account
    AND registration_id IN (SELECT id FROM registration INDEXED BY registration_by_user
-                            WHERE account_id = :account AND app_name = :app);
+                            WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);
 
--- name: delete_app_registrations
--- The registrations of an app go with it.
-DELETE FROM registration INDEXED BY registration_by_user WHERE account_id = :account AND app_name = :app;
+-- name: some_app_registrations
+-- These registrations.
+DELETE FROM registration
+ WHERE account_id = :account
+   AND id IN (SELECT id FROM registration INDEXED BY registration_by_user
+               WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);
