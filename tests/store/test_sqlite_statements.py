@@ -120,6 +120,14 @@ async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_list_of_one_status_walks_its_index(connection: apsw.Connection) -> None:
+    """Of a status that hardly any operation has, the others are not read."""
+    sql = load("operations").list_operations_of_status
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert plan == ["SEARCH operation USING INDEX operation_by_status (account_id=? AND status=? AND id>? AND id<?)"]
+
+
+@pytest.mark.anyio
 async def test_every_table_begins_with_the_account(connection: apsw.Connection) -> None:
     """Tenancy from the first migration: the account is the first column and begins every key.
 
