@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.things import NewThing, ThingQuery
 
 from heliogram.rest import FieldError, Problem, child, collect_errors, decode_body, decode_query, pointer
-from heliogram.rest.decode import MAX_SEARCHED
+from heliogram.rest.decode import MAX_SEARCHED, MAX_SEARCHED_BYTES
 from heliogram.rest.problem import MAX_FIELD_ERRORS
 
 
@@ -44,6 +44,13 @@ def test_several_problems_are_reported_at_once() -> None:
         "$.parts[2].weight",
         "$.parts[3]",
     ]
+
+
+@pytest.mark.parametrize(("size", "count"), [(MAX_SEARCHED_BYTES, 2), (MAX_SEARCHED_BYTES + 1, 1)])
+def test_a_very_long_body_is_not_searched(size: int, count: int) -> None:
+    """Past 4 MiB the first error alone is named: the search decodes all of it a second time, into Python's objects."""
+    body = b'{"name": 1, "parts": 2}'
+    assert len(paths(body + b" " * (size - len(body)))) == count
 
 
 def test_an_unknown_field_is_refused_by_name() -> None:

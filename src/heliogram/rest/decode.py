@@ -29,6 +29,8 @@ T = TypeVar("T")
 _known_names: dict[type[Any], dict[str, str]] = {}
 MAX_SEARCHED = 20_000
 """Entries of one list or object that are searched for errors; past them msgspec's own first error stands."""
+MAX_SEARCHED_BYTES = 4 << 20
+"""Of a longer body only the first error is named: decoded untyped it may take forty times its size, and seconds."""
 
 
 class NoQuery(msgspec.Struct):
@@ -99,6 +101,8 @@ def collect_errors(
 
 
 def _body_errors(type_: Any, raw: bytes, error: Exception) -> list[FieldError]:
+    if len(raw) > MAX_SEARCHED_BYTES and isinstance(error, msgspec.ValidationError):
+        return [FieldError("$" + _path_in(error), _message(error))]
     try:
         value = msgspec.json.decode(raw)
     except UnicodeDecodeError:
