@@ -97,3 +97,16 @@ async def test_a_page_token_keeps_the_tags(service: Service) -> None:
     first = (await service.get("", tags="odd:yes;", pageSize=2)).json()
     second = (await service.get("", pageToken=first["pagination"]["next"])).json()
     assert [len(page["pushNotifications"]) for page in (first, second)] == [2, 1]
+
+
+async def test_the_longest_filter_has_page_tokens(service: Service) -> None:
+    """Ten tags of 128 and 256 characters: `next` and `self` are taken."""
+    await service.app_named()
+    tags = {f"{n:0128}": "v" * 256 for n in range(10)}
+    for _ in range(2):
+        await send(service, tags)
+    text = ";".join(f"{key}:{value}" for key, value in tags.items())
+    first = (await service.get("/Operations", tags=text, pageSize=1)).json()
+    assert (await service.get("/Operations", pageToken=first["pagination"]["self"], pageSize=1)).json() == first
+    second = (await service.get("/Operations", pageToken=first["pagination"]["next"], pageSize=1)).json()
+    assert len({page["operations"][0]["id"] for page in (first, second)}) == 2

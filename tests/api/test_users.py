@@ -183,3 +183,25 @@ async def test_another_account_finds_nobody(service: Service) -> None:
         await other.app_named()
         assert await registered(other, externalId="alice") != user
     assert (await service.get(f"/Users/{user}")).json()["deletedAt"] is None
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b"])
+async def test_a_name_with_a_nul_is_nobodys(service: Service, name: str) -> None:
+    """In a path, a filter, or a send: what finds nobody for a name that nobody has."""
+    await service.app_named()
+    to = [{"externalId": name}]
+    assert (await service.post("", {"to": to, "content": {"body": "x"}})).json()["code"] == 70022
+    assert (await service.get(by_name(name))).status_code == 404
+    assert (await patch(service, by_name(name), {"externalId": "x"})).status_code == 404
+    for path, key in (("", "pushNotifications"), ("/DeviceRegistrations", "deviceRegistrations"), ("/Users", "users")):
+        assert (await service.get(path, externalId=name)).json()[key] == []
+
+
+@pytest.mark.parametrize("path", ["", "/DeviceRegistrations", "/Users"])
+async def test_a_filter_longer_than_any_name_is_refused(service: Service, path: str) -> None:
+    """The longest name makes page tokens that are taken; one character more is a 400."""
+    longest = "\U0001f600" * 255
+    answer = await service.get(path, externalId=longest)
+    assert (await service.get(path, pageToken=answer.json()["pagination"]["self"])).json() == answer.json()
+    refused = await service.get(path, externalId=longest + "a")
+    assert refused.json()["errors"][0]["context"] == "query.externalId"

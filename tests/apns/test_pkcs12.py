@@ -150,3 +150,10 @@ def test_size(tmp_path: Path) -> None:
         for source in (path, b"\0" * size):
             with pytest.raises(InvalidCertificate, match=words):
                 Certificate.from_pkcs12(source)
+
+
+@pytest.mark.parametrize("password", ["a\0", "\0", b"a\0b"])
+def test_a_password_with_a_nul_is_refused(parts: Parts, password: str | bytes) -> None:
+    """The library would panic on it, which is no `Exception`."""
+    with pytest.raises(InvalidCertificate, match="NUL"):
+        Certificate.from_pkcs12(parts.file(), password=password)

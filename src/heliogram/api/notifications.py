@@ -10,7 +10,7 @@ from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import Environment, ProviderName
 from ..domain.content import Content, Sound
-from ..domain.devices import token_text
+from ..domain.devices import MAX_EXTERNAL_ID, token_text
 from ..domain.errors import Code
 from ..domain.notifications import DeliveryRecord, Notification, NotificationStatus, Outcome, Priority, SendSpec
 from ..ports import NotificationFilter
@@ -100,9 +100,15 @@ class NotificationQuery(DatedQuery, kw_only=True):
     status: NotificationStatus | None = None
     user: Annotated[str | None, msgspec.Meta(description="Only to this user id.")] = None
     tags: TagFilter | None = None
-    external_id: Annotated[
-        str | None, msgspec.Meta(description="Only to the user with this externalId. Not beside `user`.")
-    ] = None
+    external_id: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=MAX_EXTERNAL_ID, description="Only to the user with this externalId. Not beside `user`."
+            ),
+        ]
+        | None
+    ) = None
     provider: ProviderName | None = None
     include: Literal["deliveries"] | None = None
 

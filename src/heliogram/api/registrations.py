@@ -9,8 +9,9 @@ import msgspec
 
 from ..domain import ids
 from ..domain.accounts import Scope
-from ..domain.apps import Environment, ProviderName
+from ..domain.apps import MAX_APP_NAME, Environment, ProviderName
 from ..domain.devices import (
+    MAX_EXTERNAL_ID,
     Device,
     DeviceRegistration,
     DeviceState,
@@ -87,8 +88,11 @@ class RegistrationQuery(PageQuery, kw_only=True):
     """Filters of the list of device registrations: `userId`, or `externalId` in its place."""
 
     user_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give externalId.")] = None
-    external_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give userId.")] = None
-    app_name: str | None = None
+    external_id: (
+        Annotated[str, msgspec.Meta(max_length=MAX_EXTERNAL_ID, description="Whose registrations. Or give userId.")]
+        | None
+    ) = None
+    app_name: Annotated[str, msgspec.Meta(max_length=MAX_APP_NAME)] | None = None
 
 
 DeviceToken = Annotated[str, msgspec.Meta(description="The device token, as the app registered it.")]

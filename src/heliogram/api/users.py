@@ -11,7 +11,7 @@ import msgspec
 
 from ..domain import ids
 from ..domain.accounts import Scope
-from ..domain.devices import User
+from ..domain.devices import MAX_EXTERNAL_ID, User
 from ..domain.errors import Invalid
 from ..rest import Call, PageQuery, Pagination, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, listing, moment, path_id, resource_accepted, window_of
@@ -45,9 +45,15 @@ class UserPage(msgspec.Struct, frozen=True):
 class UserQuery(PageQuery, kw_only=True):
     """Filters of the list of users."""
 
-    external_id: Annotated[
-        str | None, msgspec.Meta(description="Only the user, not deleted, that has this external id.")
-    ] = None
+    external_id: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=MAX_EXTERNAL_ID, description="Only the user, not deleted, that has this external id."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class UpdateUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

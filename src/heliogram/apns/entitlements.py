@@ -35,7 +35,8 @@ def check_client(credential: Credential, environment: Environment, topic: str | 
             "environment's key, or the client the key's environment (TOK-11)"
         )
     if topic is not None and credential.topics is not None and not _related(credential.topics, topic):
-        raise InvalidSigningKey(f"topics: {_list(credential.topics)}, not {topic}; use a key for this topic (TOK-15)")
+        listed = _list(credential.topics)
+        raise InvalidSigningKey(f"topics: the key is for {listed}, not for {topic}; use a key for this topic (TOK-15)")
 
 
 def _certificate_fault(certificate: Certificate, environment: Environment, topic: str | None) -> str | None:

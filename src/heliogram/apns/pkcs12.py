@@ -28,6 +28,8 @@ def load(source: Source, password: str | bytes | None) -> tuple[list[x509.Certif
     if len(data) > MAX_SIZE:
         raise InvalidCertificate(f"certificate: {len(data)} bytes, the limit is {MAX_SIZE}; is this a .p12 file?")
     secret = password.encode("utf-8") if isinstance(password, str) else password
+    if secret is not None and b"\0" in secret:  # the library panics on it
+        raise InvalidCertificate("password: has a NUL character; give the one chosen at the export")
     key, leaf, others = _open(data, secret or None)
     certificates = [one for one in (leaf, *others) if one is not None]
     if not certificates:
@@ -73,7 +75,7 @@ def _open(data: bytes, secret: bytes | None) -> _Content:
     except (ValueError, TypeError) as error:
         if "password" not in str(error).lower():
             raise InvalidCertificate(
-                f"certificate: not a PKCS#12 file, or not a whole one; {_AGAIN} (PEM goes to from_pem)"
+                f"certificate: not a PKCS#12 file, or not a whole one; {_AGAIN}; PEM is another form"
             ) from None
     what = "missing" if secret is None else "wrong"
     raise InvalidCertificate(f"password: {what} for this PKCS#12 file; give the one chosen at the export")

@@ -10,7 +10,8 @@ import msgspec
 
 WARN_DAYS = (30, 7, 1)
 """So many days before a certificate's end its account is told."""
-APP_NAME = re.compile(r"^[a-z0-9_]{1,64}$")
+MAX_APP_NAME = 64
+APP_NAME = re.compile(rf"^[a-z0-9_]{{1,{MAX_APP_NAME}}}$")
 
 
 class ProviderName(enum.StrEnum):
