@@ -22,7 +22,7 @@ from .base import Base, bad_cursor, cut_window, page_of
 
 _sql = statements.load("apps")
 
-SLICE = 500
+SLICE = 200
 """The most registrations that one write removes with an app: no other write waits long for it."""
 
 
