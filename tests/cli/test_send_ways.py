@@ -189,6 +189,82 @@ async def test_a_list_as_windows_writes_it(
     assert sorted(errors.decode().splitlines()[-1].split(", ")) == ["1 not sent", "2 accepted"]
 
 
+class Trickle:
+    """The command with its standard input in our hands."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    async def __aenter__(self) -> asyncio.subprocess.Process:
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.child = await asyncio.create_subprocess_exec(*self.words, **options)  # type: ignore[arg-type]
+        return self.child
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.child.returncode is None:
+            self.child.kill()
+        await self.child.communicate()
+
+
+@pytest.fixture
+def trickle(place: list[str], pair: tuple[bytes, bytes], tmp_path: Path) -> Trickle:
+    (tmp_path / "push.pem").write_bytes(b"".join(pair))
+    credential = ["--certificate", str(tmp_path / "push.pem"), "--title", "Hi"]
+    return Trickle([*HELIOGRAM, "send", *place, *credential, "--token", "ef" * 32, "--token-file", "-"])
+
+
+async def test_each_line_of_a_pipe_is_sent_as_it_comes(server: ApnsServer, trickle: Trickle) -> None:
+    """A push goes out, and its outcome is told, before the next line is there, and before the first one too."""
+    async with trickle as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert (await child.stdout.readline()).startswith(b"ef" * 32 + b": accepted")
+        for number, start in enumerate((b"\xef\xbb\xbf", b"# a comment\r\n")):
+            token = b"%064x" % number
+            child.stdin.write(start + token + b" # mine\r\n" + b"half of the next ")
+            assert (await child.stdout.readline()).startswith(token + b": accepted")
+            child.stdin.write(b"line, which is no token\n")
+        child.stdin.write(b"cd" * 32)  # without an end
+        child.stdin.close()
+        out, errors = await child.communicate()
+    assert out.startswith(b"cd" * 32 + b": accepted")
+    assert sorted(errors.decode().splitlines()[-1].split(", ")) == ["2 not sent", "4 accepted"]
+    assert child.returncode == 2
+
+
+async def test_a_line_without_end_is_not_kept(trickle: Trickle) -> None:
+    """A line of more than 65,536 characters ends it, with the line's number; memory stays bounded."""
+    async with trickle as child:
+        out, errors = await child.communicate(b"ab" * 32 + b"\n" + b"x" * 200_000)
+    assert child.returncode == 2
+    assert out.count(b"accepted") == 2
+    assert b"--token-file: line 2 has more than 65536 characters" in errors
+
+
+async def test_interrupted_while_nothing_comes(server: ApnsServer, trickle: Trickle) -> None:
+    """Ctrl-C ends it at once, though the pipe stays open."""
+    async with trickle as child:
+        assert child.stdout is not None
+        await child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        assert (await child.stderr.read()).startswith(b"interrupted after 1 accepted; ")
+        assert await child.wait() == 2
+
+
+async def test_a_named_pipe(server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """It is read as it comes too, whatever its name."""
+    (tmp_path / "push.pem").write_bytes(b"".join(pair))
+    os.mkfifo(tmp_path / "pipe")
+    words = ["--certificate", str(tmp_path / "push.pem"), "--title", "Hi", "--token-file", str(tmp_path / "pipe")]
+    sent = asyncio.create_task(send(*place, *words))
+    pipe = await asyncio.to_thread(os.open, tmp_path / "pipe", os.O_WRONLY)
+    os.write(pipe, b"ab" * 32 + b"\n")
+    await server.received(1)
+    os.close(pipe)
+    assert (await sent).exit_code == 0
+
+
 async def test_interrupted(server: ApnsServer, place: list[str], pair: tuple[bytes, bytes], tmp_path: Path) -> None:
     """Ctrl-C is not told as a rejection, exit code 1; what was on its way is mentioned."""
     (tmp_path / "push.pem").write_bytes(b"".join(pair))

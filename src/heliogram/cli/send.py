@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from .credential import credential
+from .lines import lines
 from .options import FILE, print_json
 
 if TYPE_CHECKING:
     from .. import apns
 
 ACCEPTED, REJECTED, NO_ANSWER = 0, 1, 2
+Tokens = Iterator[str] | AsyncGenerator[str, None]
 
 _ENVIRONMENTS = click.Choice(["production", "sandbox"])
 _SOURCE = "FILE|-"
@@ -93,6 +97,8 @@ def send(as_json: bool, **options: Any) -> None:
       heliogram send --pkcs12 push.p12 --token 0123… --push-type background --payload @silent.json
     The same to many devices, one line of JSON for each:
       heliogram send --pkcs12 push.p12 --token-file tokens.txt --title Hi --json > outcomes.jsonl
+    To whatever comes through a pipe, each as soon as it is there:
+      choose-recipients | heliogram send --pkcs12 push.p12 --token-file - --title Hi
     To a virtual iPhone of the simulator:
       heliogram send --endpoint 127.0.0.1:2197 --cacert ./data/simulator/ca.pem --key-file AuthKey_ABC123DEFG.p8 \\
           --team-id DEF123GHIJ --topic com.example.app --token 0123… --title Hi
@@ -195,32 +201,62 @@ def _client(key: apns.SigningKey | apns.Certificate, options: dict[str, Any]) ->
         raise click.UsageError(str(error)) from None
 
 
-def _tokens(options: dict[str, Any], stack: ExitStack) -> Iterator[str]:
-    """The device tokens, of the command line and of the file; the file is read as they are sent."""
-    source = options["token_file"]
+def _tokens(options: dict[str, Any], stack: ExitStack) -> Tokens:
+    """The device tokens, of the command line and of the file, read as they are sent; of a pipe as they come."""
+    source: str | None = options["token_file"]
+    tokens: tuple[str, ...] = options["tokens"]
     if source is None:
-        return iter(options["tokens"])
+        return iter(tokens)
+    file = _open(source, stack)
+    pipe = _pipe(file)
+    if pipe is not None:
+        return _chain_as_they_come(tokens, lines(pipe, "--token-file"))
     # Editors of Windows put a byte order mark in front. What is no UTF-8 is no token either, and is told with its line.
+    return _chain(tokens, io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace"))
+
+
+def _open(source: str, stack: ExitStack) -> BinaryIO:
     if source == "-":
-        return _chain(options["tokens"], io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace"))
+        return sys.stdin.buffer
     try:
-        return _chain(options["tokens"], stack.enter_context(Path(source).open(encoding="utf-8-sig", errors="replace")))
+        return stack.enter_context(Path(source).open("rb"))
     except OSError as error:
         raise click.UsageError(f"--token-file: {error.strerror}: {source}") from None
+
+
+def _pipe(file: BinaryIO) -> int | None:
+    """The descriptor of a file that may make wait."""
+    try:
+        descriptor = file.fileno()
+    except io.UnsupportedOperation:
+        return None  # it is in memory
+    return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
 
 
 def _chain(tokens: tuple[str, ...], file: Iterator[str]) -> Iterator[str]:
     yield from tokens
     for line in file:
-        token = line.partition("#")[0].strip()
-        if token:
+        if token := _token(line):
             yield token
+
+
+async def _chain_as_they_come(tokens: tuple[str, ...], file: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    for token in tokens:
+        yield token
+    async with aclosing(file):
+        async for line in file:
+            if token := _token(line):
+                yield token
+
+
+def _token(line: str) -> str:
+    return line.partition("#")[0].strip()
 
 
 async def _send(
     client: apns.Client,
     notification: apns.Notification,
-    tokens: Iterator[str],
+    tokens: Tokens,
     counts: dict[str, int],
     *,
     several: bool,
@@ -241,14 +277,25 @@ async def _send(
 
 
 async def _outcomes(
-    client: apns.Client, notification: apns.Notification, tokens: Iterator[str], *, several: bool
+    client: apns.Client, notification: apns.Notification, tokens: Tokens, *, several: bool
 ) -> AsyncIterator[apns.Outcome]:
-    if several:
+    if isinstance(tokens, AsyncGenerator):
+        async for outcome in client.send_many(_pushes(tokens, notification)):
+            yield outcome
+    elif several:
         async for outcome in client.send_many((token, notification) for token in tokens):
             yield outcome
     else:
         for token in tokens:
             yield await client.send(token, notification)
+
+
+async def _pushes(
+    tokens: AsyncGenerator[str, None], notification: apns.Notification
+) -> AsyncGenerator[tuple[str, apns.Notification], None]:
+    async with aclosing(tokens):
+        async for token in tokens:
+            yield token, notification
 
 
 def _told(outcome: apns.Outcome) -> tuple[str, str, dict[str, Any], int]:
