@@ -303,3 +303,12 @@ async def test_when_the_store_fails_nobody_is_told_that_it_was_accepted(service:
     await service.store.close()
     answer = await service.post("", new_send())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_without_a_good_credential_nothing_is_taken(service: Service) -> None:
+    """An app whose credentials were all revoked sends to nobody: users as well as tokens, and in a trial."""
+    credential = await service.app_named()
+    user = await service.user()
+    await service.post(f"/Credentials/{credential}/revoke", None)
+    for changes in ({"to": [{"userId": user}]}, {"to": [DIRECT, {"userId": user}], "validateOnly": True}):
+        assert await errors_of(service, new_send(**changes)) == [("$.from", 70023)]

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.clock import FakeClock
 from support.service import TOKEN, Service
 
+from heliogram.api.sender import Sender
+from heliogram.api.trial import Trial
 from heliogram.domain import ids
+from heliogram.domain.apps import ProviderName
+from heliogram.domain.content import Content
+from heliogram.domain.notifications import Recipient, SendSpec
+from heliogram.domain.render import Renderer
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +38,7 @@ async def test_a_good_send_shows_what_would_be_sent(service: Service) -> None:
     assert answer.json() == {
         "valid": True,
         "recipients": 2,
+        "rendered": 2,
         "unaddressable": 0,
         "failing": 0,
         "payloadBytes": {"smallest": 35, "largest": 39, "limit": 4096},
@@ -100,3 +108,21 @@ async def test_ten_thousand_recipients_are_all_rendered(service: Service) -> Non
     trial = (await attempt(service, to, {"body": "{% if n > 9998 %}longest{% else %}x{% endif %}"})).json()
     assert (trial["recipients"], trial["failing"]) == (10_000, 0)
     assert trial["payloadBytes"]["largest"] - trial["payloadBytes"]["smallest"] == len("longest") - 1
+
+
+class Hurrying(FakeClock):
+    """A second goes by whenever somebody asks how late it is."""
+
+    def monotonic(self) -> float:
+        self.advance(1)
+        return super().monotonic()
+
+
+@pytest.mark.parametrize(("body", "rendered"), [("{{ n | plus: 1 }}", 180), ("{{ n }}", 500)])
+async def test_templates_that_take_long_get_ten_seconds(service: Service, body: str, rendered: int) -> None:
+    """The answer says how many recipients were looked at. Of plain names it is all, whatever the clock says."""
+    spec = SendSpec(app_name="shop", content=Content(body=body))
+    recipients = [Recipient(token=b"t" * 32, provider=ProviderName.APN, variables={"n": n}) for n in range(500)]
+    trial = Trial(spec, Renderer(spec), recipients, 4096, Hurrying())
+    told = await trial.run(service.store, service.account, Sender(app_name="shop"))
+    assert (told.recipients, told.rendered, told.failing) == (500, rendered, 0)

@@ -36,7 +36,6 @@ from heliogram.domain.template import RenderError, TemplateError, compile_templa
         ("""{{ a | default: "it's" }} {{ b | default: "'b'" }}""", {}, "it's 'b'"),
         ("a {{- name -}} b", {"name": "-"}, "a-b"),
         ("a {{- x }} {{ y -}}  b", {"x": 1, "y": 2}, "a1 2b"),
-        ("{{ name }", {"name": "x"}, "{{ name }"),
         ("{ {name} } }}", {"name": "x"}, "{ {name} } }}"),
         ("{{ name-2 }}{{ _n }}", {"name-2": "a", "_n": "b"}, "ab"),
         ("{{ name }}", {"name": "{{ other }}", "other": "x"}, "{{ other }}"),
@@ -108,6 +107,18 @@ def test_lists_and_objects_become_text(value: object, text: str) -> None:
 def test_empty_lists_and_objects_take_the_default(value: object) -> None:
     """As in Liquid, empty is as good as missing."""
     assert compile_template("{{ x | default: 'none' }}").render({"x": value}) == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["Hi {{ name }, you", "{{", "{{ a }} {{ b", "{{ a {% if b %}c{% endif %}", "{{- " + "a" * 999]
+)
+def test_a_tag_that_is_never_closed_is_refused(text: str) -> None:
+    """As Liquid does: it is a slip that every phone would show. Closing braces alone are text."""
+    with pytest.raises(TemplateError, match="never closed: end the tag with }}") as caught:
+        compile_template(text)
+    assert len(str(caught.value)) < 200
+    assert has_tags(text)
+    assert compile_template("a } }} %}").render({}) == "a } }} %}"
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,18 @@ _RENDER_CURE = (
 _EXPIRED_CURE = "Nothing was sent: give it a longer ttl or a later expiresAt, and send again."
 _CREDENTIAL_CURE = "Nothing was sent: upload a credential for this environment, or name one in `from`, and send again."
 _REVOKED_CURE = "Nothing was sent: its credential was revoked. Upload a new one, and send again."
+_CERTIFICATE_CURE = "Nothing was sent: renew the certificate in Apple's portal, rotate the credential, and send again."
+_MASTER_KEY_CURE = (
+    "Nothing was sent: the server has not the master key that the credential was sealed with; see its log."
+)
 _PREFIXES = {
     TOO_LARGE: (Code.NOT_SENT, _SIZE_CURE),
     RENDER_FAILED: (Code.TEMPLATE_FAILED, _RENDER_CURE),
     "Expired": (Code.NOT_SENT, _EXPIRED_CURE),
     "CredentialRevoked": (Code.NOT_SENT, _REVOKED_CURE),
     "NoCredential": (Code.NOT_SENT, _CREDENTIAL_CURE),
+    "CertificateExpired": (Code.NOT_SENT, _CERTIFICATE_CURE),
+    "CredentialNotOpened": (Code.NOT_SENT, _MASTER_KEY_CURE),
     "the app ": (Code.NOT_SENT, _CREDENTIAL_CURE),
 }
 """By how the reason of a push begins that was not even tried: its code and cure. `delivery` makes the reasons."""
@@ -57,7 +63,8 @@ _BY_STATUS = {
 }
 
 _CURE_OF_CODE = {
-    Code.NO_DEVICE: "The user has no usable device in the sending app: let the app register its token.",
+    Code.NO_DEVICE: "The user has no usable device in the sending app: let the app register its token. If it did, the"
+    " sending app lacks a credential for the token's environment, or the push is for another kind of token.",
     Code.PROVIDER_NOT_SUPPORTED: "Nothing can be sent to this provider yet.",
     Code.NOT_SENT: "It never reached the provider; sending again is safe once the reason is gone.",
     Code.OUTCOME_UNKNOWN: "It may have reached the device: sending again may show it twice.",
@@ -80,7 +87,7 @@ class Failure(NamedTuple):
         for prefix, (known, cure) in _PREFIXES.items():
             if reason.startswith(prefix):
                 return cls(known, reason, cure)
-        return cls(code, reason, _CURE_OF_CODE[code])
+        return cls(code, reason, _CURES.get(reason, _CURE_OF_CODE[code]))
 
 
 def failure_of(notification: Notification) -> Failure:

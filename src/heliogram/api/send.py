@@ -105,7 +105,7 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
         raise missing(unknown)
     sender.check_revoked()
     if body.validate_only:
-        trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec))
+        trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec), state.clock)
         return Result(await trial.run(state.store, account, sender), status=200)
     return operation_accepted(call, await accept_send(state, account, spec, read.recipients, timing, tags))
 
@@ -167,10 +167,12 @@ async def _render(spec: SendSpec, limit: int) -> tuple[Renderer, list[FieldProbl
 
 
 def _unreachable(to: list[RecipientIn], sender: Sender) -> list[FieldProblem]:
-    """Direct APNs tokens, when the sender has nothing to send them with."""
+    """Direct APNs tokens, when the sender has nothing to send them with; everybody, when it has nothing at all."""
     if sender.apn is not None or sender.types & {CredentialType.APN, CredentialType.APN_SANDBOX}:
         return []
     message = f"the sending app {sender.app_name!r} has no APN credential: create one or choose another sender"
+    if not sender.types:
+        return [FieldProblem("$.from", message, Code.NO_CREDENTIAL)]
     return [
         FieldProblem(f"$.to[{index}].provider", message, Code.NO_CREDENTIAL)
         for index, each in enumerate(to)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import msgspec
@@ -13,13 +14,19 @@ from ..domain.devices import Device
 from ..domain.errors import Code
 from ..domain.notifications import Recipient, SendSpec
 from ..domain.render import Renderer
-from ..ports import Store
+from ..ports import Clock, Store
 from .failures import Failure
 from .recipients import MAX_PROBLEMS
 from .sender import Sender
 
 _SLICE = 200
-"""Recipients that are rendered in one go beside the event loop."""
+"""Recipients that are rendered in one go."""
+_HEAVY_SLICE = 20
+"""The same of templates that take long. A slice takes a second at most."""
+HEAVY_SECONDS = 10.0
+"""So long such templates are rendered; then the rest is left out."""
+_aside = ThreadPoolExecutor(1, thread_name_prefix="heliogram-trial")
+"""One thread for all trials: they take turns, and nothing else waits for it."""
 
 
 class TrialProblemOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +56,12 @@ class SampleOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class TrialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The send would be accepted. `unaddressable` recipients have no device that could be tried; `failing` ones would
-    be FAILED before anything is sent, and `problems` has the first 20 of them."""
+    be FAILED before anything is sent, and `problems` has the first 20 of them. `rendered` of the recipients were looked
+    at: all, unless templates take so long that 10 seconds end before; then sizes and `failing` are of the first ones."""
 
     valid: Literal[True]
     recipients: int
+    rendered: int
     unaddressable: int
     failing: int
     payload_bytes: PayloadSizesOut | None
@@ -63,8 +72,12 @@ class TrialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Trial:
     """One send on trial."""
 
-    def __init__(self, spec: SendSpec, renderer: Renderer, recipients: Sequence[Recipient], limit: int) -> None:
+    def __init__(
+        self, spec: SendSpec, renderer: Renderer, recipients: Sequence[Recipient], limit: int, clock: Clock
+    ) -> None:
         self._spec, self._renderer, self._recipients, self._limit = spec, renderer, recipients, limit
+        self._clock = clock
+        self._rendered = 0
         self._problems: list[TrialProblemOut] = []
         self._failing = 0
         self._smallest, self._largest = 0, 0
@@ -77,8 +90,7 @@ class Trial:
         """Looks for the users' devices and renders for everybody."""
         unaddressable = await self._unaddressable(store, account, sender)
         if self._renderer.heavy:
-            for first in range(0, len(self._recipients), _SLICE):
-                await asyncio.to_thread(self._render, first, first + _SLICE)
+            await self._render_aside()
         else:
             for first in range(0, len(self._recipients), _SLICE):
                 self._render(first, first + _SLICE)
@@ -86,6 +98,7 @@ class Trial:
         return TrialOut(
             valid=True,
             recipients=len(self._recipients),
+            rendered=self._rendered,
             unaddressable=unaddressable,
             failing=self._failing,
             payload_bytes=self._sizes(),
@@ -105,9 +118,18 @@ class Trial:
         }
         return sum(user not in reachable for user in users)
 
+    async def _render_aside(self) -> None:
+        """Renders beside the event loop, and for so long as there is time."""
+        loop, end = asyncio.get_running_loop(), self._clock.monotonic() + HEAVY_SECONDS
+        for first in range(0, len(self._recipients), _HEAVY_SLICE):
+            if self._clock.monotonic() >= end:
+                return
+            await loop.run_in_executor(_aside, self._render, first, first + _HEAVY_SLICE)
+
     def _render(self, first: int, last: int) -> None:
         for index, recipient in enumerate(self._recipients[first:last], first):
             failure = self._attempt(index, recipient)
+            self._rendered += 1
             if failure is None:
                 continue
             self._failing += 1

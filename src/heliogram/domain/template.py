@@ -85,22 +85,28 @@ def _whole_liquid(text: str, tag: str) -> Callable[[Variables], str]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "liquid":
             raise
-        shown = tag if len(tag) <= _SHOWN else tag[:_SHOWN] + "…"
         raise TemplateError(
-            f"{shown!r} needs the whole of Liquid, which this server does not have: install {EXTRA} on it, or use"
+            f"{_shown(tag)!r} needs the whole of Liquid, which this server does not have: install {EXTRA} on it, or use"
             " {{ name }} and {{ name | default: 'text' }}"
         ) from None
     return sandbox.compile_liquid(text)
 
 
+def _shown(tag: str) -> str:
+    return tag if len(tag) <= _SHOWN else tag[:_SHOWN] + "…"
+
+
 def _split(text: str) -> Iterator[tuple[str, str | None]]:
-    """Literal text and the tag that follows it, None after the last. An opening that is never closed is literal."""
+    """Literal text and the tag that follows it, None after the last. One that is never closed is all that is left."""
     end, trim = 0, False
     while True:
         opening = _OPENING.search(text, end)
         closing = text.find("}}", opening.end()) if opening and opening[0] == "{{" else -1
-        if opening is None or (opening[0] == "{{" and closing < 0):
+        if opening is None:
             yield (text[end:].lstrip() if trim else text[end:]), None
+            return
+        if opening[0] == "{{" and closing < 0:
+            yield text[end : opening.start()], text[opening.start() :]
             return
         literal = text[end : opening.start()]
         literal = literal.lstrip() if trim else literal
@@ -117,6 +123,8 @@ def _parse(tag: str) -> tuple[str, str | None]:
     """The name a tag renders, and its default."""
     if tag == "{%":
         raise _Beyond(tag)
+    if not tag.endswith("}}"):  # as Liquid has it: `{{ name }` is a slip, and thousands of phones would show it
+        raise TemplateError(f"{_shown(tag)!r} is never closed: end the tag with }}}}, or send the braces as a variable")
     output = _OUTPUT.fullmatch(tag[2:-2].removeprefix("-").removesuffix("-"))
     if output is None or output["name"] in _RESERVED:
         raise _Beyond(tag)

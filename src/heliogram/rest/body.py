@@ -10,6 +10,8 @@ from .problem import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, Pr
 
 DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
 DEFAULT_BODY_SECONDS = 60.0
+_FORM = "application/x-www-form-urlencoded"
+"""What `curl -d` declares by itself. Not taken for JSON: any web page may make a browser send it."""
 
 
 async def read_body(request: Request, *, limit: int, seconds: float | None) -> bytes:
@@ -44,7 +46,8 @@ def _check_type(request: Request) -> None:
     kind, *parameters = request.headers.get("content-type", "application/json").lower().split(";")
     kind = kind.strip()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise _unsupported(f"Content-Type {kind[:80]!r} is not supported: send application/json.")
+        hint = " With curl: --json, or -H 'content-type: application/json'." if kind == _FORM else ""
+        raise _unsupported(f"Content-Type {kind[:80]!r} is not supported: send application/json.{hint}")
     for parameter in parameters:
         name, _, value = parameter.strip().partition("=")
         if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
