@@ -81,10 +81,14 @@ async def test_an_update_token_needs_its_activity(service: Service) -> None:
         ("appVersion", ["1", "1" * 64], ["", "1" * 65, "1\x00"]),
         (
             "locale",
-            ["en", "en_GB", "en-US-u-rg-gbzzzz", "a" * 8 + "-abcdefgh" * 3],
+            ["en", "en_GB", "zh-Hant-TW-u-ca-buddhist-hc-h23-ms-metric-rg-uszzzz", "a" * 8 + "-abcdefgh" * 13 + "-ab"],
             ["e", "en-", "en GB", "en_US@rg=x"],
         ),
-        ("timeZone", ["UTC", "Europe/Berlin", "Etc/GMT+5"], ["", "Berlin", "../etc/passwd", "/UTC", "europe/berlin"]),
+        (
+            "timeZone",
+            ["UTC", "Europe/Berlin", "Etc/GMT+5", "America/Founded_Tomorrow", "GMT+0530", "GMT-0330"],
+            ["", "Berlin", "../etc/passwd", "/UTC", "europe/berlin", "Mars/Olympus", "Europe/", "GMT+5:30", "UTC+0200"],
+        ),
     ],
 )
 async def test_fields_are_bounded(service: Service, field: str, good: list[str], bad: list[str]) -> None:
@@ -94,7 +98,7 @@ async def test_fields_are_bounded(service: Service, field: str, good: list[str],
         await registered(service, **{field: text})
     for text in bad:
         assert await problems_of(service, **{field: text}) == [(f"$.{field}", 70003)], text
-    too_long = {"locale": "a" * 8 + "-abcdefgh" * 3 + "-a", "timeZone": "A" * 65}.get(field)
+    too_long = {"locale": "a" * 8 + "-abcdefgh" * 13 + "-abc", "timeZone": "A" * 65}.get(field)
     if too_long is not None:
         assert await problems_of(service, **{field: too_long}) == [(f"$.{field}", 70003)]
 

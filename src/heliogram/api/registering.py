@@ -33,6 +33,7 @@ MAX_TOKEN_TEXT = 4096
 LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$"
 _LOCALE = re.compile(LOCALE)
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,3}")
+_OFFSET = re.compile(r"GMT[+-]\d{4}")
 
 
 ExternalId = Annotated[
@@ -70,7 +71,7 @@ Locale = Annotated[
 TimeZone = Annotated[
     str,
     msgspec.Meta(
-        description="A name of the IANA time zone database, such as Europe/Berlin.",
+        description="A name of the IANA time zone database, such as Europe/Berlin, or Apple's of an offset: GMT+0200.",
         extra_json_schema={"minLength": 1, "maxLength": MAX_TIME_ZONE},
     ),
 ]
@@ -174,13 +175,20 @@ def _place_problems(body: RegisterDevice) -> list[FieldProblem]:
 
 
 def _is_zone(text: str) -> bool:
-    """Whether it is a time zone's name. A machine without the database knows the form alone."""
+    """Whether it is a time zone's name. A phone's database may be newer than this machine's, and a phone must not lose
+    its registration over that: of an area that is known any place is taken. So are Apple's names of fixed offsets."""
     if len(text) > MAX_TIME_ZONE or _ZONE.fullmatch(text) is None:
         return False
     known = _zones()
-    return text in known or not known
+    area, slash, _ = text.partition("/")
+    return text in known or not known or bool(slash and area in _areas()) or _OFFSET.fullmatch(text) is not None
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
+
+
+@functools.cache
+def _areas() -> frozenset[str]:
+    return frozenset(area for area, slash, _ in (name.partition("/") for name in _zones()) if slash)

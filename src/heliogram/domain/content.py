@@ -21,6 +21,8 @@ MAX_COLLAPSE_ID = 64
 """Bytes of UTF-8 (apns-rules 4.1)."""
 MAX_BADGE = 2**31 - 1
 MAX_IMAGE_URL = 2_048
+IMAGE_URL = r"^https://[!-~][^\x00-\x1f\x7f]*$"
+"""How an image's address looks. Spaces may stand in its templates."""
 MAX_ARGUMENTS = 32
 MAX_INSTANT = 2**53 - 1
 
@@ -222,8 +224,8 @@ class Content(
         Annotated[
             str,
             Meta(
-                pattern=r"^https://",
                 max_length=MAX_IMAGE_URL,
+                extra_json_schema={"pattern": IMAGE_URL},
                 description="An https address, sent as the custom key `image` with `mutable-content`: the app's"
                 " notification service extension fetches and attaches it.",
             ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from .content import MAX_COLLAPSE_ID, MAX_INSTANT, MAX_TEXT, ActivityEvent, Content, Instant, LiveActivity
+from .content import IMAGE_URL, MAX_COLLAPSE_ID, MAX_INSTANT, MAX_TEXT, ActivityEvent, Content, Instant, LiveActivity
 from .errors import Code, FieldProblem
 from .notifications import Priority
 from .pushtypes import RULES, PushType
@@ -24,6 +25,7 @@ _LOUD = (
 )
 """What is seen or heard."""
 
+_IMAGE = re.compile(IMAGE_URL.rstrip("$"))
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 _NAMES = {field.name: field.encode_name for field in msgspec.structs.fields(Content)}
@@ -151,6 +153,9 @@ def _alert_problems(content: Content, push_type: PushType, path: str) -> Iterato
         message = "`data` has the key `image`, under which this is sent: rename one"
         if push_type is not PushType.ALERT:
             message = "only alerts have images: leave it out"
+        yield FieldProblem(f"{path}.image", message)
+    if content.image is not None and not _IMAGE.fullmatch(content.image):
+        message = "expected an address that begins with https:// (what follows may be a template), without line breaks"
         yield FieldProblem(f"{path}.image", message)
     if content.relevance_score is not None and content.relevance_score > 1 and push_type is not PushType.LIVEACTIVITY:
         yield FieldProblem(f"{path}.relevanceScore", "more than 1 is for Live Activities alone: give 0 to 1")
