@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -212,6 +213,16 @@ async def test_a_test_says_what_the_receiver_said(service: Service, receiver: Re
     await service.client.patch(at, json={"state": "paused"})
     said = (await service.client.post(f"{at}/test")).json()
     assert (said["delivered"], said["status"], said["error"]) == (False, 418, "the receiver answered 418")
+
+
+async def test_a_webhook_is_tested_once_at_a_time(service: Service, receiver: Receiver) -> None:
+    """Nobody floods a receiver, or a name server, with tests."""
+    made = await make(service, receiver.url)
+    path = f"{HOOKS}/{made['id']}/test"
+    answers = await asyncio.gather(*(service.client.post(path) for _ in range(5)))
+    assert sorted(each.json()["delivered"] for each in answers) == [False] * 4 + [True]
+    assert {each.json()["error"] for each in answers} == {None, "a test of this webhook is under way"}
+    assert len(receiver.got) == 1
 
 
 async def test_a_test_that_is_taken_opens_the_way_again(service: Service, receiver: Receiver) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from heliogram.domain.ids import IdFactory
 from heliogram.ports import Clock, Sealer, Store
-from heliogram.webhooks.connecting import Connector, Resolver, resolve_by_system
+from heliogram.webhooks.connecting import Connector, Resolver
 from heliogram.webhooks.courier import Tools
 from heliogram.webhooks.posting import Poster
 from heliogram.webhooks.pump import Pump
@@ -146,7 +146,7 @@ def tools_for(
     *,
     rules: UrlRules = LOOPBACK,
     tls: ssl.SSLContext | None = None,
-    resolve: Resolver = resolve_by_system,
+    resolve: Resolver | None = None,
     seconds: float = 10.0,
     **more: Any,
 ) -> Tools:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from support.stores import Bench
 from support.telling import Telling
 from support.webhooks import LOOPBACK, Receiver, receiving, resolving
 
-from heliogram.webhooks.connecting import Connector, Refused, Unreachable
+from heliogram.webhooks.connecting import Connector, Refused, SystemResolver, Unreachable, look_up
 from heliogram.webhooks.urls import UrlRules, read
 
 pytestmark = pytest.mark.anyio
@@ -149,3 +150,35 @@ async def test_a_redirect_is_not_followed(bench: Bench, receiver: Receiver) -> N
         await telling.emit()
         await telling.step()
         assert (len(receiver.got), other.connections) == (1, 0)
+
+
+async def test_a_name_server_that_is_silent_keeps_nobody_from_the_loops_own_resolver(receiver: Receiver) -> None:
+    """Look-ups have threads of their own: connections to APNs open beside any number of them. One that was given up
+    counts until it ends."""
+    answering = threading.Event()
+
+    def silent(host: str, port: int) -> Sequence[str]:
+        answering.wait()
+        return ["127.0.0.1"]
+
+    resolver = SystemResolver(silent, at_once=40)
+    connector = Connector(LOOPBACK, resolve=resolver, seconds=0.01)
+    where = read(target(receiver), LOOPBACK)
+    try:
+        ends = await asyncio.gather(*(connector.connect(where) for _ in range(40)), return_exceptions=True)
+        assert {str(end) for end in ends} == {"no connection to hooks.example.com within 0.01 s"}
+        assert await asyncio.get_running_loop().getaddrinfo("localhost", receiver.port)
+        with pytest.raises(Unreachable, match="40 names are being looked up already"):
+            await connector.connect(where)
+        assert repr(resolver) == "SystemResolver(busy=40)"
+    finally:
+        answering.set()
+
+
+async def test_a_look_up_ends_with_what_the_system_says(receiver: Receiver) -> None:
+    """Addresses, or the error; then it counts no more."""
+    resolver = SystemResolver(look_up)
+    assert "127.0.0.1" in await resolver("localhost", receiver.port)
+    with pytest.raises(OSError):
+        await resolver("", 1 << 20)
+    assert repr(resolver) == "SystemResolver(busy=0)"

@@ -205,7 +205,8 @@ async def rotate_webhook_secret(call: Call[ApiState]) -> Result:
 )
 async def test_webhook(call: Call[ApiState]) -> WebhookTested:
     """Posts an event of the type `com.heliogram.webhook.test` now, in any state of the webhook, and answers what the
-    receiver said: within 10 seconds. When it takes it, what was held back for it is tried at once."""
+    receiver said: within 10 seconds. When it takes it, what was held back for it is tried at once. A webhook is tested
+    once at a time: a test beside another is not sent, and says so."""
     tested = await call.state.webhooks.test(account_of(call), webhook_in_path(call))
     if tested is None:
         raise no_webhook(call)

@@ -4,8 +4,10 @@ that was checked. There is no second look-up that could say something else."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -17,6 +19,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, as text. Raises `OSError` when there are none."""
 
 CONNECT_S = 5.0
+MAX_LOOKUPS = 128
+"""Names that are looked up at one moment; a name server that is silent holds one of them for half a minute."""
 MAX_ADDRESSES = 4
 """So many addresses are tried at most."""
 _BUFFER = 65_536
@@ -47,26 +51,78 @@ class Connection(msgspec.Struct, frozen=True):
         self.writer.transport.abort()
 
 
-async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """The system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+Lookup = Callable[[str, int], Sequence[str]]
+
+
+def look_up(host: str, port: int) -> Sequence[str]:
+    """The system's resolver; waits for it."""
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class SystemResolver:
+    """`Resolver` in threads of its own. Receivers' names are callers' to choose, and so is how long their name servers
+    take: the event loop's resolver, which finds APNs, looks up but a few names at a time.
+
+    A look-up that nobody waits for any more goes on to its end, and counts until then. Its thread holds no exit up.
+    """
+
+    def __init__(self, lookup: Lookup = look_up, *, at_once: int = MAX_LOOKUPS) -> None:
+        self._lookup = lookup
+        self._at_once = at_once
+        self._busy = 0
+
+    def __repr__(self) -> str:
+        return f"SystemResolver(busy={self._busy})"
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a host. Raises `OSError` when there are none, or too many look-ups are under way."""
+        if self._busy >= self._at_once:
+            raise OSError(f"{self._at_once} names are being looked up already")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Sequence[str]] = loop.create_future()
+        self._busy += 1
+        threading.Thread(
+            target=self._run, args=(loop, found, host, port), name="heliogram-resolve", daemon=True
+        ).start()
+        return await found
+
+    def _run(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence[str]], host: str, port: int
+    ) -> None:
+        addresses: Sequence[str] = ()
+        trouble: Exception | None = None
+        try:
+            addresses = self._lookup(host, port)
+        except Exception as error:
+            trouble = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._done, future, addresses, trouble)
+
+    def _done(self, future: asyncio.Future[Sequence[str]], found: Sequence[str], trouble: Exception | None) -> None:
+        self._busy -= 1
+        if future.done():  # whoever asked has given up
+            return
+        if trouble is None:
+            future.set_result(found)
+        else:
+            future.set_exception(trouble)
 
 
 class Connector:
-    """Opens checked connections. `rules` says what may be reached, `tls` whom to trust, `resolve` what a name means."""
+    """Opens checked connections. `rules` says what may be reached, `tls` whom to trust, `resolve` what a name means
+    (default: as the system says)."""
 
     def __init__(
         self,
         rules: UrlRules,
         *,
         tls: ssl.SSLContext | None = None,
-        resolve: Resolver = resolve_by_system,
+        resolve: Resolver | None = None,
         seconds: float = CONNECT_S,
     ) -> None:
         self._rules = rules
         self._tls = tls or ssl.create_default_context()
-        self._resolve = resolve
+        self._resolve = resolve or SystemResolver()
         self._seconds = seconds
         self.opened = 0
         self.refused = 0

@@ -17,6 +17,7 @@ class WebhookService:
 
     def __init__(self, tools: Tools, pump: Pump, new_ids: ids.IdFactory) -> None:
         self._tools, self._pump, self._ids = tools, pump, new_ids
+        self._testing: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"WebhookService({self._pump!r})"
@@ -47,13 +48,20 @@ class WebhookService:
         return secret, signing.seal(self._tools.sealer, turned, account=account, webhook=webhook_id), turned.until
 
     async def test(self, account: bytes, webhook_id: bytes) -> Probe | None:
-        """Sends a test event now; None when there is no such webhook."""
+        """Sends a test event now, to each webhook one at a time: nobody floods a receiver with them. None when there is
+        no such webhook."""
         store = self._tools.store
         webhook = await store.get_webhook(account, webhook_id)
         sealed = await store.webhook_secrets(account, webhook_id)
         if webhook is None or sealed is None:
             return None
-        answer = await self._test(account, webhook_id, webhook.url, sealed)
+        if webhook_id in self._testing:
+            return Probe(delivered=False, status=None, error="a test of this webhook is under way", took_ms=0)
+        self._testing.add(webhook_id)
+        try:
+            answer = await self._test(account, webhook_id, webhook.url, sealed)
+        finally:
+            self._testing.discard(webhook_id)
         if answer.taken:
             await store.webhook_reached(account, webhook_id, self._tools.now())
             self.wake()
