@@ -59,6 +59,7 @@ def test_a_good_address_is_read(url: str, target: Target) -> None:
         ("https://x.localhost/", "not a public host"),
         ("https://127.0.0.1/", "loopback"),
         ("https://[::1]/", "loopback"),
+        ("https://[v1.fe80]/", "in brackets"),
         ("https://[::ffff:169.254.169.254]/", "link-local"),
         ("https://[fe80::1%25eth0]/", "link-local"),
         ("https://2130706433/", "number in disguise"),

@@ -54,6 +54,8 @@ _CARRIERS = tuple(
     for network, shift in (("::ffff:0:0/96", 0), ("::/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 )
 """Ranges whose addresses carry an IPv4 address: mapped, compatible, NAT64, 6to4."""
+_LOCAL_CARRIERS = (IPv6Network("64:ff9b:1::/48"), IPv6Network("::ffff:0:0:0/96"))
+"""Ranges that are not public and whose last 32 bits are an IPv4 address: a network's own NAT64 (RFC 8215), SIIT."""
 
 
 def refusal(address: Address, *, allow_private: bool) -> str | None:
@@ -84,9 +86,12 @@ def _refusal_v6(address: IPv6Address, allow_private: bool) -> str | None:
     for network, shift in _CARRIERS:
         if address in network:
             return _refusal_v4(IPv4Address(int(address) >> shift & 0xFFFFFFFF), allow_private)
-    if address in _GLOBAL_V6 or allow_private:
+    if address in _GLOBAL_V6:
         return None
-    return "reserved"
+    if not allow_private:
+        return "reserved"
+    local = any(address in network for network in _LOCAL_CARRIERS)
+    return _refusal_v4(IPv4Address(int(address) & 0xFFFFFFFF), allow_private) if local else None
 
 
 def parse(text: str) -> Address:

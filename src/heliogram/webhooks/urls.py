@@ -64,6 +64,8 @@ def read(url: str, rules: UrlRules) -> Target:
         raise BadUrl("port 0 cannot be reached")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = _host(parts.hostname or "", rules)
+    if "[" in parts.netloc and ":" not in host:
+        raise BadUrl("only an IPv6 address stands in brackets")
     return Target(secure=parts.scheme == "https", host=host, port=port or _PORTS[parts.scheme], path=path)
 
 
