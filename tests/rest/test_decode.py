@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import enum
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -51,6 +52,30 @@ def test_a_very_long_body_is_not_searched(size: int, count: int) -> None:
     """Past 4 MiB the first error alone is named: the search decodes all of it a second time, into Python's objects."""
     body = b'{"name": 1, "parts": 2}'
     assert len(paths(body + b" " * (size - len(body)))) == count
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Painted(msgspec.Struct):
+    colour: Colour | None = None
+    size: Annotated[Literal["s", 1] | None, msgspec.Meta(description="How large.")] = None
+
+
+def test_what_a_field_may_be_is_told() -> None:
+    """Of an enum the values that there are, in bodies and queries; null and other types are told as such."""
+    with pytest.raises(Problem) as caught:
+        decode_body(Painted, b'{"colour": "green", "size": "m"}')
+    assert [each.message for each in caught.value.errors] == [
+        "Invalid enum value 'green': expected red or blue.",
+        "Invalid enum value 'm': expected s or 1.",
+    ]
+    with pytest.raises(Problem, match="'green': expected red or blue"):
+        decode_query(Painted, [("colour", "green")])
+    with pytest.raises(Problem, match=r"Expected `str \| null`, got `int`"):
+        decode_body(Painted, b'{"colour": 1}')
 
 
 def test_an_unknown_field_is_refused_by_name() -> None:

@@ -6,6 +6,7 @@ untyped, and searched: a part that converts is skipped whole, a part that does n
 
 from __future__ import annotations
 
+import enum
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from .problem import (
 )
 
 T = TypeVar("T")
+_NO_MEMBER = "Invalid enum value"
 _known_names: dict[type[Any], dict[str, str]] = {}
 MAX_SEARCHED = 20_000
 """Entries of one list or object that are searched for errors; past them msgspec's own first error stands."""
@@ -128,6 +130,8 @@ def _search(annotation: Any, value: Any, path: str, found: list[FieldError], *, 
     for part, inner, where in _parts(annotation, value, path, found):
         _search(part, inner, where, found, strict=strict, limit=limit)
     if len(found) == before:
+        if message.startswith(_NO_MEMBER) and not deeper:
+            message = shorten(f"{message[:-1]}: expected {' or '.join(_members(annotation))}.")
         found.append(FieldError(path + deeper, message))
     del found[limit:]
 
@@ -179,6 +183,20 @@ def _member(annotation: Any, value: Any) -> Any:
         if isinstance(value, list) and origin in (list, tuple):
             return plain
     return annotation
+
+
+def _members(annotation: Any) -> Iterator[str]:
+    """The values that the enums and literals of an annotation name."""
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        yield from map(str, typing.get_args(annotation))
+    elif origin in (typing.Union, types.UnionType):
+        for arm in typing.get_args(annotation):
+            yield from _members(arm)
+    elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        yield from (str(member.value) for member in annotation)
 
 
 def _path_in(error: Exception) -> str:
