@@ -70,6 +70,9 @@ def test_liquid_renders(text: str, variables: dict[str, Any], rendered: str) -> 
         ("{% assign r = (1..9) %}", "for loops alone"),
         ("{% for i in (1..3) %}{{ (1..9) }}{% endfor %}", "for loops alone"),
         ("{{ x | upcase }}" + " " * 100, "99 spaces"),
+        ("{% if x %}{% endif %}{{", "a {{ without its }}"),
+        ("{{ x | upcase }}{% if", "a {% without its %}"),
+        ("{{ x | upcase }}" + "(" * (sandbox.MAX_PARENTHESES + 1), "more than 500 opening parentheses"),
         ("{% if x %}" * 30, "nesting"),
         ("{{ x" + "[x" * 2_500 + "]" * 2_500 + " }}", "error"),
     ],
@@ -82,7 +85,8 @@ def test_what_is_not_understood_is_told_when_it_is_compiled(text: str, shown: st
 
 
 def test_a_template_has_a_most_of_characters() -> None:
-    """8,192 pass, one more does not."""
+    """8,192 pass, one more does not; nor do more than 500 opening parentheses."""
+    compile_template("{{ x | upcase }}" + "(" * sandbox.MAX_PARENTHESES)
     tag = "{{ x | upcase }}"
     compile_template(tag + "x" * (sandbox.MAX_TEMPLATE - len(tag)))
     with pytest.raises(TemplateError, match="8193 characters"):
@@ -149,6 +153,9 @@ def test_what_is_within_the_limits_renders(text: str, variables: dict[str, Any])
         ("{{ x" + " " * 90) * 80,
         "{{" * 4_000 + "}}{% x %}",
         "{% raw %}" * 900,
+        "{% if x %}{% endif %}" + "{{" * 4_000,
+        "{% if x %}{% endif %}{%" + "a" * 8_000,
+        "{{ " + "(" * 500 + "a" * 7_600 + " }}",
         "{% comment %}" * 600,
         "{{ x" + "|a" * 2_700 + "}}",
         "{% if " + "a and " * 1_300 + "a %}{% endif %}",
@@ -161,7 +168,7 @@ def test_a_hostile_template_compiles_or_is_refused_in_time(text: str) -> None:
     begin = time.process_time()
     with contextlib.suppress(TemplateError, RenderError):
         compile_template(text).render({})
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 1
 
 
 _PIECES = ["{{ ", " }}", "{% ", " %}", "if x", "endif", "for i in x", "endfor", "(1..9)", "assign a = ", "x", " | "]

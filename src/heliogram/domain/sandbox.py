@@ -37,6 +37,8 @@ _MAX_INTEGER = 1 << 63
 _MAX_ROUND = 15
 _CHUNK = 64
 """Characters that cost one step more."""
+MAX_PARENTHESES = 500
+"""Opening parentheses in a text: from each the lexer looks through what follows for a range."""
 _GAP = re.compile(r"\s{100}")
 """White space that the parser would take long over."""
 
@@ -211,6 +213,11 @@ def compile_liquid(text: str) -> Callable[[Mapping[str, Any]], str]:
         raise TemplateError(
             f"{len(text)} characters of Liquid, at most {MAX_TEMPLATE} are understood: shorten the text"
         )
+    for opening, closing in (("{{", "}}"), ("{%", "%}")):
+        if text.rfind(opening) > text.rfind(closing):  # the lexer looks for each one's end through all that follows
+            raise TemplateError(f"a {opening} without its {closing}, beside Liquid: close or remove it")
+    if text.count("(") > MAX_PARENTHESES:
+        raise TemplateError(f"more than {MAX_PARENTHESES} opening parentheses, beside Liquid: remove some")
     if _GAP.search(text):
         raise TemplateError("more than 99 spaces or line breaks in a row, beside Liquid: remove some")
     try:
