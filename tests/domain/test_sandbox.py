@@ -75,6 +75,8 @@ def test_liquid_renders(text: str, variables: dict[str, Any], rendered: str) -> 
         ("{{ x | upcase }}" + "(" * (sandbox.MAX_PARENTHESES + 1), "more than 500 opening parentheses"),
         ("{% if x %}" * 30, "nesting"),
         ("{{ x" + "[x" * 2_500 + "]" * 2_500 + " }}", "error"),
+        ("{{ x | uniq | size }}" * 3, {"x": [{"a": n} for n in range(1_000)]}, "steps"),
+        ("{{ x | where: 'a', 1 | size }}" * 100, {"x": [{"a": n} for n in range(1_000)]}, "steps"),
     ],
 )
 def test_what_is_not_understood_is_told_when_it_is_compiled(text: str, shown: str) -> None:
