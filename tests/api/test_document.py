@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from html import escape
 from pathlib import Path
 
+import msgspec
 import pytest
 from openapi_spec_validator import validate
 from support.service import TOKEN, Service, client_of, serving, signing_key, token_content
 
 from heliogram import api
-from heliogram.api import ENDPOINTS
+from heliogram.api import ENDPOINTS, examples
 from heliogram.domain.accounts import Principal, Scope
-from heliogram.rest import Endpoint
+from heliogram.rest import Endpoint, decode_body
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +131,39 @@ async def test_addresses_follow_the_public_url(tmp_path: Path) -> None:
         await service.app_named()
         answer = await service.post("", {"to": [{"token": TOKEN, "provider": "APN"}], "content": {"body": "x"}})
     assert answer.headers["location"].startswith("https://push.example.com/api/v1/PushNotifications/Operations/")
+
+
+BODIES = {each.body for each in ENDPOINTS if each.body is not None}
+
+
+@pytest.mark.parametrize("body", sorted((each for each in BODIES if hasattr(each, "__openapi__")), key=str))
+def test_the_examples_of_a_body_can_be_sent(body: type[msgspec.Struct]) -> None:
+    """Each reads as the body that it is an example of."""
+    shown = getattr(body, "__openapi__")["examples"]  # noqa: B009 - no Struct has it by its type
+    assert shown
+    for example in shown:
+        decode_body(body, msgspec.json.encode(example))
+
+
+async def test_the_examples_of_sends_and_registrations_are_taken(service: Service) -> None:
+    """As they are printed, in one account."""
+    await service.app_named()
+    for example in examples.REGISTER_DEVICE:
+        answer = await service.post("/DeviceRegistrations", example)
+        assert answer.status_code == 202, answer.text
+    for example in examples.SEND:
+        answer = await service.post("", example)
+        assert answer.status_code == 202, answer.text
+
+
+async def test_every_field_of_a_send_is_described(service: Service) -> None:
+    """In the document, and on the page: also where the field may be null."""
+    document = (await service.client.get("/openapi.json")).json()
+    page = (await service.client.get("/docs")).text
+    schemas = document["components"]["schemas"]
+    for name in ("SendRequest", "RecipientIn", "SenderIn", "RegisterDevice"):
+        for field, schema in schemas[name]["properties"].items():
+            arms = [schema, *schema.get("anyOf", ())]
+            texts = [arm["description"] for arm in arms if "description" in arm]
+            assert texts or any("$ref" in arm for arm in arms), f"{name}.{field}"
+            assert all(escape(text) in page for text in texts), f"{name}.{field}"

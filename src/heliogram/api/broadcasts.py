@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ..domain.errors import FieldProblem, Invalid
 from ..domain.notifications import Priority, Recipient, SendSpec
 from ..domain.pushtypes import PushType
 from ..rest import Call, Result, endpoint
+from . import examples
 from .answers import OperationAccepted, account_of, operation_accepted
 from .channels import PARAMS, PATH, EnvironmentIn, access, channel_in_path
 from .idempotency import made_operation
@@ -31,6 +32,8 @@ class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     Without `ttl` or `expiresAt` APNs makes one attempt and stores nothing, which a channel of `NO_MESSAGE_STORED` asks
     for: any other expiry is refused there (`BadExpirationDate`).
     """
+
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.BROADCAST}
 
     content: Content
     environment: EnvironmentIn = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from ..domain.channels import MAX_CHANNELS, StoragePolicy, channel_of, path_of
 from ..domain.errors import Code, FieldProblem, Invalid
 from ..ports import ChannelRefused, Provider
 from ..rest import Call, PageQuery, Pagination, Problem, Result, endpoint, not_found, page, resume
+from . import examples
 from .answers import ResourceAccepted, account_of, locate
 from .apps import app_in_path
 from .audit import audit
@@ -40,6 +41,8 @@ PARAMS = {"appName": AppName, "channelId": ChannelId}
 class CreateChannel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A channel to make. The policy cannot be changed later: `NO_MESSAGE_STORED` allows more frequent updates,
     `MOST_RECENT_MESSAGE_STORED` keeps the latest for devices that are away, for at most 8 hours."""
+
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.CREATE_CHANNEL}
 
     storage_policy: StoragePolicy
     environment: EnvironmentIn = None

@@ -8,11 +8,12 @@ import msgspec
 
 from ..domain import ids
 from ..domain.apps import ProviderName
-from ..domain.devices import MAX_EXTERNAL_ID, InvalidDeviceToken, normalize_token
+from ..domain.devices import MAX_EXTERNAL_ID, MAX_FCM_TOKEN, InvalidDeviceToken, normalize_token
 from ..domain.errors import Code, FieldProblem
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Recipient
 from ..ports import Store
 from ..rest import FieldError
+from .registering import UserId
 
 MAX_PROBLEMS = 20
 MAX_VARIABLES = 100
@@ -52,11 +53,26 @@ class RecipientIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rena
         "oneOf": [{"required": ["token", "provider"]}, {"required": ["userId"]}, {"required": ["externalId"]}]
     }
 
-    token: str | None = None
+    token: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="APNs: 16 to 400 hexadecimal digits, two for each byte. FCM: the registration token.",
+                extra_json_schema={"minLength": 1, "maxLength": MAX_FCM_TOKEN},
+            ),
+        ]
+        | None
+    ) = None
     provider: ProviderName | None = None
-    user_id: str | None = None
-    external_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EXTERNAL_ID)] | None = None
-    variables: Variables | None = None
+    user_id: UserId | None = None
+    external_id: (
+        Annotated[
+            str,
+            msgspec.Meta(min_length=1, max_length=MAX_EXTERNAL_ID, description="Your own name for the user."),
+        ]
+        | None
+    ) = None
+    variables: Annotated[Variables, msgspec.Meta(description="What the names in templates stand for.")] | None = None
 
 
 class Read(NamedTuple):

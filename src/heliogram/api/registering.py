@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import zoneinfo
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from ..domain.devices import (
     normalize_token,
 )
 from ..domain.errors import Code, FieldProblem, Invalid
+from . import examples
 from .credential_schemas import AppName, app_name_problem
 
 MAX_TOKEN_TEXT = 4096
@@ -36,6 +37,11 @@ _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,3}")
 _OFFSET = re.compile(r"GMT[+-]\d{4}")
 
 
+USER_ID = rf"^{ids.USER}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
+
+UserId = Annotated[
+    str, msgspec.Meta(description="The user's id, as an answer gave it.", extra_json_schema={"pattern": USER_ID})
+]
 ExternalId = Annotated[
     str,
     msgspec.Meta(
@@ -59,7 +65,11 @@ ActivityId = Annotated[
     ),
 ]
 AppVersion = Annotated[
-    str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_APP_VERSION, "pattern": PRINTABLE})
+    str,
+    msgspec.Meta(
+        description="Shown again with the device.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_APP_VERSION, "pattern": PRINTABLE},
+    ),
 ]
 Locale = Annotated[
     str,
@@ -82,12 +92,27 @@ class RegisterDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     user stays who has the token or the installation, and otherwise one is made. `environment` is for APNs: the app
     knows its entitlement. What is left out and known of the token already is kept."""
 
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.REGISTER_DEVICE}
+
     app_name: AppName
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN_TEXT)]
+    token: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=MAX_TOKEN_TEXT,
+            description="APNs: 16 to 400 hexadecimal digits, two for each byte. FCM: the registration token.",
+        ),
+    ]
     provider: ProviderName
-    user_id: str | None = None
+    user_id: UserId | None = None
     external_id: ExternalId | None = None
-    environment: Environment | None = None
+    environment: (
+        Annotated[
+            Environment,
+            msgspec.Meta(description="As the entitlement `aps-environment` says. Left out, APNs' answers tell it."),
+        ]
+        | None
+    ) = None
     kind: TokenKind = TokenKind.ALERT
     activity_id: ActivityId | None = None
     installation_id: InstallationId | None = None

@@ -12,7 +12,7 @@ from ..domain.errors import Code, FieldProblem, Invalid, NotFound
 from ..rest import Call, endpoint
 from .answers import account_of, moment
 from .credential_schemas import AppName, app_name_problem
-from .registering import ExternalId, external_id_problem
+from .registering import ExternalId, UserId, external_id_problem
 from .state import ApiState
 
 MIN_SECONDS = 60
@@ -25,7 +25,7 @@ class CreateRegistrationToken(msgspec.Struct, frozen=True, kw_only=True, forbid_
     an `externalId` that no user has makes a user."""
 
     app_name: AppName
-    user_id: str | None = None
+    user_id: UserId | None = None
     external_id: ExternalId | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=MIN_SECONDS, le=MAX_SECONDS)] = DEFAULT_SECONDS
 

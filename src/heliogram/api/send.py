@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Priority, Rec
 from ..domain.operations import Lane, Operation, OperationStatus, cut
 from ..domain.render import Renderer
 from ..rest import Call, Result, endpoint
+from . import examples
 from .answers import OperationAccepted, account_of, operation_accepted
 from .idempotency import made_operation
 from .problems import missing
@@ -35,8 +36,14 @@ _NAMES = {"sender": "from", "expires_at": "expiresAt", "validate_only": "validat
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
     """A send to 1 to 10,000 recipients. Without `from` the account's default app sends, without `schedule` at once."""
 
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.SEND}
+
     to: Annotated[
-        list[RecipientIn], msgspec.Meta(extra_json_schema={"minItems": MIN_RECIPIENTS, "maxItems": MAX_RECIPIENTS})
+        list[RecipientIn],
+        msgspec.Meta(
+            description="Device tokens and users, mixed at will. One that is named twice gets it twice.",
+            extra_json_schema={"minItems": MIN_RECIPIENTS, "maxItems": MAX_RECIPIENTS},
+        ),
     ]
     content: Content
     sender: SenderIn | None = None
@@ -49,7 +56,17 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
         | msgspec.UnsetType
     ) = msgspec.UNSET
-    sound: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOUND)] | None = None
+    sound: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                min_length=1,
+                max_length=MAX_SOUND,
+                description="A sound file in the app, or `default`: as `content.sound`.",
+            ),
+        ]
+        | None
+    ) = None
     schedule: ScheduleIn | None = None
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -11,6 +11,13 @@ from ..domain.apps import App, Credential, CredentialType, ProviderName
 from ..domain.errors import Code, Conflict, FieldProblem
 from ..ports import AppStore
 from ..rest import FieldError
+from .credential_schemas import APP_NAME_SCHEMA
+
+_CREDENTIAL_ID = rf"^{ids.CREDENTIAL}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
+
+
+def _id(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description, extra_json_schema={"pattern": _CREDENTIAL_ID})
 
 
 class SenderIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -20,9 +27,15 @@ class SenderIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "oneOf": [{"required": ["appName"]}, {"anyOf": [{"required": ["apn"]}, {"required": ["fcm"]}]}]
     }
 
-    app_name: str | None = None
-    apn: str | None = None
-    fcm: str | None = None
+    app_name: (
+        Annotated[
+            str,
+            msgspec.Meta(description="This app's default credentials send.", extra_json_schema=APP_NAME_SCHEMA),
+        ]
+        | None
+    ) = None
+    apn: Annotated[str, _id("The id of an APN or APN_SANDBOX credential.")] | None = None
+    fcm: Annotated[str, _id("The id of an FCM credential, of the same app.")] | None = None
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ Where a path takes a user's id it takes `externalId:` and the user's external id
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from ..domain.accounts import Scope
 from ..domain.devices import MAX_EXTERNAL_ID, User
 from ..domain.errors import Invalid
 from ..rest import Call, PageQuery, Pagination, Result, endpoint, not_found
+from . import examples
 from .answers import ResourceAccepted, account_of, listing, moment, path_id, resource_accepted, window_of
 from .registering import ExternalId, external_id_problem
 from .state import ApiState
@@ -58,6 +59,8 @@ class UserQuery(PageQuery, kw_only=True):
 
 class UpdateUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The user's new external id; null takes it away."""
+
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.UPDATE_USER}
 
     external_id: ExternalId | None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from ..domain.webhooks import MAX_DESCRIPTION, MAX_URL, SUBSCRIPTIONS, WebhookState
 from ..rest import Pagination
+from . import examples
 
 _URL_SCHEMA = {"format": "uri"}
 Url = Annotated[
@@ -36,6 +37,8 @@ Description = Annotated[str, msgspec.Meta(max_length=MAX_DESCRIPTION, descriptio
 
 class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A webhook to make."""
+
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.CREATE_WEBHOOK}
 
     url: Url
     types: Types

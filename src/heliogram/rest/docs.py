@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+import msgspec
+
 from .problem import LAYER_CODES
 
 _STYLE = """
@@ -20,6 +22,7 @@ details{border:1px solid #8886;border-radius:.4rem;margin:.5rem 0;padding:.4rem 
 summary{cursor:pointer}
 .method{display:inline-block;min-width:4.5rem;font-weight:700}
 .note{opacity:.75}
+pre{overflow-x:auto}
 """
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -101,9 +104,18 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
     required = schema.get("required", ())
     for field, inner in schema.get("properties", {}).items():
         needed = " (required)" if field in required else ""
-        text = escape(inner.get("description", ""))
+        text = escape(_described(inner))
         parts.append(f"<tr><td><code>{escape(field)}</code>{needed}<td>{_type(inner)}<td>{text}</tr>")
-    return "".join([*parts, "</table></details>"])
+    parts.append("</table>")
+    for example in schema.get("examples", ()):
+        parts.append(f"<pre>{escape(msgspec.json.format(msgspec.json.encode(example)).decode())}</pre>")
+    return "".join([*parts, "</details>"])
+
+
+def _described(schema: Mapping[str, Any]) -> str:
+    """A field's description: of one that may be null it stands with the other arm."""
+    texts = (each.get("description", "") for each in (schema, *schema.get("anyOf", ())))
+    return next(filter(None, texts), "")
 
 
 def _type(schema: Mapping[str, Any]) -> str:
