@@ -56,8 +56,8 @@ class SampleOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class TrialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The send would be accepted. `unaddressable` recipients have no device that could be tried; `failing` ones would
-    be FAILED before anything is sent, and `problems` has the first 20 of them. `rendered` recipients were looked at: all,
-    unless templates take so long that 10 seconds end before; then sizes and `failing` are of the first ones."""
+    be FAILED before anything is sent, and `problems` has the first 20 of them. `rendered` recipients were looked
+    at: all, unless templates take so long that 10 seconds end before; then sizes and `failing` are of the first."""
 
     valid: Literal[True]
     recipients: int
