@@ -35,7 +35,16 @@ def test_without_anything_it_is_sent_now() -> None:
     assert timing() == (Timing(), [])
 
 
-@pytest.mark.parametrize("text", ["2027-01-15T10:00:00+01:00", "2027-01-15T09:00:00Z", "2027-01-15t04:00:00.000-05:00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-01-15T10:00:00+01:00",
+        "2027-01-15T09:00:00Z",
+        "2027-01-15t04:00:00.000-05:00",
+        "2027-01-15T09:00:00.0000000Z",
+        "2027-01-15T09:00:00.000000999Z",
+    ],
+)
 def test_a_time_with_its_offset_is_a_moment(text: str) -> None:
     """The text is kept as it was given."""
     assert timing(text) == (Timing(send_at=NOW + 3_600_000, send_at_text=text), [])
@@ -50,6 +59,7 @@ def test_a_time_with_its_offset_is_a_moment(text: str) -> None:
         "2027-01-15T10:00:00",
         "2027-01-15T10:00+01:00",
         "2027-01-15 10:00:00Z",
+        "2027-01-15T10:00:00.0000000000Z",
         "2027-02-30T10:00:00Z",
         "2027-01-15T24:01:00Z",
         "2027-01-15T10:00:60Z",
