@@ -15,8 +15,10 @@ import structlog
 import uvloop
 
 from . import api
+from .delivery.breaker import Breakers
 from .delivery.chunk import Tools
 from .delivery.credentials import CredentialAlarm, CredentialOpener, CredentialWatch
+from .delivery.mending import Mender
 from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from .delivery.worker import Worker
 from .domain.apps import ProviderName
@@ -71,16 +73,19 @@ class Service:
         sealer = AesGcmSealer(key)
         hasher, tokens = KeyHasher(key), RegistrationTokens(key)
         self._alarm = CredentialAlarm(store, clock)
-        self._provider = ApnsProvider(_endpoints(settings), alarm=self._alarm)
+        self._provider = ApnsProvider(_endpoints(settings))
+        breakers = Breakers(alarm=self._alarm)
         providers = {ProviderName.APN: self._provider}
         opener = CredentialOpener(store, sealer, clock)
-        self._watch = CredentialWatch(store, providers, opener, clock)
+        mender = Mender(store, self._queue, breakers)
+        self._watch = CredentialWatch(store, providers, opener, clock, mender=mender)
         tools = Tools(
             store=store,
             queue=self._queue,
             providers=providers,
             clock=clock,
             open_credential=opener,
+            breakers=breakers,
         )
         # Small sends have slots of their own: no campaign can keep them waiting.
         self._workers = [
@@ -101,6 +106,7 @@ class Service:
             webhooks=WebhookService(telling, self._pump, ids),
             clock=clock,
             ids=ids,
+            health=breakers,
         )
         self._http = HttpServer(
             api.build(state),

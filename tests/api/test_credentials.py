@@ -54,6 +54,7 @@ async def test_a_credential_is_shown_without_its_secret(service: Service) -> Non
         "revokedAt": None,
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
+        "failing": None,
     }
 
 

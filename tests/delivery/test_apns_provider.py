@@ -9,8 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.tls import key_pem
 
+from heliogram import apns
 from heliogram.delivery.providers.apns import ApnsProvider
 from heliogram.delivery.providers.apns import provider as provider_module
+from heliogram.delivery.providers.apns.results import result_of
 from heliogram.domain.apps import Credential, CredentialForm, CredentialType, OpenedCredential, ParsedCredential
 from heliogram.domain.errors import Code, Invalid
 from heliogram.domain.notifications import Outcome
@@ -175,3 +177,39 @@ async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
         (push.tag, Outcome.NOT_SENT, Retry.NEVER) for push in pushes
     ]
     await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "retry"),
+    [
+        (apns.Rejected("", "", 403, "InvalidProviderToken"), Retry.CREDENTIAL),
+        (apns.Rejected("", "", 403, "ExpiredProviderToken"), Retry.CREDENTIAL),
+        (apns.Rejected("", "", 403, "UnrelatedKeyIdInToken"), Retry.SOON),
+        (apns.Rejected("", "", 403, "NeverHeardOf"), Retry.CREDENTIAL),
+        (apns.Rejected("", "", 400, "TopicDisallowed"), Retry.TOPIC),
+        (apns.Rejected("", "", 429, "TooManyProviderTokenUpdates"), Retry.LATER),
+        (apns.NotSent("", "", "cannot use x:443: GOAWAY with reason BadCertificate"), Retry.CREDENTIAL),
+        (apns.NotSent("", "", "cannot use x:443: GOAWAY with reason Shutdown"), Retry.SOON),
+        (apns.NotSent("", "", "cannot use x:443: TLS alert of the server: unknown ca"), Retry.CREDENTIAL),
+        (apns.NotSent("", "", "certificate: expired on 2026-01-01; renew it"), Retry.CREDENTIAL),
+        (apns.NotSent("", "", "cannot use x:443: connection refused (3 attempts)"), Retry.SOON),
+    ],
+)
+def test_what_is_said_of_the_credential_is_told_from_the_rest(outcome: apns.Outcome, retry: Retry) -> None:
+    """Section 5: refused credentials wait for a person, whatever else comes and goes is tried again. The engine has
+    tried an `ExpiredProviderToken` once more already (TOK-22)."""
+    push = Push(tag=None, token=b"", apns_id="", payload=b"")
+    assert result_of(push, outcome).retry is retry
+
+
+def test_another_topic_than_its_own_is_the_callers_mistake() -> None:
+    """`TopicDisallowed` for a topic that the send names ends it."""
+    push = Push(tag=None, token=b"", apns_id="", payload=b"", topic="com.example.other")
+    assert result_of(push, apns.Rejected("", "", 400, "TopicDisallowed")).retry is Retry.NEVER
+
+
+def test_push_types_of_one_topic_have_one_key() -> None:
+    """An alert and a background push fail together, a call does not."""
+    keys = [ApnsProvider().topic_key(each) for each in ("alert", "background", "voip", "broadcast", "liveactivity")]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] == keys[4] != keys[2]

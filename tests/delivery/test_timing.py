@@ -68,13 +68,19 @@ async def answer_and_finish(
     assert (ended.status, ended.counts) == (OperationStatus.CANCELED, Counts(sent=left, canceled=500 - left))
 
 
+async def stopping() -> None:
+    """Lets the word go from the delivery to the engine, and what was written before arrive."""
+    for _ in range(10):
+        await asyncio.to_thread(int)
+
+
 async def test_cancelling_stops_a_chunk_that_is_being_sent(delivery: Delivery, apns: ApnsServer) -> None:
     """What is on the wire gets its outcome, nothing more leaves, and the rest is canceled at once."""
     operation, worker, task = await half_sent(delivery, apns)
     bench = delivery.bench
     await bench.store.cancel_operation(bench.account, operation.id, bench.clock.ms)
     delivery.tools.queue.canceled(operation.id)
-    await asyncio.sleep(0)
+    await stopping()
     await answer_and_finish(delivery, apns, worker, task, operation)
     told = [notification.status for notification in await delivery.notifications(operation)]
     assert told[:STREAMS] == [NotificationStatus.SENT] * STREAMS
@@ -100,7 +106,7 @@ async def test_a_cancellation_of_another_process_stops_it_too(
     await bench.store.cancel_operation(bench.account, operation.id, bench.clock.ms)
     bench.clock.advance(0.5)
     await stopped.wait()
-    await asyncio.sleep(0)
+    await stopping()
     await answer_and_finish(delivery, apns, worker, task, operation)
 
 

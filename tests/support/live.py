@@ -13,8 +13,10 @@ import httpx2
 from support.clock import FakeClock
 from support.service import Service, serving
 
+from heliogram.delivery.breaker import Breakers
 from heliogram.delivery.chunk import ChunkDelivery, Settings, Tools
-from heliogram.delivery.credentials import CredentialOpener, CredentialWatch
+from heliogram.delivery.credentials import CredentialAlarm, CredentialOpener, CredentialWatch
+from heliogram.delivery.mending import Mender
 from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from heliogram.domain.apps import ProviderName
@@ -29,7 +31,7 @@ TEAM = "TEAM123456"
 class Live:
     """All of it. `deliver` plays the worker."""
 
-    def __init__(self, service: Service, simulator: Simulator, provider: ApnsProvider) -> None:
+    def __init__(self, service: Service, simulator: Simulator, provider: ApnsProvider, breakers: Breakers) -> None:
         self.service = service
         self.simulator = simulator
         self.provider = provider
@@ -43,8 +45,11 @@ class Live:
             clock=self.clock,
             open_credential=self.opener,
             settings=Settings(policy=RetryPolicy(jitter=0.0)),
+            breakers=breakers,
         )
-        self.watch = CredentialWatch(service.store, providers, self.opener, self.clock)
+        self.alarm = breakers.alarm = CredentialAlarm(service.store, self.clock)
+        mender = Mender(service.store, service.queue, breakers)
+        self.watch = CredentialWatch(service.store, providers, self.opener, self.clock, mender=mender)
 
     async def credential(
         self, app: str = "shop", type_: str = "APN", *, topics: list[str] | None = None, **changes: Any
@@ -118,5 +123,8 @@ async def living(directory: Path, conduct: Conduct | None = None) -> AsyncIterat
         ca.write_bytes(simulator.ca_pem)
         endpoints = ApnsEndpoints(**{name: at[name] for name in wanted}, cafile=str(ca))
         provider = ApnsProvider(endpoints, clock=clock)
-        async with serving(directory, provider=provider, clock=clock) as service:
-            yield Live(service, simulator, provider)
+        breakers = Breakers()
+        async with serving(directory, provider=provider, clock=clock, health=breakers) as service:
+            live = Live(service, simulator, provider, breakers)
+            yield live
+            await live.alarm.close()

@@ -22,7 +22,7 @@ from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from heliogram.domain import ids
 from heliogram.domain.accounts import ALL_SCOPES, Account, Scope
 from heliogram.domain.apps import ProviderName
-from heliogram.ports import Store
+from heliogram.ports import Health, Healthy, Store
 from heliogram.queue.db import DbQueue
 from heliogram.security import (
     AesGcmSealer,
@@ -146,7 +146,12 @@ def token_content(**changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, *, provider: ApnsProvider | None = None, clock: FakeClock | None = None, **settings: Any
+    directory: Path,
+    *,
+    provider: ApnsProvider | None = None,
+    clock: FakeClock | None = None,
+    health: Health | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
     """The API over a new store in `directory`, by default with a provider that reaches nobody."""
     clock = clock or FakeClock()
@@ -166,6 +171,7 @@ async def serving(
         webhooks=service_for(store, sealer, clock, factory),
         clock=clock,
         ids=factory,
+        health=health or Healthy(),
         settings=api.ApiSettings(**settings),
     )
     try:

@@ -86,12 +86,24 @@ class DefaultFlag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     is_default: bool
 
 
+class FailingOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why notifications wait for a credential. `reason` is APNs' word, or begins with `CertificateExpired` or
+    `CredentialNotOpened`. `waiting` counts the recipients of whom something waits. At `probeAt` or soon after one push
+    is tried; when it is taken, or the credential is rotated, reconnected or replaced, all of them go on."""
+
+    reason: str
+    since: str
+    probe_at: str
+    waiting: int
+
+
 class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A credential. `content` holds what is not secret: `form` (token or certificate), key id, team id, bundle id,
     key scope, topics, a certificate's fingerprint and `notAfter`.
 
     `revision` counts its contents. `expiresAt` is the end of a certificate's life, `expiresInDays` the whole days until
-    then (negative afterwards); keys have none. Since `revokedAt` it sends nothing.
+    then (negative afterwards); keys have none. Since `revokedAt` it sends nothing. `failing` is null unless APNs
+    refuses it.
     """
 
     id: str
@@ -105,6 +117,7 @@ class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     revoked_at: str | None
     created_at: str
     updated_at: str
+    failing: FailingOut | None
 
 
 class CredentialPage(msgspec.Struct, frozen=True):
@@ -145,7 +158,7 @@ def given(content: CredentialContent) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(content).items() if value is not None}
 
 
-def shown(credential: Credential, now: int) -> CredentialOut:
+def shown(credential: Credential, now: int, failing: FailingOut | None = None) -> CredentialOut:
     """A credential as the API shows it; `now` in ms."""
     content = {"form": credential.form.value, **credential.public}
     ends: int | None = credential.public.get("notAfter")
@@ -163,4 +176,5 @@ def shown(credential: Credential, now: int) -> CredentialOut:
         revoked_at=None if credential.revoked is None else moment(credential.revoked),
         created_at=moment(credential.created),
         updated_at=moment(credential.updated),
+        failing=failing,
     )

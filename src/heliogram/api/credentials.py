@@ -9,7 +9,7 @@ from ..domain.accounts import Scope
 from ..domain.apps import Credential
 from ..domain.errors import Code, FieldProblem, Invalid
 from ..rest import Call, Result, endpoint, not_found
-from .answers import ResourceAccepted, account_of, listing, path_id, resource_accepted, window_of
+from .answers import ResourceAccepted, account_of, listing, moment, path_id, resource_accepted, window_of
 from .audit import audit
 from .credential_schemas import (
     CreateCredential,
@@ -17,6 +17,7 @@ from .credential_schemas import (
     CredentialPage,
     CredentialQuery,
     DefaultFlag,
+    FailingOut,
     app_name_problem,
     shown,
 )
@@ -93,8 +94,8 @@ async def list_credentials(call: Call[ApiState]) -> dict[str, Any]:
         type=query.credential_type,
         is_default=query.is_default,
     )
-    now = call.state.now()
-    return listing("credentials", [shown(each, now) for each in listed.items], listed, query, cursor)
+    items = [await _shown(call.state, each) for each in listed.items]
+    return listing("credentials", items, listed, query, cursor)
 
 
 @endpoint(
@@ -107,8 +108,8 @@ async def list_credentials(call: Call[ApiState]) -> dict[str, Any]:
     errors=(404,),
 )
 async def get_credential(call: Call[ApiState]) -> CredentialOut:
-    """A credential without its secret."""
-    return shown(await credential_in_path(call), call.state.now())
+    """A credential without its secret. `failing` says that APNs refuses it, and how many recipients wait for it."""
+    return await _shown(call.state, await credential_in_path(call))
 
 
 @endpoint(
@@ -169,6 +170,17 @@ async def credential_in_path(call: Call[ApiState]) -> Credential:
     if credential is None:
         raise not_found(WHAT, call.path["credentialId"])
     return credential
+
+
+async def _shown(state: ApiState, credential: Credential) -> CredentialOut:
+    failing = state.health.failing(credential.account_id, credential.id)
+    if failing is None or credential.revoked is not None:
+        return shown(credential, state.now())
+    waiting = await state.store.count_held(credential.account_id, credential.id)
+    out = FailingOut(
+        reason=failing.reason, since=moment(failing.since), probe_at=moment(failing.probe_at), waiting=waiting
+    )
+    return shown(credential, state.now(), out)
 
 
 async def _default_app_name(state: ApiState, account: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..domain.ids import IdFactory
-from ..ports import Authenticator, Clock, KeyMaker, Providers, Sealer, Store, Webhooks, WorkQueue
+from ..ports import Authenticator, Clock, Health, Healthy, KeyMaker, Providers, Sealer, Store, Webhooks, WorkQueue
 
 MIB = 1024 * 1024
 
@@ -34,6 +34,7 @@ class ApiState:
     webhooks: Webhooks
     clock: Clock
     ids: IdFactory
+    health: Health = field(default_factory=Healthy)
     settings: ApiSettings = field(default_factory=ApiSettings)
 
     def now(self) -> int:

@@ -12,16 +12,21 @@ import structlog
 from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
-from ..ports import Clock, LeasedChunk, Providers, PushResult, Retry, Store, WorkQueue
+from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, Store, WorkQueue
+from .breaker import Breakers, Gate, Pass
 from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target, elsewhere
 from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import Rendering, Terms
+from .waiting import Waiting, record_of
 
 log = structlog.get_logger(__name__)
 
 OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
+_REFUSED = frozenset({Retry.CREDENTIAL, Retry.TOPIC})
+NOT_OPENED = "CredentialNotOpened: the credential cannot be opened: see the server's log"
+EXPIRED = "CertificateExpired: the certificate is past its end"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +47,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     open_credential: OpenCredential
     settings: Settings = Settings()
     rendering: Rendering = msgspec.field(default_factory=Rendering)
+    breakers: Breakers = msgspec.field(default_factory=Breakers)
 
 
 class ChunkDelivery:
@@ -61,7 +67,9 @@ class ChunkDelivery:
         self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
         self._fates = Fates(chunk, tools.store)
         self._elsewhere: list[Target] = []
+        self._gate: Gate | None = None
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
+        self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -71,6 +79,8 @@ class ChunkDelivery:
         """The operation was cancelled: let nothing more leave."""
         if not self._stop.done():
             self._stop.set_result(None)
+        if self._gate is not None:
+            self._gate.halt()
 
     async def run(self) -> None:
         """Sends what is due and gives the chunk back: done, or to be retried."""
@@ -84,11 +94,19 @@ class ChunkDelivery:
         if self._recorder.fenced:
             log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
             return
-        again = self._now() if self._stop.done() else self._progress.next_retry()
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        queue, breakers, now = self._tools.queue, self._tools.breakers, self._now()
+        waiting_until = self._waiting.due(now + breakers.ladder[0])
+        again = now if self._stop.done() else self._progress.next_retry(waiting_until)
         if again is None:
-            await self._tools.queue.done(self._chunk)
-        else:
-            await self._tools.queue.retry(self._chunk, again)
+            await queue.done(self._chunk)
+            return
+        account, held = self._chunk.account_id, self._waiting.credential
+        await queue.retry(self._chunk, again, held=held)
+        if held is not None and breakers.failing(account, held) is None:
+            await queue.let_go(account, held)  # it was mended before the chunk was there to be told
 
     async def _deliver(self) -> None:
         plan = await self._plan()
@@ -139,11 +157,29 @@ class ChunkDelivery:
     # --- sending
 
     async def _send(self, credential_id: bytes, targets: Sequence[Target]) -> None:
+        provider, own = self._tools.providers[ProviderName.APN], self._spec.topic is None
+        topic = provider.topic_key(self._spec.measured_as) if own else None
+        gate = self._tools.breakers.gate(self._chunk.account_id, credential_id, topic)
+        self._gate = gate
         try:
-            opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
-        except ValueError as error:  # sealed with a master key that is not there: it may come back before the deadline
-            log.error("credential.not_opened", credential=ids.encode(ids.CREDENTIAL, credential_id), error=str(error))
-            self._not_sent(targets, "the credential cannot be opened: see the server's log", Retry.SOON)
+            await self._send_through(gate, credential_id, targets)
+        finally:
+            self._gate = None
+            gate.close(self._now())
+        if gate.mended:
+            await self._tools.queue.let_go(self._chunk.account_id, credential_id)
+
+    async def _send_through(self, gate: Gate, credential_id: bytes, targets: Sequence[Target]) -> None:
+        now = self._now()
+        may = Pass.WAIT if gate.is_shut and now >= self._deadline.first else gate.ask(now)
+        if may is Pass.WAIT:
+            self._waiting.hold(gate, targets, now)
+            return
+        opened, fault = await self._open(credential_id)
+        if fault:
+            known = await self._tools.store.get_credential(self._chunk.account_id, credential_id)
+            gate.refused(known, fault, now)
+            self._waiting.hold(gate, targets, now)
             return
         if opened is None or opened.credential.revoked is not None:
             # The app's next default may carry it; one that the caller named is waited for in vain.
@@ -161,15 +197,48 @@ class ChunkDelivery:
         for target, refusal in rendered.refused:
             self._not_sent([target], refusal, Retry.NEVER)
         pushes = rendered.pushes
-        if not pushes:
-            return
-        async with aclosing(provider.send(opened, pushes, stop=self._stop)) as results:
+        if may is Pass.PROBE and pushes:
+            await self._pour(gate, opened, pushes[:1])
+            pushes = pushes[1:]
+        if gate.is_shut:  # still, or since it was asked
+            self._waiting.hold(gate, [push.tag for push in pushes], self._now())
+        elif pushes and not self._recorder.fenced:
+            await self._pour(gate, opened, pushes)
+
+    async def _open(self, credential_id: bytes) -> tuple[OpenedCredential | None, str]:
+        """The credential, and what is wrong with it that needs no asking."""
+        try:
+            opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
+        except ValueError as error:  # sealed with a master key that is not there: it may come back before the deadline
+            log.error("credential.not_opened", credential=ids.encode(ids.CREDENTIAL, credential_id), error=str(error))
+            return None, NOT_OPENED
+        ends = None if opened is None else opened.credential.public.get("notAfter")
+        return opened, EXPIRED if ends is not None and self._now() > ends else ""
+
+    async def _pour(self, gate: Gate, opened: OpenedCredential, pushes: Sequence[Push]) -> None:
+        """Sends, and holds what did not leave because the credential turned out to be refused."""
+        provider, answered = self._tools.providers[ProviderName.APN], set[int]()
+        async with aclosing(provider.send(opened, pushes, stop=gate.stop)) as results:
             async for result in results:
-                self._take(result)
+                answered.add(id(result.tag))
+                if result.retry in _REFUSED:
+                    self._refused(gate, opened, result)
+                else:
+                    if gate.is_probe:
+                        gate.heard(works=result.works)
+                    self._take(result)
                 if self._recorder.full:
                     await self._recorder.flush()
                 if self._recorder.fenced:
                     return
+        if gate.is_shut and not self._stop.done():
+            left_over = [push.tag for push in pushes if id(push.tag) not in answered]
+            self._waiting.hold(gate, left_over, self._now())
+
+    def _refused(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
+        now = self._now()
+        gate.refused(opened.credential, result.reason, now, topic=result.retry is Retry.TOPIC)
+        self._waiting.refused(gate, result, now)
 
     def _not_sent(self, targets: Sequence[Target], reason: str, retry: Retry) -> None:
         for target in targets:
@@ -194,26 +263,7 @@ class ChunkDelivery:
             retry_at = None
             if self._deadline.own:
                 reason = f"Expired: {reason}" if reason else "Expired"
-        return DeliveryRecord(
-            sequence=target.sequence,
-            slot=target.slot,
-            outcome=result.outcome,
-            final=retry_at is None,
-            at=now,
-            token=target.token,
-            provider=target.provider,
-            environment=target.environment,
-            credential=target.credential,
-            status=result.status,
-            reason=reason,
-            timestamp=result.timestamp,
-            unique_id=result.unique_id,
-            attempt=target.attempt,
-            queued_ms=max(0, now - self._chunk.start - result.wire_ms),
-            wire_ms=result.wire_ms,
-            retry_at=retry_at,
-            of=target.of,
-        )
+        return record_of(self._chunk, result, now, retry_at, attempt=target.attempt, reason=reason)
 
     def _retry_at(self, target: Target, result: PushResult, now: int) -> int | None:
         """When it would be tried again, None for never."""

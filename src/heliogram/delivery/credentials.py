@@ -10,6 +10,7 @@ import structlog
 from ..domain import ids
 from ..domain.apps import Credential, OpenedCredential
 from ..ports import Clock, Provider, Providers, Sealer, Store
+from .mending import Mender
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +55,9 @@ class CredentialOpener:
 
 class CredentialWatch:
     """Asks again and again what became of the credentials that have connections, so that a rotation, a reconnection or
-    a revocation by another process acts here, too: also on connections that nobody uses just now. And every hour it has
-    the store tell of certificates that end soon."""
+    a revocation by another process acts here, too: also on connections that nobody uses just now. Then the `mender`
+    looks for credentials that failed and are others now. And every hour it has the store tell of certificates that end
+    soon."""
 
     def __init__(
         self,
@@ -65,9 +67,10 @@ class CredentialWatch:
         clock: Clock,
         *,
         seconds: float = WATCH_SECONDS,
+        mender: Mender | None = None,
     ) -> None:
         self._store, self._providers, self._open, self._clock = store, providers, open_credential, clock
-        self._seconds = seconds
+        self._seconds, self._mender = seconds, mender
         self._stopped = False
         self._awake = asyncio.Event()
         self._warned: float | None = None
@@ -102,6 +105,8 @@ class CredentialWatch:
                     log.info("credential.ended", credential=ids.encode(ids.CREDENTIAL, credential_id))
                 elif state != followed:
                     await self._follow(provider, account, credential_id)
+        if self._mender is not None:
+            await self._mender.look()
 
     async def _warn(self) -> None:
         now = self._clock.monotonic()

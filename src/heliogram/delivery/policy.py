@@ -17,6 +17,9 @@ from ..ports import PushResult, Retry
 
 DAY_MS = 24 * 3600 * 1000
 QUARTER_MS = 15 * 60 * 1000
+PROBE_LADDER = (30_000, 120_000, 600_000)
+"""Milliseconds after which one push is tried again with a credential that is refused; the last step repeats. What else
+would go with it waits without being tried, see `breaker`."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return min(self.device_wait << min(attempt - 1, 16), self.device_wait_max)
             case Retry.ONCE if not unknowns:
                 return self.unknown_wait
-            case _:
+            case _:  # those of a credential that is refused wait for its breaker
                 return None
 
 

@@ -70,7 +70,12 @@ def waits(parts: Sequence[Part], *, attempt: int, claimed: int, user: bool) -> b
     done_with = {record.slot for record in latest(own) if record.final or (record.retry_at or 0) > record.at}
     if user and (not own or len(newest) < max(own, key=lambda record: record.at).of):
         return False
-    return all(record.final or record.slot in done_with or (record.retry_at or 0) > claimed for record in newest)
+    return all(record.final or record.slot in done_with or _is_later(record, claimed) for record in newest)
+
+
+def _is_later(record: DeliveryRecord, claimed: int) -> bool:
+    """Whether an attempt that began then leaves it alone. One that waits for its credential goes on when that works."""
+    return not record.held and (record.retry_at or 0) > claimed
 
 
 def by_sequence(records: Iterable[DeliveryRecord]) -> dict[int, list[DeliveryRecord]]:

@@ -107,8 +107,10 @@ class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     `sequence` is the recipient's place in the operation, `slot` the device's in its registration (0 for a direct
     token). A record that is not `final` will be tried again, not before `retry_at` (ms). Times are ms since 1970;
-    `timestamp` is the provider's (when a 410 says the token died). `attempt` counts from 1. `of` is how many devices
-    the recipient had when it was resolved: it has ended when that many of its devices have a final record.
+    `timestamp` is the provider's (when a 410 says the token died). `attempt` counts from 1; it is 0 for one that was
+    not tried yet. `of` is how many devices the recipient had when it was resolved: it has ended when that many of its
+    devices have a final record. One that is `held` waits for its credential: it is tried again when that works, which
+    may be before `retry_at`.
     """
 
     sequence: int
@@ -129,6 +131,7 @@ class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     wire_ms: int = 0
     retry_at: int | None = None
     of: int = 1
+    held: bool = False
 
 
 class NotificationStatus(enum.StrEnum):

@@ -11,6 +11,7 @@ from .apps import AppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStore
+from .health import Failing, Health, Healthy
 from .idempotency import IdempotencyStore, KeptAnswer, KeyTaken, Reserved
 from .keys import KeyMaker, KeyStore
 from .operations import Cancellation, NotificationFilter, OperationStore
@@ -59,8 +60,11 @@ __all__ = [
     "DeadLetter",
     "DeviceFate",
     "Ended",
+    "Failing",
     "Failure",
     "Feed",
+    "Health",
+    "Healthy",
     "IdempotencyStore",
     "KeptAnswer",
     "KeyMaker",

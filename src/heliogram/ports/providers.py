@@ -45,6 +45,10 @@ class Retry(enum.Enum):
     """The provider has trouble: back off."""
     DEVICE = enum.auto()
     """Too many to this one device: back off for it alone."""
+    CREDENTIAL = enum.auto()
+    """The credential is refused, or cannot be used: when it works again."""
+    TOPIC = enum.auto()
+    """The credential is good, but not for the topic that its own pushes have: when it is."""
 
 
 class DeviceFate(enum.Enum):
@@ -56,7 +60,8 @@ class DeviceFate(enum.Enum):
 
 
 class PushResult(msgspec.Struct, gc=False, kw_only=True):
-    """How one push ended. `timestamp` is the provider's, in ms; `reason` its word, or the cause of no answer."""
+    """How one push ended. `timestamp` is the provider's, in ms; `reason` its word, or the cause of no answer. `works`
+    says that the provider took the credential and its topic, whatever it said of the rest."""
 
     tag: Any
     outcome: Outcome
@@ -68,6 +73,7 @@ class PushResult(msgspec.Struct, gc=False, kw_only=True):
     retry_after: float | None = None
     retry: Retry = Retry.NEVER
     device: DeviceFate = DeviceFate.KEEP
+    works: bool = False
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +133,9 @@ class Provider(Channels, Protocol):
 
     def payload_limit(self, push_type: str) -> int:
         """The most bytes a payload may have (SIZE-1); `broadcast` counts as a push type here."""
+
+    def topic_key(self, push_type: str) -> str:
+        """What push types have in common that share a topic of a credential; `broadcast` counts as a push type here."""
 
     def send(
         self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None

@@ -59,17 +59,24 @@ class WorkStore(Protocol):
         """The chunk is done; the operation ends with its last chunk. False when fenced off. If the operation was asked
         to stop, whoever has not ended is canceled."""
 
-    async def release(self, chunk: LeasedChunk, due: int, at: int) -> bool:
-        """Gives the chunk back, to be claimed again from `due` on; `at` is now. False when fenced off. If the operation
-        was asked to stop, it ends instead, and whoever has not ended is canceled."""
+    async def release(self, chunk: LeasedChunk, due: int, at: int, *, held: bytes | None = None) -> bool:
+        """Gives the chunk back, to be claimed again from `due` on; `at` is now. `held` is the credential it waits for.
+        False when fenced off. If the operation was asked to stop, it ends instead, and whoever has not ended is
+        canceled."""
+
+    async def let_go_held(self, account: bytes, credential_id: bytes, now: int) -> int:
+        """Makes every chunk that waits for a credential due; how many these were."""
+
+    async def count_held(self, account: bytes, credential_id: bytes) -> int:
+        """How many recipients are in chunks that wait for a credential, and have not ended."""
 
     async def canceled_of(self, chunks: Sequence[LeasedChunk]) -> set[bytes]:
         """The ids of those operations of leased chunks that were asked to stop."""
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:
-        what a crash left leased goes on at once, and a request with an idempotency key that was being handled may be
-        handled again."""
+        what a crash left leased goes on at once, and so does what waited for a credential; a request with an
+        idempotency key that was being handled may be handled again."""
 
 
 class WorkQueue(Protocol):
@@ -95,8 +102,11 @@ class WorkQueue(Protocol):
     async def done(self, chunk: LeasedChunk) -> bool:
         """The chunk is finished."""
 
-    async def retry(self, chunk: LeasedChunk, due: int) -> bool:
-        """The chunk goes back until `due` (ms)."""
+    async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
+        """The chunk goes back until `due` (ms), or until the credential `held` works again."""
+
+    async def let_go(self, account: bytes, credential_id: bytes) -> int:
+        """A credential works again, or is another now: what waits for it is due. How many chunks that were."""
 
     async def close(self) -> None:
         """No more leases; waiting `lease` calls return."""

@@ -109,12 +109,20 @@ class DbQueue:
         """The chunk is finished; False when another attempt holds it."""
         return await self._store.finish(chunk, self._now())
 
-    async def retry(self, chunk: LeasedChunk, due: int) -> bool:
-        """The chunk goes back until `due` (ms); False when another attempt holds it."""
-        given_back = await self._store.release(chunk, due, self._now())
+    async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
+        """The chunk goes back until `due` (ms), or until the credential `held` works again; False when another attempt
+        holds it."""
+        given_back = await self._store.release(chunk, due, self._now(), held=held)
         if given_back:
             self.wake(chunk.lane)  # it may fall due before what a waiter set its timer for
         return given_back
+
+    async def let_go(self, account: bytes, credential_id: bytes) -> int:
+        """What waits for a credential is due now; how many chunks that were."""
+        chunks = await self._store.let_go_held(account, credential_id, self._now())
+        for waiter in self._waiters if chunks else ():
+            waiter.event.set()
+        return chunks
 
     async def close(self) -> None:
         """No more leases; waiting `lease` calls return."""

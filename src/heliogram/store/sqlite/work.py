@@ -22,6 +22,9 @@ from .packed import open_records, open_spec
 
 _sql = statements.load("work")
 
+HELD_SLICE = 500
+"""The most waiting chunks that one job makes due."""
+
 
 class _Claimed(NamedTuple):
     """A claimed chunk, still packed."""
@@ -105,8 +108,12 @@ def _let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
 
 
 def _changed(connection: apsw.Connection, sql: str, values: Where) -> bool:
+    return _count_changed(connection, sql, values) > 0
+
+
+def _count_changed(connection: apsw.Connection, sql: str, values: Where) -> int:
     connection.execute(sql, values)
-    return connection.changes() > 0
+    return connection.changes()
 
 
 class Work(Base):
@@ -165,10 +172,25 @@ class Work(Base):
         values = {**_fence(chunk), "at": at}
         return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
 
-    async def release(self, chunk: LeasedChunk, due: int, at: int) -> bool:
+    async def release(self, chunk: LeasedChunk, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
-        values = {**_fence(chunk), "due": due, "at": at}
+        values = {**_fence(chunk), "due": due, "at": at, "held": held}
         return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
+
+    async def let_go_held(self, account: bytes, credential_id: bytes, now: int) -> int:
+        """Makes what waits for a credential due, in slices; how many chunks that were."""
+        values: Where = {"account": account, "credential": credential_id, "now": now, "limit": HELD_SLICE}
+        total, more = 0, HELD_SLICE
+        while more == HELD_SLICE:
+            more = await self._write(lambda c: _count_changed(c, _sql.let_go, values))
+            total += more
+        return total
+
+    async def count_held(self, account: bytes, credential_id: bytes) -> int:
+        """How many recipients wait for a credential."""
+        values: Where = {"account": account, "credential": credential_id}
+        count: Any = await self._read(lambda c: c.execute(_sql.count_held, values).get)
+        return int(count)
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many, and lets go of the requests that were being handled."""
@@ -176,6 +198,7 @@ class Work(Base):
         def job(connection: apsw.Connection) -> int:
             connection.execute(_sql.release_all, {"now": now})
             released = connection.changes()
+            connection.execute(_sql.let_all_go, {"now": now})
             let_go_of_keys(connection)
             return released
 

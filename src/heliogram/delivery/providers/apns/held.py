@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from .... import apns
@@ -112,20 +112,26 @@ class Held:
         self, items: Sequence[apns.Push], stop: asyncio.Future[None] | None = None
     ) -> AsyncGenerator[apns.Outcome, None]:
         """Sends what is ready, and yields what became of each push; once `stop` is done, of each that had left."""
-        generation, again = self._generation, list[apns.Push]()
-        async with aclosing(self._send(items, stop)) as found:
-            async for outcome in found:
-                if isinstance(outcome, apns.Accepted):
-                    self._carried.add(self._topic(outcome.tag))
-                elif isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
-                    again.append(self.ready(outcome.tag))
-                    continue
-                yield outcome
-        if not again:
+        generation, ended, stale = self._generation, list[Push](), list[Push]()
+        with _halt(stop) as halt:
+            async with aclosing(self._send(items, halt)) as found:
+                async for outcome in found:
+                    if isinstance(outcome, apns.Accepted):
+                        self._carried.add(self._topic(outcome.tag))
+                    elif isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
+                        stale.append(outcome.tag)
+                        if not halt.done():  # the others would be refused as well
+                            halt.set_result(None)
+                        continue
+                    ended.append(outcome.tag)
+                    yield outcome
+        if not stale:
             return
         if generation == self._generation:
-            self._renewed |= {self._topic(item.tag): self._clock.monotonic() for item in again}
+            self._renewed |= {self._topic(push): self._clock.monotonic() for push in stale}
             self._renew()
+        done = {id(push) for push in ended}
+        again = [self.ready(item.tag) for item in items if id(item.tag) not in done]
         async with aclosing(self._send(again, stop)) as found:
             async for outcome in found:
                 if isinstance(outcome, apns.Accepted):
@@ -201,6 +207,27 @@ class Held:
             "cafile": self._endpoints.cafile,
             "clock": self._clock,
         }
+
+
+@contextmanager
+def _halt(stop: asyncio.Future[None] | None) -> Iterator[asyncio.Future[None]]:
+    """A future of its own that is done when `stop` is."""
+    halt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def pass_on(_: asyncio.Future[None]) -> None:
+        if not halt.done():
+            halt.set_result(None)
+
+    if stop is None:
+        yield halt
+        return
+    stop.add_done_callback(pass_on)
+    if stop.done():
+        pass_on(stop)
+    try:
+        yield halt
+    finally:
+        stop.remove_done_callback(pass_on)
 
 
 def _state_of(credential: OpenedCredential) -> CredentialState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ import structlog
 
 from .... import apns
 from ....domain.apps import (
-    Credential,
     CredentialState,
     CredentialType,
     OpenedCredential,
@@ -33,22 +32,16 @@ MAX_CLIENTS = 256
 MAX_ENDED = 10_000
 """Revoked and deleted credentials that are remembered: much longer than an opened one is kept elsewhere."""
 
-Alarm = Callable[[Credential, str], object]
-"""Hears that APNs refuses a credential, and with which reason."""
-
 
 class ApnsProvider(Managing):
     """Sends through `heliogram.apns`, with connections of its own for each credential."""
 
     name = ProviderName.APN
 
-    def __init__(
-        self, endpoints: ApnsEndpoints | None = None, *, clock: Clock | None = None, alarm: Alarm | None = None
-    ) -> None:
+    def __init__(self, endpoints: ApnsEndpoints | None = None, *, clock: Clock | None = None) -> None:
         super().__init__(self._use)
         self._endpoints = endpoints or ApnsEndpoints()
         self._clock: apns.Clock = clock or apns.SystemClock()
-        self._alarm = alarm
         self._held: OrderedDict[bytes, Held] = OrderedDict()
         self._ended: OrderedDict[bytes, None] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
@@ -128,6 +121,10 @@ class ApnsProvider(Managing):
         """The most bytes a payload of this push type may have (SIZE-1), and of a `broadcast` (6.3)."""
         return apns.broadcast.BROADCAST_LIMIT if push_type == "broadcast" else apns.payload_limit(push_type)
 
+    def topic_key(self, push_type: str) -> str:
+        """The topic's suffix: `voip` has one of its own, `alert` and `background` share one."""
+        return apns.topic_for("app", apns.PushType.LIVEACTIVITY if push_type == "broadcast" else push_type)
+
     async def send(
         self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
     ) -> AsyncGenerator[PushResult, None]:
@@ -140,7 +137,7 @@ class ApnsProvider(Managing):
             held = self._hold(credential)
         except apns.ApnsError as error:
             for push in pushes:
-                yield refused(push, said(error))
+                yield refused(push, said(error), Retry.CREDENTIAL)
             return
         with self._using(held):
             ready, results = _prepared(held, pushes)
@@ -148,19 +145,10 @@ class ApnsProvider(Managing):
                 yield result
             async with aclosing(held.outcomes(ready, stop)) as outcomes:
                 async for outcome in outcomes:
-                    self._hear(credential, outcome)
                     yield result_of(outcome.tag, outcome)
 
     def _is_ended(self, credential: OpenedCredential) -> bool:
         return credential.credential.revoked is not None or credential.credential.id in self._ended
-
-    def _hear(self, credential: OpenedCredential, outcome: apns.Outcome) -> None:
-        if (
-            self._alarm is not None
-            and isinstance(outcome, apns.Rejected)
-            and outcome.policy.credential is apns.OnCredential.STOP
-        ):
-            self._alarm(credential.credential, outcome.reason)
 
     # ---- connections
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import structlog
 
 from .... import apns
@@ -20,6 +22,13 @@ _RETRY = {
     reasons.Retry.DELAYED: Retry.DEVICE,
     reasons.Retry.BACK_OFF: Retry.LATER,
 }
+_REFUSALS = frozenset({"ExpiredProviderToken"})
+"""What the engine has tried once more on a new connection already: it did not heal."""
+_TOPIC = "TopicDisallowed"
+_WORKS = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken", "TooManyRequests"})
+"""Answers about the device, which APNs gives only after it has taken credential and topic (apns-rules 9.1)."""
+_REFUSED_CAUSE = re.compile(r"GOAWAY with reason (?P<reason>\w+)|TLS alert of the server: |certificate: expired on ")
+"""How the engine says that a connection came to nothing because of the credential (CERT-9, CERT-10, CERT-12)."""
 _FATE = {
     reasons.OnToken.KEEP: DeviceFate.KEEP,
     reasons.OnToken.QUARANTINE: DeviceFate.QUARANTINE,
@@ -70,6 +79,7 @@ def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
                 status=200,
                 unique_id=outcome.unique_id or "",
                 wire_ms=wire_ms,
+                works=True,
             )
         case apns.Rejected():
             row = outcome.policy
@@ -81,12 +91,33 @@ def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
                 timestamp=outcome.timestamp,
                 wire_ms=wire_ms,
                 retry_after=outcome.retry_after,
-                retry=_RETRY[row.retry],
+                retry=_retry(push, row),
                 device=_FATE[row.token],
+                works=row.name in _WORKS,
             )
         case apns.NotSent():
-            return PushResult(tag=push.tag, outcome=Outcome.NOT_SENT, reason=outcome.cause, retry=Retry.SOON)
+            return _not_sent(push, outcome.cause)
         case apns.Unknown():
             return PushResult(
                 tag=push.tag, outcome=Outcome.UNKNOWN, reason=outcome.cause, wire_ms=wire_ms, retry=Retry.ONCE
             )
+
+
+def _retry(push: Push, row: reasons.Reason) -> Retry:
+    if row.credential is reasons.OnCredential.STOP or row.name in _REFUSALS:
+        return Retry.CREDENTIAL
+    if row.name == _TOPIC and push.topic is None:  # another topic than its own may well be the caller's mistake
+        return Retry.TOPIC
+    return _RETRY[row.retry]
+
+
+def _not_sent(push: Push, cause: str) -> PushResult:
+    found = _REFUSED_CAUSE.search(cause)
+    if found is None:
+        return refused(push, cause, Retry.SOON)
+    reason = found["reason"]
+    if reason is None:
+        return refused(push, cause, Retry.CREDENTIAL)
+    row = reasons.REASONS.get(reason)
+    stops = row is not None and row.credential is reasons.OnCredential.STOP
+    return refused(push, cause, Retry.CREDENTIAL if stops else Retry.SOON)

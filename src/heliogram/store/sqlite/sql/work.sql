@@ -23,7 +23,7 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
 
 -- name: claim_chunk
 -- Hands a chunk to a worker; the attempt fences off whoever had it before.
-UPDATE chunk SET state = 1, attempt = attempt + 1, due = :until, claimed = :now, worker = :worker
+UPDATE chunk SET state = 1, attempt = attempt + 1, due = :until, claimed = :now, worker = :worker, held = NULL
  WHERE account_id = :account AND operation_id = :operation AND first = :first;
 
 -- name: begin_operation
@@ -69,10 +69,26 @@ SELECT 1 FROM chunk c JOIN operation o ON o.account_id = c.account_id AND o.id =
    AND c.state = 1 AND o.canceled IS NOT NULL;
 
 -- name: release_chunk
--- Gives a chunk back until it falls due.
-UPDATE chunk SET state = 0, due = :due, worker = ''
+-- Gives a chunk back until it falls due, or until the credential it waits for works again.
+UPDATE chunk SET state = 0, due = :due, worker = '', held = :held
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1;
 
 -- name: release_all
 -- Gives every leased chunk back at once: what a crash of the store's only user left behind.
 UPDATE chunk INDEXED BY chunk_due SET state = 0, due = :now, worker = '' WHERE state < 2 AND state = 1;
+
+-- name: let_go
+-- Some of the chunks that wait for a credential fall due.
+UPDATE chunk SET due = min(due, :now), held = NULL
+ WHERE (account_id, operation_id, first) IN
+       (SELECT account_id, operation_id, first FROM chunk INDEXED BY chunk_held
+         WHERE account_id = :account AND held = :credential AND state = 0 LIMIT :limit);
+
+-- name: let_all_go
+-- Every chunk that waits for a credential falls due: after a start nobody knows yet which of them work.
+UPDATE chunk INDEXED BY chunk_held SET due = min(due, :now), held = NULL WHERE held IS NOT NULL AND state = 0;
+
+-- name: count_held
+-- How many recipients wait for a credential.
+SELECT coalesce(sum(size - sent - failed - unaddressable - canceled), 0) FROM chunk INDEXED BY chunk_held
+ WHERE account_id = :account AND held = :credential AND state = 0;

@@ -1,0 +1,112 @@
+"""What of a chunk waits because its credential is refused: put off until that works, or until its time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ..domain.notifications import DeliveryRecord, Outcome
+from ..ports import LeasedChunk, PushResult
+from .breaker import Gate
+from .plan import Progress, Target
+from .policy import Deadline
+from .recorder import Recorder
+
+
+class Waiting:
+    """Puts off pushes of one chunk, each with a record that says why.
+
+    What was put off before for the same reason gets no further record: a long wait must not fill the disk. With
+    `Deadline.again` the wait is over, and the reason is what it ends with.
+    """
+
+    def __init__(self, chunk: LeasedChunk, progress: Progress, recorder: Recorder, deadline: Deadline) -> None:
+        self._chunk, self._progress, self._recorder, self._deadline = chunk, progress, recorder, deadline
+        self._until: dict[bytes, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Waiting(credentials={len(self._until)})"
+
+    @property
+    def credential(self) -> bytes | None:
+        """A credential that something waits for."""
+        return next(iter(self._until), None)
+
+    def due(self, soon: int) -> int:
+        """When to look after what waits (ms). What waits for two credentials is told by one alone: `soon`."""
+        return min([soon, *self._until.values()]) if len(self._until) != 1 else min(self._until.values())
+
+    def hold(self, gate: Gate, targets: Iterable[Target], now: int) -> None:
+        """Puts off what did not leave."""
+        reason = gate.reason
+        for target in targets:
+            earlier = self._progress.device(target.sequence, target.slot)
+            until = self._wait(gate, target, now)
+            if earlier is not None and earlier.held:
+                if until is None:
+                    self._recorder.take(_ended(earlier, target, now))
+                    continue
+                if earlier.reason == reason:
+                    continue
+            result = PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=reason)
+            attempt = target.attempt if until is None else target.attempt - 1
+            self._recorder.take(record_of(self._chunk, result, now, until, attempt=attempt, held=until is not None))
+
+    def refused(self, gate: Gate, result: PushResult, now: int) -> None:
+        """Puts off what met the refusal."""
+        until = self._wait(gate, result.tag, now)
+        self._recorder.take(
+            record_of(self._chunk, result, now, until, attempt=result.tag.attempt, held=until is not None)
+        )
+
+    def _wait(self, gate: Gate, target: Target, now: int) -> int | None:
+        if now >= self._deadline.again:
+            return None
+        until = min(gate.due(now), self._deadline.again)
+        known = self._until.get(target.credential, until)
+        self._until[target.credential] = min(until, known)
+        return until
+
+
+def _ended(waiting: DeliveryRecord, target: Target, now: int) -> DeliveryRecord:
+    """The end of one that waited, saying still why."""
+    attempt = max(waiting.attempt, 1)
+    return msgspec.structs.replace(
+        waiting, final=True, at=now, retry_at=None, of=target.of, held=False, attempt=attempt
+    )
+
+
+def record_of(
+    chunk: LeasedChunk,
+    result: PushResult,
+    now: int,
+    retry_at: int | None,
+    *,
+    attempt: int,
+    reason: str | None = None,
+    held: bool = False,
+) -> DeliveryRecord:
+    """What is written of an attempt at the device that the result is tagged with; final without `retry_at`."""
+    target: Target = result.tag
+    return DeliveryRecord(
+        sequence=target.sequence,
+        slot=target.slot,
+        outcome=result.outcome,
+        final=retry_at is None,
+        at=now,
+        token=target.token,
+        provider=target.provider,
+        environment=target.environment,
+        credential=target.credential,
+        status=result.status,
+        reason=result.reason if reason is None else reason,
+        timestamp=result.timestamp,
+        unique_id=result.unique_id,
+        attempt=attempt,
+        queued_ms=max(0, now - chunk.start - result.wire_ms),
+        wire_ms=result.wire_ms,
+        retry_at=retry_at,
+        of=target.of,
+        held=held,
+    )
