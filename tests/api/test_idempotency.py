@@ -64,7 +64,7 @@ async def test_a_key_stands_for_a_day(service: Service) -> None:
     ],
 )
 async def test_a_key_of_another_request_is_refused(service: Service, path: str, body: Any) -> None:
-    """OWN-10: Another body, version, query or path: 409, and nothing is done. What cannot be read comes before the key."""
+    """OWN-10: another body, version, query or path is a 409. What cannot be read comes before the key."""
     await service.app_named()
     await write(service)
     answer = await write(service, body, path=path)
