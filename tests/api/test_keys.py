@@ -62,6 +62,7 @@ async def test_a_key_is_made_with_its_scopes_and_end(service: Service) -> None:
         ({"scopes": ["read"], "expiresAt": "tomorrow"}, "$.expiresAt"),
         ({"scopes": ["read"], "expiresAt": "2027-01-15T08:00:00Z"}, "$.expiresAt"),
         ({"scopes": ["read"], "expiresAt": "0001-01-01T00:00:00+23:59"}, "$.expiresAt"),
+        ({"scopes": ["read"], "expiresAt": "9999-12-31T23:59:59-23:59"}, "$.expiresAt"),
         ({"scopes": ["read"], "secret": "mine"}, "$.secret"),
     ],
 )
@@ -134,6 +135,14 @@ async def test_a_successor_lives_as_long_as_the_key_was_made_to(service: Service
     for _ in range(2):
         new = (await rotated(service, old["id"], graceSeconds=60)).json()
         assert new["expiresAt"] == "2027-01-16T09:00:00Z"
+
+
+async def test_the_successor_of_a_key_made_for_ever_ends_when_dates_do(service: Service) -> None:
+    """Rotated, it would live past the year 9999, which no answer can say."""
+    old = await made(service, expiresAt="9999-12-31T23:59:59Z")
+    service.clock.advance(10)
+    answer = await service.client.post(f"/v1/ApiKeys/{old['id']}/rotate", json={})
+    assert (answer.status_code, answer.json()["expiresAt"]) == (201, "9999-12-31T23:59:59Z")
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,7 @@ def _end(text: str | None, now: int) -> int | None:
     try:
         parsed = datetime.fromisoformat(text)
         end = int(parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp() * 1000)
+        moment(end)  # an offset may lead past the last year that can be shown
     except (ValueError, OverflowError):
         message = "expected a date-time such as 2027-05-30T17:24:46Z"
         raise Invalid([FieldProblem("$.expiresAt", message)]) from None

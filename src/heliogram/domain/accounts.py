@@ -14,6 +14,8 @@ MAX_KEY_NAME = 256
 MAX_GRACE_SECONDS = 30 * 86_400
 DEFAULT_GRACE_SECONDS = 86_400
 AUDIT_DAYS = 400
+LAST_MOMENT = 253_402_300_799_000
+"""The end of the year 9999, in ms: dates end there."""
 ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 
 
@@ -89,7 +91,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def successor_expires(self, now: int) -> int | None:
         """When a key made in its place would end: it lives as long as this one was made to."""
-        return None if self.lifetime is None else now + self.lifetime
+        return None if self.lifetime is None else min(now + self.lifetime, LAST_MOMENT)
 
     def state_at(self, now: int) -> str:
         """`active`, `expired` or `revoked`."""
