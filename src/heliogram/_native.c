@@ -398,6 +398,7 @@ static PyObject *sending_call(PyObject *self, PyObject *args, PyObject *named); 
 static PyObject *sending_set_result(PyObject *self, PyObject *outcome);
 
 enum { C_JOB, C_ANSWERED, C_ACCEPTED, C_HEADER, C_INVALID, C_DONE, C_OK, C_UNIQUE, C_GIVEN };
+#define TOPICS 10000 /* connection.TOPICS */
 enum { X_END = 5, C_ANSWERED_AT = J_END, C_ACCEPTED_AT = J_END + 4 };
 static const char *const accepted_fields[] = {"device_token", "apns_id", "unique_id", "tag", "wire_ms", NULL};
 
@@ -456,7 +457,7 @@ static PyObject *accept(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
         PyObject *template = FIELD(job, kit->at[J_TEMPLATE]);
         if (template != last) {
             PyObject *topic = PyObject_GetAttrString(template, "topic");
-            int status = topic == NULL ? -1 : PySet_Add(topics, topic);
+            int status = topic == NULL ? -1 : PySet_GET_SIZE(topics) < TOPICS ? PySet_Add(topics, topic) : 0;
             Py_XDECREF(topic);
             if (status < 0) goto failed;
             Py_SETREF(last, Py_NewRef(template));
@@ -491,18 +492,41 @@ failed:
 /* ---- Client._job and Batch.add */
 
 enum { M_JOB, M_NOTIFICATION, M_PUSH, M_APS, M_PREPARED, M_JOB_MODEL, M_NOTE_MODEL, M_ENCODE, M_PLAIN, M_TEMPLATES,
-       M_NEXT, M_CAREFUL, M_CANONICAL, M_LIMIT, M_REST, M_NAME, M_APS_KEY, M_ONE, M_NOTHING, M_GIVEN };
+       M_NEXT, M_CAREFUL, M_CANONICAL, M_LIMIT, M_REST, M_NAME, M_APS_KEY, M_ONE, M_NOTHING, M_ALERT, M_GIVEN };
 enum { N_ALERT, N_BADGE, N_SOUND, N_THREAD, N_CATEGORY, N_MUTABLE, N_CUSTOM, N_MEMORY, N_COMMON };
 enum { S_END = 6 };
 enum { D_BODY, D_ROUTE, D_FIELDS, D_END };
-enum { APS_AT = J_END, PUSH_AT = APS_AT + S_END, PREPARED_AT = PUSH_AT + 5, LIMIT_AT = PREPARED_AT + D_END, NOTE_AT };
+enum { L_TITLE_ARGS = 5, L_SUBTITLE_ARGS = 7, L_ARGS = 9, L_END = 11 };
+enum { APS_AT = J_END, PUSH_AT = APS_AT + S_END, PREPARED_AT = PUSH_AT + 5, ALERT_AT = PREPARED_AT + D_END,
+       LIMIT_AT = ALERT_AT + L_END, NOTE_AT };
 static const char *const common_fields[] = {"alert", "badge", "sound", "thread_id", "category", "mutable_content",
                                             "custom", "_prepared", NULL};
 static const char *const aps_fields[] = {"alert", "badge", "sound", "thread_id", "category", "mutable_content", NULL};
+static const char *const alert_fields[] = {"title", "subtitle", "body", "launch_image", "title_loc_key", "title_loc_args",
+                                           "subtitle_loc_key", "subtitle_loc_args", "loc_key", "loc_args", "sound", NULL};
 static const char *const push_fields[] = {"device_token", "notification", "apns_id", "tag", "topic", NULL};
 static const char *const prepared_fields[] = {"body", "route", "fields", NULL};
 
 /* In all that follows NULL without an exception says: unusual, do it the Python way. */
+
+static inline int maybe_text(PyObject *value) { return value == Py_None || PyUnicode_CheckExact(value); }
+
+/* Whether an alert is text, or one of nothing but text and lists of text. */
+static int plain_alert(Kit *kit, PyObject *alert) {
+    if (maybe_text(alert)) return 1;
+    if (!Py_IS_TYPE(alert, (PyTypeObject *)kit->kept[M_ALERT])) return 0;
+    for (int i = 0; i < L_END; i++) {
+        PyObject *part = FIELD(alert, kit->at[ALERT_AT + i]);
+        if (part == Py_None) continue;
+        if (part == NULL) return 0;
+        if (i == L_TITLE_ARGS || i == L_SUBTITLE_ARGS || i == L_ARGS) {
+            if (!PyList_CheckExact(part)) return 0;
+            for (Py_ssize_t j = 0; j < PyList_GET_SIZE(part); j++)
+                if (!PyUnicode_CheckExact(PyList_GET_ITEM(part, j))) return 0;
+        } else if (!PyUnicode_CheckExact(part)) return 0;
+    }
+    return 1;
+}
 
 static PyObject *plain_body(Kit *kit, PyObject *note) {
     const Py_ssize_t *at = kit->at + NOTE_AT;
@@ -510,11 +534,13 @@ static PyObject *plain_body(Kit *kit, PyObject *note) {
         if (FIELD(note, at[i]) != FIELD(kit->kept[M_NOTE_MODEL], at[i])) return NULL;
     PyObject *badge = FIELD(note, at[N_BADGE]), *sound = FIELD(note, at[N_SOUND]);
     PyObject *mutable = FIELD(note, at[N_MUTABLE]), *custom = FIELD(note, at[N_CUSTOM]);
+    if (!plain_alert(kit, FIELD(note, at[N_ALERT])) || !maybe_text(sound)) return NULL;
+    if (!maybe_text(FIELD(note, at[N_THREAD])) || !maybe_text(FIELD(note, at[N_CATEGORY]))) return NULL;
     if (badge != Py_None) {
         int beyond;
         if (!PyLong_CheckExact(badge) || PyLong_AsLongAndOverflow(badge, &beyond) < 0 || beyond) return NULL;
     }
-    if ((sound != Py_None && !PyUnicode_CheckExact(sound)) || (mutable != Py_True && mutable != Py_False)) return NULL;
+    if (mutable != Py_True && mutable != Py_False) return NULL;
     if (custom != Py_None && !PyDict_CheckExact(custom)) return NULL;
     PyObject *values[] = {FIELD(note, at[N_ALERT]),    badge, sound, FIELD(note, at[N_THREAD]),
                           FIELD(note, at[N_CATEGORY]), mutable == Py_True ? kit->kept[M_ONE] : Py_None};
@@ -676,10 +702,11 @@ static PyMethodDef twins[] = {TWIN(open_fast), TWIN(read_answers), TWIN(take_bat
                               TWIN(make_all), TWIN(reject), TWIN(send), {NULL, NULL, 0, NULL}};
 #define MAKER_SHAPES                                                                                         \
     {{M_JOB, job_fields, 0, 1}, {M_APS, aps_fields, APS_AT, 1}, {M_PUSH, push_fields, PUSH_AT, 1},           \
-     {M_PREPARED, prepared_fields, PREPARED_AT, 1}, {M_NOTIFICATION, common_fields, NOTE_AT, 0}}
+     {M_PREPARED, prepared_fields, PREPARED_AT, 1}, {M_ALERT, alert_fields, ALERT_AT, 0},                     \
+     {M_NOTIFICATION, common_fields, NOTE_AT, 0}}
 static const struct {
     Py_ssize_t given;
-    Shape shapes[6]; /* up to one without names */
+    Shape shapes[7]; /* up to one without names */
 } recipes[] = {{2, {{O_HEAD, head_fields, 0, 0}, {O_REQUEST, request_fields, O_REQUEST_AT, 1}}},
                {Q_GIVEN, {{P_ANSWERED, answered_fields, 0, 1}, {P_REQUEST, request_fields, P_REQUEST_AT, 1},
                           {Q_ANSWER, answer_fields, ANSWER_AT, 1}, {Q_DECODER, decoder_fields, DECODER_AT, 0},

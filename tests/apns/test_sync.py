@@ -8,8 +8,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
-from typing import cast
 
 import pytest
 from support.apns_server import ApnsServer
@@ -161,9 +159,16 @@ def test_a_forked_child_ends_and_is_told_to_make_its_own_client() -> None:
     assert done.returncode == 0, done.stderr
 
 
+class Unreadable(dict[str, object]):
+    """Nobody may look into it."""
+
+    def __contains__(self, key: object) -> bool:
+        raise ZeroDivisionError("no")
+
+
 def test_a_notification_that_raises_anything_stops_nothing(client: Client) -> None:
     """A push that cannot be made yields `NotSent`; the others have their outcomes, and nobody waits for ever."""
-    odd = Notification(alert="Hi", relevance_score=cast(float, Decimal("sNaN")))
+    odd = Notification(alert="Hi", custom=Unreadable())
     good, bad, last = sorted(client.send_many([("ab" * 32, HELLO), ("cd" * 32, odd), ("ef" * 32, HELLO)]), key=by_token)
     assert good.ok
     assert last.ok

@@ -35,10 +35,12 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT, lambda one: st.lists(one, max_size=2)
 )
 ODD = st.sampled_from([object(), {1, 2}, b"bytes", -1, 1 << 70, 1.5, True, [], {}, PushType.ALERT])
+LISTS = st.none() | st.lists(TEXT | st.just(5), max_size=2) | ODD
+ALERTS = st.builds(Alert, title=TEXT | ODD, body=TEXT | ODD, launch_image=st.none() | ODD, loc_args=LISTS)
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        "alert": TEXT | st.builds(Alert, title=TEXT, body=st.none() | TEXT) | ODD,
+        "alert": TEXT | st.builds(Alert, title=TEXT, body=st.none() | TEXT) | ALERTS | ODD,
         "badge": st.integers(-2, 1 << 66) | ODD,
         "sound": TEXT | st.builds(Sound, volume=st.floats(0, 2)) | ODD,
         "thread_id": TEXT | ODD,

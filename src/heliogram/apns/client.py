@@ -11,20 +11,19 @@ from typing import Any, ClassVar, Self
 
 from .batch import Batch, Items, outcomes
 from .certificates import Certificate
-from .checks import check_topic
+from .checks import TOPIC_FIX, check_apns_id, check_text, check_topic
 from .clock import Clock, SystemClock
 from .connect import Connect
 from .connection import Connection
 from .devicetoken import normalize_device_token, plain_device_token
 from .entitlements import Credential, check_client, check_push, missing_topic
 from .environment import Environment
-from .errors import InvalidNotification
 from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
 from .keys import SigningKey
 from .listener import Listener, Stats, check_listener
-from .making import CANONICAL_ID, makers
+from .making import makers
 from .notification import Notification, Prepared, Route, check_notification
 from .outcomes import Outcome
 from .pool import Pool
@@ -193,6 +192,8 @@ class Client:
         except (AttributeError, TypeError):
             check_notification(notification)
             raise
+        if topic is not None:
+            check_text("topic", topic, TOPIC_FIX)
         text = plain_device_token(device_token)
         if text is None:
             device_token = normalize_device_token(device_token)
@@ -200,11 +201,8 @@ class Client:
         if apns_id is None:
             wire_id = self._ids.next()
             apns_id = wire_id.decode("ascii")
-        elif not CANONICAL_ID(apns_id):
-            fix = "give a UUID like 0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
-            raise InvalidNotification("apns_id", f"{apns_id!r} is not a UUID", fix)
         else:
-            wire_id = apns_id.encode("ascii")
+            wire_id = check_apns_id(apns_id)
         key = (topic, prepared.route) if topic else prepared.route
         template = self._templates.get(key)
         if template is None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from heliogram import _accel
 
 from .batch import BulkMaker, Maker, Push
+from .checks import CANONICAL_ID
 from .job import Job, Template
 from .notification import COMMON, PLAIN_LIMIT, PLAIN_ROUTE, Notification, Prepared, Route, encode_json
-from .payload import CommonAps
+from .payload import Alert, CommonAps
 
-CANONICAL_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 _CLASSES = (Job, Notification, Push, CommonAps, Prepared)
 _MODELS = (Job("", "", Template("", "", 0), b"", (), b"", 0.0, id), Notification())
 
@@ -25,7 +24,7 @@ def makers(
     `careful` is asked when a push is not plain: then it makes the job, or raises.
     """
     own = (templates, next_id, careful, CANONICAL_ID, PLAIN_LIMIT, Notification.__struct_fields__[COMMON:])
-    constants = (b"apns-id", "aps", 1, ())
+    constants = (b"apns-id", "aps", 1, (), Alert)
     parts = (*_CLASSES, *_MODELS, encode_json, PLAIN_ROUTE, *own, *constants)
     make: Maker | None = _accel.twin("make", *parts)
     make_all: BulkMaker | None = _accel.twin("make_all", *parts)

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from .checks import Instant, check_collapse_id, check_topic, epoch
+from .checks import Instant, check_collapse_id, check_text, check_topic, epoch, shown, wrong_type
 from .errors import InvalidNotification, PayloadTooLarge
+from .fieldtypes import LARGEST, is_plain_alert
 from .payload import Alert, CommonAps, InterruptionLevel, Sound, encode
 from .pushtypes import RULES, Priority, PushType, TypeRule
 from .typed import encode_typed, has_aps, set_fields
@@ -70,7 +71,7 @@ class Notification(_Memory, msgspec.Struct, frozen=True, kw_only=True, eq=False,
     `thread-id`). `payload` replaces all of them: bytes are sent untouched, a dict as its JSON.
     Instants are epoch seconds or aware datetimes. The payload is encoded once, at the first use;
     do not change dicts given here afterwards. Nothing is checked before that: `prepare` raises
-    `InvalidNotification` or `PayloadTooLarge`.
+    `InvalidNotification`, also for a value of another type than its field's, or `PayloadTooLarge`.
     """
 
     alert: str | Alert | None = None
@@ -136,16 +137,22 @@ def _plain_body(it: Notification) -> bytes | None:
     This runs once per distinct notification, and says no rather than why not.
     """
     values = astuple(it)
-    if values[COMMON:] != _REST:
-        return None
     alert, badge, sound, thread_id, category, mutable, custom = values[:COMMON]
-    if (badge is not None and (type(badge) is not int or badge < 0)) or (sound is not None and type(sound) is not str):
+    if badge is not None and (type(badge) is not int or not 0 <= badge <= LARGEST):
+        return None
+    if (sound is not None and type(sound) is not str) or (mutable is not False and mutable is not True):
+        return None
+    if (thread_id is not None and type(thread_id) is not str) or (category is not None and type(category) is not str):
+        return None
+    if type(alert) is not str and not is_plain_alert(alert):
         return None
     aps = CommonAps(alert, badge, sound, thread_id, category, 1 if mutable else None)
     try:
+        if values[COMMON:] != _REST:
+            return None
         if custom is None:
             body = encode_json({"aps": aps})
-        elif "aps" in custom:
+        elif type(custom) is not dict or "aps" in custom:
             return None
         else:
             body = encode_json({"aps": aps, **custom})
@@ -206,11 +213,12 @@ def _push_type(it: Notification) -> PushType:
     if it.push_type is not None:
         if type(it.push_type) is PushType:
             return it.push_type
+        known = ", ".join(PushType)
+        check_text("push_type", it.push_type, f"use one of {known}")
         try:
             return PushType(it.push_type)
         except ValueError:
-            known = ", ".join(PushType)
-            raise InvalidNotification("push_type", f"{it.push_type!r} is unknown", f"use one of {known}") from None
+            raise InvalidNotification("push_type", f"{it.push_type!r:.80} is unknown", f"use one of {known}") from None
     if isinstance(it.payload, dict):
         aps = it.payload.get("aps")
         silent = isinstance(aps, dict) and "content-available" in aps and not aps.keys() & {"alert", "badge", "sound"}
@@ -223,7 +231,9 @@ def _priority(given: object, push_type: PushType, rule: TypeRule) -> Priority:
     if isinstance(given, int) and not isinstance(given, bool) and given in rule.priorities:
         return Priority(given)
     allowed = " or ".join(str(int(one)) for one in sorted(rule.priorities))
-    raise InvalidNotification("priority", f"{given!r} is not allowed for {push_type} pushes", f"use {allowed}")
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise wrong_type("priority", given, f"use {allowed}")
+    raise InvalidNotification("priority", f"{shown(given)} is not allowed for {push_type} pushes", f"use {allowed}")
 
 
 def encode_raw(it: Notification) -> bytes:
@@ -235,7 +245,7 @@ def encode_raw(it: Notification) -> bytes:
     if isinstance(payload, dict):
         return encode("payload", payload)
     if not isinstance(payload, bytes):
-        raise InvalidNotification("payload", f"a {type(payload).__name__}", "give bytes of JSON or a dict")
+        raise wrong_type("payload", payload, "give bytes of JSON or a dict")
     if not payload:
         raise InvalidNotification("payload", "is empty", "the smallest payload is {}")
     return payload

@@ -79,7 +79,7 @@ class Aps(CommonAps, gc=False, omit_defaults=True, rename="kebab"):
 
 
 def sound_value(sound: str | Sound | None) -> str | dict[str, Any] | None:
-    """The JSON value of `sound`: `critical` is the number 1, not a Boolean (4.4)."""
+    """The JSON value of a checked `sound`: `critical` is the number 1, not a Boolean (4.4)."""
     if sound is None or isinstance(sound, str):
         return sound
     if sound.volume is not None and not 0 <= sound.volume <= 1:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from .checks import Instant, epoch
+from .checks import Instant, check_text, epoch
 from .errors import InvalidNotification
+from .fieldtypes import check_types
 from .payload import Aps, InterruptionLevel, encode, sound_value
 from .pushtypes import PushType
 
@@ -43,21 +44,30 @@ def has_aps(it: Notification) -> bool:
 
 def encode_typed(it: Notification, push_type: PushType) -> bytes:
     """The JSON of the typed fields. Raises `InvalidNotification`."""
+    check_types(it)
     aps, custom = _aps(it, push_type), it.custom
     if custom is None:
-        return encode("alert", {"aps": aps})
+        return _encode(it, {"aps": aps})
     if "aps" in custom:
         raise InvalidNotification("custom", "has a key `aps`", "use the typed fields, or `payload` for all of it")
     if push_type in _FREE_FORM and not has_aps(it):
         return encode("custom", custom)
-    return encode("custom", {"aps": aps, **custom})
+    return _encode(it, {"aps": aps, **custom})
+
+
+def _encode(it: Notification, document: object) -> bytes:
+    """The JSON. Raises `InvalidNotification` naming the field that cannot be written."""
+    try:
+        return encode("notification", document)
+    except InvalidNotification:
+        for name in TYPED_FIELDS:
+            encode(name, getattr(it, name))
+        raise
 
 
 def _aps(it: Notification, push_type: PushType) -> Aps:
     """The checked `aps` dictionary."""
     alert, badge, sound = it.alert, it.badge, it.sound
-    if badge is not None:
-        _check_badge(badge)
     if push_type is PushType.BACKGROUND:
         _check_background(it)
     elif push_type is PushType.LIVEACTIVITY:
@@ -83,11 +93,13 @@ def _add_rare(it: Notification, push_type: PushType, aps: Aps) -> None:
         if score is not None and not 0 <= score <= 1:
             raise InvalidNotification("relevance_score", f"{score} is out of range", "give a number from 0 to 1")
     if level is not None:
+        known = ", ".join(InterruptionLevel)
+        check_text("interruption_level", level, f"use one of {known}")
         try:
             aps.interruption_level = InterruptionLevel(level)
         except ValueError:
-            known = ", ".join(InterruptionLevel)
-            raise InvalidNotification("interruption_level", f"{level!r} is unknown", f"use one of {known}") from None
+            problem = f"{level!r:.80} is unknown"
+            raise InvalidNotification("interruption_level", problem, f"use one of {known}") from None
     aps.relevance_score = score
     aps.target_content_id = it.target_content_id
     aps.filter_criteria = it.filter_criteria
@@ -108,11 +120,6 @@ def _instant(field: str, value: Instant | None) -> int | None:
     return None if value is None else epoch(field, value)
 
 
-def _check_badge(badge: object) -> None:
-    if not isinstance(badge, int) or isinstance(badge, bool) or badge < 0:
-        raise InvalidNotification("badge", f"{badge!r} is not a count", "give a whole number, 0 removes the badge")
-
-
 def _check_background(it: Notification) -> None:
     loud = [name for name in ("alert", "badge", "sound") if getattr(it, name) is not None]
     if loud:
@@ -124,7 +131,7 @@ def _check_background(it: Notification) -> None:
 def _check_activity(it: Notification) -> None:
     """LA-1: what every Live Activity push carries, and what starting one needs besides."""
     if it.event not in ("start", "update", "end"):
-        raise InvalidNotification("event", f"{it.event!r} is unknown", "use start, update or end")
+        raise InvalidNotification("event", f"{it.event!r:.80} is unknown", "use start, update or end")
     needed = ["timestamp", "content_state"]
     if it.event == "start":
         needed += ["attributes_type", "attributes", "alert"]
