@@ -37,6 +37,8 @@ _SOON = 0.02
 _PIECE = 16384
 """Bytes read before what they made room for is written: about 300 answers."""
 _ONCE_MORE = frozenset(("ExpiredProviderToken", "UnrelatedKeyIdInToken"))
+TOPICS = 10_000
+"""Topics of accepted pushes that a connection remembers; with more of them, no rejection is put down to a new topic."""
 _take_batch = _accel.twin("take_batch", Job, Request, WRITTEN, DONE)
 _accept = _accel.twin(
     "accept", Job, Answered, Accepted, header, asyncio.InvalidStateError, DONE, 200, b"apns-unique-id"
@@ -244,7 +246,8 @@ class Connection(Link):
             job: Job = event.tag
             if job.template is not self._last_template:
                 self._last_template = job.template
-                self._topics.add(job.template.topic)
+                if len(self._topics) < TOPICS:
+                    self._topics.add(job.template.topic)
             if job.written != written:
                 written = job.written
                 wire_ms = int((now - written) * 1000)
@@ -299,7 +302,8 @@ class Connection(Link):
         if reason in _ONCE_MORE:
             return True
         # A connection knows the team's topics as they were at its first push (TOK-13, TOK-14).
-        if reason in _TOPIC_UNKNOWN and self._topics and job.template.topic not in self._topics:
+        # Past the bound it is not known which it carried, and the answer stands.
+        if reason in _TOPIC_UNKNOWN and 0 < len(self._topics) < TOPICS and job.template.topic not in self._topics:
             self.leave(Cause(CauseKind.ANSWER, f"{reason} for a topic it never carried"))
             return True
         return False
