@@ -276,3 +276,15 @@ async def test_another_account_sees_and_changes_nothing(bench: Bench) -> None:
     assert await store.token_environments(stranger, "shop", [token_of(1)]) == {}
     assert not await store.remove_device(stranger, "shop", APN, token_of(1), dead_since=None)
     assert not await store.quarantine_device(stranger, "shop", APN, token_of(1), reason="x", at=bench.clock.ms)
+
+
+@pytest.mark.parametrize("environment", [None, PRODUCTION, SANDBOX])
+async def test_a_token_leaves_another_user_in_both_environments(bench: Bench, environment: Environment | None) -> None:
+    """An app that named first one environment, then the other; then somebody else logs in on the phone."""
+    first = await bench.device(token_of(1), environment=PRODUCTION)
+    await bench.device(token_of(1), first.user_id, environment=SANDBOX)
+    second = await bench.device(token_of(1), external_id="bob", environment=environment)
+    assert second.user_id != first.user_id
+    devices = await bench.store.devices_of_users(bench.account, "shop", [first.user_id, second.user_id])
+    assert {user: len(owned) for user, owned in devices.items()} == {second.user_id: 1}
+    assert await bench.store.get_registration(bench.account, first.registration_id) is None

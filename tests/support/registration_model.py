@@ -128,6 +128,10 @@ class Model:
         known = self.known(said)
         holder = self.holder(said, known)
         stays = known is not None and known[0].user == user
+        about = [held[1] for held in (known, holder) if held is not None]
+        for held in self.where(said.app, said.token):
+            if held[1].kind is said.kind and held[0].user != user and not any(held[1] is each for each in about):
+                self.take_out(said.app, held)
         slot = None
         if holder is not None:
             if holder[0].user == user and not stays:

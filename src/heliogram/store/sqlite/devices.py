@@ -70,6 +70,7 @@ def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: in
     current = known or holder
     user, made = owner_of(connection, where, new, None if current is None else current.user, fresh.user)
     where["user"] = user
+    _leave(connection, where, [d for d in _alike(same, new) if d is not known and (holder is None or d != holder)])
     place, replaced = _clear(connection, where, known, holder)
     displaced: bytes | None = None
     if known is not None and known.user == user:
@@ -112,12 +113,25 @@ def _which(same: list[_Known], new: NewDevice) -> _Known | None:
     whose environment became known, and what the app says goes before what was learned; a token in both environments
     is two devices, of which the later answers for a registration that names none, and production's when both came at
     the same moment."""
-    devices = [d for d in same if (d.app, d.provider, d.kind) == (new.app_name, new.provider.value, new.kind.value)]
+    devices = _alike(same, new)
     if new.environment is not None:
         exact = next((device for device in devices if device.environment == new.environment.value), None)
         return exact or next((d for d in devices if d.environment == _UNKNOWN or d.learned), None)
     production = Environment.PRODUCTION.value
     return max(devices, key=lambda device: (device.registered_at, device.environment == production), default=None)
+
+
+def _alike(same: list[_Known], new: NewDevice) -> list[_Known]:
+    """The devices with the token that differ in their environment alone."""
+    return [d for d in same if (d.app, d.provider, d.kind) == (new.app_name, new.provider.value, new.kind.value)]
+
+
+def _leave(connection: apsw.Connection, where: dict[str, Any], twins: list[_Known]) -> None:
+    """Takes the token from other users in the other environment, too: it is one phone's, and that is this user's now
+    (LIFE-3). Left there, what is for them would ring here."""
+    for twin in twins:
+        if twin.user != where["user"]:
+            take_out(connection, where["account"], twin.place, where["at"], MOVED)
 
 
 def _holder(connection: apsw.Connection, where: dict[str, Any], known: _Known | None) -> _Known | None:
