@@ -96,7 +96,7 @@ async def test_a_key_for_another_app(
     """A new key that cannot serve the bundle id is refused, and the old one goes on (TOK-15)."""
     server.on_request = CREATED if kind == "channels" else answer(200)
     caller = make_channels() if kind == "channels" else make_broadcasts()
-    with pytest.raises(InvalidSigningKey, match=r"not com\.example\.app"):
+    with pytest.raises(InvalidSigningKey, match=r"not for com\.example\.app"):
         caller.rotate(make_key(environment="production", topics={"com.example.other"}))
     if isinstance(caller, ChannelClient):
         assert await caller.create(STORED) == CHANNEL
