@@ -162,3 +162,16 @@ async def test_a_field_s_meaning_is_in_the_document(service: Service) -> None:
     assert "x-basis" not in fields["body"]
     silent = [name for name in fields if "description" not in str(fields[name]) and not name.endswith("LocArgs")]
     assert [name for name in silent if "$ref" not in str(fields[name]) and name != "locArgs"] == []
+
+
+@pytest.mark.parametrize("expiration", ["253402300799", "253402300800", 2**53 - 1])
+async def test_an_expiration_past_all_dates_spoils_no_list(service: Service, expiration: str | int) -> None:
+    """What no date can say is shown as the last that can: one send must not take the list of all from everybody."""
+    await service.app_named()
+    content = {"body": "x", "apn": {"headers": {"apns-expiration": expiration}}}
+    answer = await service.post("", {"to": [{"token": TOKEN, "provider": "APN"}], "content": content})
+    assert answer.status_code == 202, answer.text
+    listed = await service.get("/Operations")
+    assert [each["expiresAt"] for each in listed.json()["operations"]] == ["9999-12-31T23:59:59Z"]
+    found = await service.get(f"/Operations/{answer.json()['operationId']}")
+    assert found.json()["expiresAt"] == "9999-12-31T23:59:59Z"

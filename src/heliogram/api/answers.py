@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from ..domain import ids
-from ..domain.accounts import Principal
+from ..domain.accounts import LAST_MOMENT, Principal
 from ..domain.errors import Code
 from ..ports import Listed, Window
 from ..rest import Call, FieldError, PageQuery, Result, invalid, not_found, page, resume
@@ -65,8 +65,9 @@ def resource_accepted(call: Call[ApiState], collection: str, ident: str) -> Resu
 
 
 def moment(ms: int) -> str:
-    """ISO 8601 in UTC, to the second: `2025-05-30T17:24:46Z`."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """ISO 8601 in UTC, to the second: `2025-05-30T17:24:46Z`. What callers set later than the end of the year 9999, as
+    `apns-expiration` may be, is shown as that end."""
+    return datetime.fromtimestamp(min(ms, LAST_MOMENT) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def precise_moment(ms: int) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from ..domain import ids
 from ..domain.accounts import (
     DEFAULT_GRACE_SECONDS,
+    LAST_MOMENT,
     MAX_GRACE_SECONDS,
     MAX_KEY_NAME,
     ApiKey,
@@ -211,7 +212,8 @@ def _end(text: str | None, now: int) -> int | None:
     try:
         parsed = datetime.fromisoformat(text)
         end = int(parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp() * 1000)
-        moment(end)  # an offset may lead past the last year that can be shown
+        if end > LAST_MOMENT + 999:  # by its offset
+            raise ValueError(text)
     except (ValueError, OverflowError):
         message = "expected a date-time such as 2027-05-30T17:24:46Z"
         raise Invalid([FieldProblem("$.expiresAt", message)]) from None
