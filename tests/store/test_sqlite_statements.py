@@ -107,16 +107,22 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
             if table is None or table in FEW or table.startswith("(subquery"):
                 continue
             whole = step.endswith("(account_id=?)") or (step.startswith("SCAN") and "VIRTUAL" not in step)
-            allowed = {"release_all": "chunk", "let_all_go": "chunk", "due_chunks": "c"}
+            allowed = {
+                "release_all": "chunk",
+                "let_all_go": "chunk",
+                "due_chunks": "c",
+                "due_accounts": "turn",
+                "next_due": "turn",
+            }
             assert not whole or allowed.get(key) == table, f"{name}.{key}: {step}"
 
 
 @pytest.mark.anyio
 async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
-    """One shard, in the order of `due`, without sorting the backlog."""
+    """One shard and account, in the order of `due`, without sorting the backlog."""
     sql = load("work").due_chunks
     plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
-    assert "SEARCH chunk USING INDEX chunk_due (lane=? AND shard=? AND due<?)" in plan
+    assert "SEARCH chunk USING INDEX chunk_due (lane=? AND shard=? AND account_id=? AND due<?)" in plan
 
 
 @pytest.mark.anyio

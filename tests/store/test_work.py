@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from support.stores import Bench, recipients_of
 
+from heliogram.domain.accounts import Account
 from heliogram.domain.ids import notification_id
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane, Operation, cut
 from heliogram.ports import LeasedChunk
+from heliogram.store.sqlite.work import HELD_SLICE
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +71,92 @@ async def test_the_longest_due_goes_first(bench: Bench) -> None:
         made.append(await bench.accept(recipients_of(1)))
         bench.clock.advance(1)
     assert [chunk.operation_id for chunk in await claim(bench, limit=2)] == [made[0].id, made[1].id]
+
+
+async def neighbour(bench: Bench, name: str = "other") -> Bench:
+    """Another account of the same store."""
+    account = Account(id=bench.ids.new(), name=name, created=bench.clock.ms)
+    await bench.store.create_account(account)
+    return Bench(bench.store, bench.clock, bench.ids, account.id)
+
+
+async def test_accounts_take_turns_however_much_one_has_queued(bench: Bench) -> None:
+    """A backlog that came first delays another account's send by no more than its own share."""
+    await bench.accept(recipients_of(400), size=2)
+    bench.clock.advance(60)
+    other = await neighbour(bench)
+    await other.accept(recipients_of(120), size=10)
+    served = [[chunk.account_id for chunk in await claim(bench, Lane.BULK, limit=4)] for _ in range(6)]
+    assert [each.count(other.account) for each in served] == [2] * 6
+    assert {chunk.account_id for chunk in await claim(bench, Lane.BULK, limit=4)} == {bench.account}
+
+
+async def test_one_slot_goes_from_account_to_account(bench: Bench) -> None:
+    """With room for one chunk at a time every account gets one before any gets its second."""
+    others = [await neighbour(bench, f"n{number}") for number in range(3)]
+    for each in (bench, *others):
+        await each.accept(recipients_of(120), size=10)
+    served = [(await claim(bench, Lane.BULK, limit=1))[0].account_id for _ in range(8)]
+    everybody = {bench.account, *(each.account for each in others)}
+    assert set(served[:4]) == set(served[4:]) == everybody
+    assert served[:4] == served[4:]
+
+
+async def test_what_one_account_has_not_due_goes_to_the_others(bench: Bench) -> None:
+    """No slot stays empty while something is due."""
+    other = await neighbour(bench)
+    await other.accept(recipients_of(101), size=101)
+    await bench.accept(recipients_of(200), size=10)
+    assert len(await claim(bench, Lane.BULK, limit=8)) == 8
+    assert len(await claim(bench, Lane.BULK, limit=8)) == 8
+
+
+async def test_an_account_with_nothing_due_takes_no_turn(bench: Bench) -> None:
+    """What is scheduled, leased or waiting to be tried again is passed over, and tells when it is due."""
+    other = await neighbour(bench)
+    await other.accept(recipients_of(120), send_at=bench.clock.ms + 5000)
+    operation = await bench.accept(recipients_of(200), size=100)
+    for _ in range(2):
+        (chunk,) = await claim(bench, Lane.BULK, limit=1)
+        assert chunk.operation_id == operation.id
+    assert await bench.store.next_due(Lane.BULK, 0) == bench.clock.ms + 1000
+
+
+async def test_chunks_that_wait_for_a_credential_go_when_it_works(bench: Bench) -> None:
+    """All of them, and no others; they are counted until then."""
+    credential, other = bench.ids.new(), bench.ids.new()
+    await bench.accept(recipients_of(1300), size=1)
+    claimed = await claim(bench, Lane.BULK, limit=1300)
+    far = bench.clock.ms + 600_000
+    for number, chunk in enumerate(claimed):
+        held = (credential, other, None)[number % 3] if number > 30 else credential
+        assert await bench.store.release(chunk, far, bench.clock.ms, held=held)
+    waiting = await bench.store.count_held(bench.account, credential)
+    assert waiting > HELD_SLICE - 100
+    assert await bench.store.let_go_held(bench.account, credential, bench.clock.ms) == waiting
+    assert await bench.store.count_held(bench.account, credential) == 0
+    assert len(await claim(bench, Lane.BULK, limit=1300)) == waiting
+    assert await bench.store.let_go_held(bench.account, credential, bench.clock.ms) == 0
+
+
+@pytest.mark.parametrize("chunks", [HELD_SLICE - 1, HELD_SLICE, HELD_SLICE + 1])
+async def test_any_number_of_chunks_is_let_go(bench: Bench, chunks: int) -> None:
+    """In slices, at their edge, too."""
+    credential = bench.ids.new()
+    await bench.accept(recipients_of(chunks), size=1)
+    for chunk in await claim(bench, Lane.BULK, limit=chunks):
+        await bench.store.release(chunk, bench.clock.ms + 600_000, bench.clock.ms, held=credential)
+    assert await bench.store.let_go_held(bench.account, credential, bench.clock.ms) == chunks
+
+
+async def test_a_start_lets_go_what_waited_for_a_credential(bench: Bench) -> None:
+    """A new process knows of none that fails."""
+    await bench.accept(recipients_of(1))
+    (chunk,) = await claim(bench)
+    await bench.store.release(chunk, bench.clock.ms + 600_000, bench.clock.ms, held=bench.ids.new())
+    assert await claim(bench) == []
+    await bench.store.release_all(bench.clock.ms)
+    assert len(await claim(bench)) == 1
 
 
 async def test_a_claim_is_of_one_lane_and_one_shard(bench: Bench) -> None:

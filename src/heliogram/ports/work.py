@@ -43,7 +43,8 @@ class WorkStore(Protocol):
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
     ) -> list[LeasedChunk]:
         """Takes due chunks of one shard: neither leased nor done, or with an expired lease. Scheduled operations whose
-        time has come begin first, each with one chunk; then the longest due."""
+        time has come begin first, each with one chunk; then the accounts take turns, each with what is longest due: no
+        account's backlog keeps another's waiting."""
 
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""

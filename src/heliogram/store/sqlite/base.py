@@ -37,6 +37,7 @@ class Base:
         self._writer, self._reader, self._lister = threads
         self._ids = ids
         self._clock = clock
+        self._turns: dict[tuple[int, int], bytes] = {}
 
     async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._writer.run(job)

@@ -22,6 +22,9 @@ from .packed import open_records, open_spec
 
 _sql = statements.load("work")
 
+NO_ACCOUNT = b""
+Turns = dict[tuple[int, int], bytes]
+"""The account that was served last, of each lane and shard."""
 HELD_SLICE = 500
 """The most waiting chunks that one job makes due."""
 
@@ -40,14 +43,36 @@ class _Claimed(NamedTuple):
     send_at: int | None
 
 
-def _claim(connection: apsw.Connection, wanted: Where) -> list[_Claimed]:
-    claimed: list[_Claimed] = []
+def _claim(connection: apsw.Connection, wanted: Where, turns: Turns) -> list[_Claimed]:
     # What is to begin by itself comes first; the rest of it takes its turn among all that is due.
-    for statement in (_sql.starting_chunks, _sql.due_chunks):
-        limit = wanted["limit"] - len(claimed)
-        rows: Any = connection.execute(statement, {**wanted, "limit": limit}).fetchall() if limit > 0 else ()
-        claimed += [chunk for row in rows if (chunk := _claim_one(connection, wanted, row)) is not None]
+    claimed = _claim_all(connection, wanted, _sql.starting_chunks, wanted)
+    left = wanted["limit"] - len(claimed)
+    if left <= 0:
+        return claimed
+    lane_shard = wanted["lane"], wanted["shard"]
+    accounts = _in_turn(connection, {**wanted, "limit": left}, turns.get(lane_shard, NO_ACCOUNT))
+    for place, account in enumerate(accounts):
+        share = -(-left // (len(accounts) - place))  # what one account has not due goes to those after it
+        found = _claim_all(connection, wanted, _sql.due_chunks, {**wanted, "account": account, "limit": share})
+        claimed += found
+        left -= len(found)
+        turns[lane_shard] = account
     return claimed
+
+
+def _in_turn(connection: apsw.Connection, wanted: Where, last: bytes) -> list[bytes]:
+    """The accounts with something due, beginning after the one that was served last: as many as can be served."""
+    found: list[bytes] = []
+    for after in (last, NO_ACCOUNT) if last else (NO_ACCOUNT,):
+        values = {**wanted, "after": after, "limit": wanted["limit"] - len(found)}
+        rows: Any = connection.execute(_sql.due_accounts, values).fetchall() if values["limit"] > 0 else ()
+        found += [account for (account,) in rows if account not in found]
+    return found
+
+
+def _claim_all(connection: apsw.Connection, wanted: Where, statement: str, values: Where) -> list[_Claimed]:
+    rows: Any = connection.execute(statement, values).fetchall()
+    return [chunk for row in rows if (chunk := _claim_one(connection, wanted, row)) is not None]
 
 
 def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed | None:
@@ -122,7 +147,7 @@ class Work(Base):
     async def claim(
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
     ) -> list[LeasedChunk]:
-        """Takes due chunks of one shard, the longest due first."""
+        """Takes due chunks of one shard: of the accounts in turn, of each the longest due first."""
         wanted = {
             "lane": int(lane),
             "shard": shard,
@@ -131,7 +156,7 @@ class Work(Base):
             "until": until,
             "worker": worker,
         }
-        claimed = await self._write(lambda c: _claim(c, wanted))
+        claimed = await self._write(lambda c: _claim(c, wanted, self._turns))
         size = sum(len(chunk.recipients) + sum(map(len, chunk.parts)) for chunk in claimed)
         return await offload(size >= OFFLOAD_BYTES, _open, claimed, lane, shard, now, until)
 

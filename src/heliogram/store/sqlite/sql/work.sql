@@ -9,12 +9,28 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
  WHERE o.lane = :lane AND o.status = 'SCHEDULED' AND o.send_at <= :now AND c.shard = :shard AND c.state = 0
  ORDER BY o.send_at LIMIT :limit;
 
+-- name: due_accounts
+-- The accounts after one with something due in a shard: the index is asked for one account after another.
+WITH RECURSIVE turn (account_id) AS (
+  SELECT (SELECT min(account_id) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND account_id > :after)
+   UNION ALL
+  SELECT (SELECT min(account_id) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND account_id > turn.account_id)
+    FROM turn WHERE turn.account_id IS NOT NULL
+)
+SELECT account_id FROM turn
+ WHERE account_id IS NOT NULL
+   AND EXISTS (SELECT 1 FROM chunk INDEXED BY chunk_due
+                WHERE lane = :lane AND shard = :shard AND account_id = turn.account_id AND state < 2 AND due <= :now)
+ LIMIT :limit;
+
 -- name: due_chunks
--- What is due in one shard, the longest due first: not done, and neither leased nor its lease still good.
+-- What is due of an account in one shard, the longest due first: not done, and neither leased nor its lease still good.
 SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
        o.status, o.canceled
   FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk
-         WHERE lane = :lane AND shard = :shard AND state < 2 AND due <= :now
+         WHERE lane = :lane AND shard = :shard AND account_id = :account AND state < 2 AND due <= :now
          ORDER BY due LIMIT :limit) c
   JOIN chunk_recipients r
     ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
@@ -33,7 +49,17 @@ UPDATE operation SET status = 'PROCESSING', updated = max(updated, :now)
 
 -- name: next_due
 -- When the next chunk of a shard falls due or its lease expires.
-SELECT min(due) FROM chunk WHERE lane = :lane AND shard = :shard AND state < 2;
+WITH RECURSIVE turn (account_id) AS (
+  SELECT (SELECT min(account_id) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2)
+   UNION ALL
+  SELECT (SELECT min(account_id) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND account_id > turn.account_id)
+    FROM turn WHERE turn.account_id IS NOT NULL
+)
+SELECT min((SELECT min(due) FROM chunk INDEXED BY chunk_due
+             WHERE lane = :lane AND shard = :shard AND account_id = turn.account_id AND state < 2))
+  FROM turn WHERE account_id IS NOT NULL;
 
 -- name: extend_lease
 -- Keeps a lease alive.
