@@ -340,3 +340,12 @@ async def test_apps_are_listed_and_filtered(service: Service) -> None:
     default = (await service.get("/Apps", isDefault=True)).json()["apps"]
     assert [each["name"] for each in default] == ["shop"]
     assert (await service.get("/Apps/nobody")).json()["code"] == 20404
+
+
+async def test_a_filter_longer_than_any_app_s_name_is_refused(service: Service) -> None:
+    """64 characters find nothing, and their page token is taken; one more is a 400."""
+    answer = await service.get("/Credentials", appName="a" * 64)
+    token = answer.json()["pagination"]["self"]
+    assert (await service.get("/Credentials", pageToken=token)).json() == answer.json()
+    refused = await service.get("/Credentials", appName="a" * 65)
+    assert refused.json()["errors"][0]["context"] == "query.appName"

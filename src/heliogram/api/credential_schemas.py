@@ -7,16 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ..domain import ids
-from ..domain.apps import APP_NAME, Credential, CredentialType, Environment
+from ..domain.apps import APP_NAME, MAX_APP_NAME, Credential, CredentialType, Environment
 from ..domain.errors import FieldProblem
 from ..rest import Pagination
+from . import examples
 from .answers import DatedQuery, moment
 
 MAX_SECRET = 65_536
 MAX_TOPICS = 400
 MAX_PASSWORD = 1_024
 DAY_MS = 86_400_000
-APP_NAME_SCHEMA: dict[str, Any] = {"pattern": "^[a-z0-9_]+$", "minLength": 1, "maxLength": 64}
+APP_NAME_SCHEMA: dict[str, Any] = {"pattern": "^[a-z0-9_]+$", "minLength": 1, "maxLength": MAX_APP_NAME}
 AppName = Annotated[str, msgspec.Meta(description="The app's name is its id.", extra_json_schema=APP_NAME_SCHEMA)]
 Secret = Annotated[str, msgspec.Meta(max_length=MAX_SECRET)]
 
@@ -45,7 +46,7 @@ class CredentialContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         ]
     }
 
-    signing_key: Secret | None = None
+    signing_key: Annotated[Secret, msgspec.Meta(description="The .p8 file's text, or its base64.")] | None = None
     key_id: Annotated[str, msgspec.Meta(max_length=64, description="10 characters A-Z and 0-9.")] | None = None
     team_id: Annotated[str, msgspec.Meta(max_length=64, description="10 characters A-Z and 0-9.")] | None = None
     bundle_id: Annotated[str, msgspec.Meta(max_length=255)] | None = None
@@ -67,10 +68,14 @@ class CredentialContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 class CreateCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A new credential. An unknown `appName` makes the app; without it the default app is meant."""
 
+    __openapi__: ClassVar[dict[str, Any]] = {"examples": examples.CREATE_CREDENTIAL}
+
     credential_type: CredentialType
     content: CredentialContent
     app_name: AppName | None = None
-    is_default: bool = False
+    is_default: Annotated[
+        bool, msgspec.Meta(description="The app's default of its type. The first one is so whatever is said.")
+    ] = False
 
 
 class RotateCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -130,7 +135,7 @@ class CredentialPage(msgspec.Struct, frozen=True):
 class CredentialQuery(DatedQuery, kw_only=True):
     """Filters of the list of credentials."""
 
-    app_name: str | None = None
+    app_name: Annotated[str, msgspec.Meta(max_length=MAX_APP_NAME)] | None = None
     credential_type: CredentialType | None = None
     is_default: bool | None = None
 

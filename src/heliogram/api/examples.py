@@ -41,6 +41,19 @@ REGISTER_DEVICE: list[dict[str, Any]] = [
     },
     {"appName": "shop", "provider": "APN", "token": _TOKEN, "externalId": "user-42", "kind": "liveActivityStart"},
 ]
+CREATE_CREDENTIAL: list[dict[str, Any]] = [
+    {
+        "credentialType": "APN",
+        "appName": "shop",
+        "content": {
+            "signingKey": "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1J…",
+            "keyId": "ABC123DEFG",
+            "teamId": "DEF123GHIJ",
+            "bundleId": "com.example.app",
+        },
+    },
+    {"credentialType": "APN_SANDBOX", "appName": "shop", "content": {"pkcs12": "MIIM…", "password": "…"}},
+]
 UPDATE_USER: list[dict[str, Any]] = [{"externalId": "user-42"}, {"externalId": None}]
 CREATE_CHANNEL: list[dict[str, Any]] = [{"storagePolicy": "MOST_RECENT_MESSAGE_STORED", "environment": "production"}]
 CREATE_WEBHOOK: list[dict[str, Any]] = [
