@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from heliogram.delivery.plan import Credentials, Plan, Progress
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.devices import Device
@@ -88,6 +90,13 @@ def test_a_direct_token_without_a_credential_fails_with_the_reason() -> None:
     made.direct(0, Recipient(token=b"t" * 32), None, progress)
     assert made.records[0].outcome is Outcome.NOT_SENT
     assert "no APNs credential" in made.records[0].reason
+
+
+def test_a_credential_that_was_named_and_is_gone_is_said_to_be_gone() -> None:
+    """Nobody is to look for it among the app's defaults."""
+    made = Plan(replace(SPEC, apn=PROD), Credentials({}), now=NOW)
+    made.direct(0, Recipient(token=b"t" * 32), None, Progress([]))
+    assert made.records[0].reason == "the credential that the send named is gone"
 
 
 def test_a_device_that_has_an_outcome_is_not_sent_to_again() -> None:

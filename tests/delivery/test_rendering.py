@@ -199,6 +199,24 @@ async def test_full_liquid_is_rendered_beside_the_event_loop(bench: Bench, monke
     assert {name.rpartition("_")[0] for name in seen} == {"heliogram-render"}
 
 
+async def test_nothing_more_is_rendered_of_what_was_cancelled(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OWN-17: the slice that is under way ends, and no other begins."""
+    rendering = Rendering()
+    chunk, targets = await leased(bench, spec_of({"body": "{{ n | plus: 1 }}"}), 130)
+    loop, stop = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    renderer = rendering.renderer(chunk)
+    attempt = renderer.attempt
+
+    def cancelling(variables: Any, limit: int) -> tuple[bytes, str | None]:
+        loop.call_soon_threadsafe(lambda: stop.done() or stop.set_result(None))
+        return attempt(variables, limit)
+
+    monkeypatch.setattr(renderer, "attempt", cancelling)
+    rendered = await rendering.render(chunk, targets, TERMS, stop)
+    assert len({push.tag.sequence for push in rendered.pushes}) == 50
+    assert not rendered.refused
+
+
 async def test_names_and_defaults_are_rendered_at_once(bench: Bench) -> None:
     """TW-33: A thread would cost more than they do."""
     rendering = Rendering()

@@ -193,7 +193,9 @@ class ChunkDelivery:
             deadline=self._deadline.first,
             collapse_by_id=self._tools.settings.collapse_by_id,
         )
-        rendered = await self._tools.rendering.render(self._chunk, targets, terms)
+        rendered = await self._tools.rendering.render(self._chunk, targets, terms, self._stop)
+        if self._stop.done():
+            return  # cancelled while templates were at work: nothing of it was tried
         for target, refusal in rendered.refused:
             self._not_sent([target], refusal, Retry.NEVER)
         pushes = rendered.pushes

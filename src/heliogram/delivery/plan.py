@@ -198,6 +198,8 @@ class Plan:
         choice = self._credentials.choose(known)
         if choice is None:
             reason = f"the app {self._spec.app_name!r} has no APNs credential for this token's environment"
+            if self._spec.apn is not None and self._credentials.named is None:
+                reason = "the credential that the send named is gone"
             self.records.append(_refused(sequence, device, reason, self._now))
             return
         target = Target(

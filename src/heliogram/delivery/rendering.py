@@ -50,8 +50,11 @@ class Rendering:
     def __repr__(self) -> str:
         return f"Rendering(operations={len(self._renderers)}, aside={self._aside is not None})"
 
-    async def render(self, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms) -> Rendered:
-        """The pushes for targets of one chunk, those of a recipient one after another."""
+    async def render(
+        self, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms, stop: asyncio.Future[None] | None = None
+    ) -> Rendered:
+        """The pushes for targets of one chunk, those of a recipient one after another. Once `stop` is done nothing more
+        is rendered."""
         renderer = self.renderer(chunk)
         if not renderer.heavy:
             return render(renderer, chunk, targets, terms)
@@ -60,6 +63,8 @@ class Rendering:
             self._aside = ThreadPoolExecutor(1, thread_name_prefix="heliogram-render")
         loop, whole = asyncio.get_running_loop(), Rendered([], [])
         for part in _parts(targets):
+            if stop is not None and stop.done():
+                break
             rendered = await loop.run_in_executor(self._aside, render, renderer, chunk, part, terms)
             whole.pushes.extend(rendered.pushes)
             whole.refused.extend(rendered.refused)
