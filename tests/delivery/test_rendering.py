@@ -207,8 +207,12 @@ async def test_nothing_more_is_rendered_of_what_was_cancelled(bench: Bench, monk
     renderer = rendering.renderer(chunk)
     attempt = renderer.attempt
 
+    def cancel() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
     def cancelling(variables: Any, limit: int) -> tuple[bytes, str | None]:
-        loop.call_soon_threadsafe(lambda: stop.done() or stop.set_result(None))
+        loop.call_soon_threadsafe(cancel)
         return attempt(variables, limit)
 
     monkeypatch.setattr(renderer, "attempt", cancelling)
