@@ -12,7 +12,7 @@ from ..domain.apps import App, CredentialType
 from ..domain.errors import FieldProblem, Invalid
 from ..rest import Call, Pagination, Result, endpoint, not_found
 from .answers import DatedQuery, ResourceAccepted, account_of, listing, moment, resource_accepted, window_of
-from .audit import audit
+from .audit import audit_event
 from .credential_schemas import AppName, DefaultFlag
 from .state import ApiState
 
@@ -95,9 +95,9 @@ async def update_app(call: Call[ApiState]) -> Result:
     is its name."""
     app = await app_in_path(call)
     if call.body.is_default and not app.is_default:
-        if not await call.state.store.make_default_app(account_of(call), app.name, call.state.now()):
+        event = audit_event(call, "app.made_default", app.name)
+        if not await call.state.store.make_default_app(account_of(call), app.name, call.state.now(), audit=event):
             raise not_found("App", app.name)
-        await audit(call, "app.made_default", app.name)
     elif app.is_default and not call.body.is_default:
         message = "this is the default app, and there is always one: make another app the default instead"
         raise Invalid([FieldProblem("$.isDefault", message)])

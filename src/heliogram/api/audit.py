@@ -27,8 +27,9 @@ def audit_event(call: Call[ApiState], action: str, subject: str, **detail: Any) 
 
 
 async def audit(call: Call[ApiState], action: str, subject: str, **detail: Any) -> None:
-    """Records a change that this caller has just made. `action` such as `credential.created`, `subject` the id of what
-    was changed, `detail` more of it as JSON: never a secret, never a device token."""
+    """Records what this caller has just done outside of the store, such as a channel at APNs: changes of what the store
+    keeps take an `audit_event` with them, so that no crash comes between. `action` such as `channel.created`, `subject`
+    the id of what was changed, `detail` more of it as JSON: never a secret, never a device token."""
     await call.state.store.record_audit(account_of(call), audit_event(call, action, subject, **detail))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..domain import ids
-from ..domain.accounts import Scope
+from ..domain.accounts import AuditEvent, Scope
 from ..domain.apps import Credential, CredentialForm, Environment, OpenedCredential, ParsedCredential
 from ..domain.errors import Code, Conflict, FieldProblem, Invalid
 from ..rest import Call, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, moment, resource_accepted
-from .audit import audit
+from .audit import audit_event
 from .credential_schemas import CredentialCheck, RotateCredential
 from .credential_uploads import open_credential, provider_of, read_upload, seal
 from .credentials import WHAT, credential_in_path
@@ -43,15 +43,18 @@ async def rotate_credential(call: Call[ApiState]) -> Result:
     public = _successor(credential, parsed)
     if (public, parsed.secret) != (credential.public, old.secret):
         sealed = seal(state, account, credential.id, parsed.secret)
+
+        def event(rotated: Credential) -> AuditEvent:
+            return audit_event(call, "credential.rotated", call.path["credentialId"], revision=rotated.revision)
+
         rotated = await state.store.rotate_credential(
-            account, credential.id, public=public, sealed=sealed, at=state.now()
+            account, credential.id, public=public, sealed=sealed, at=state.now(), audit=event
         )
         if rotated is None:
             raise not_found(WHAT, call.path["credentialId"])
         provider = provider_of(state, credential.type)
         if provider is not None:
             provider.follow(OpenedCredential(credential=rotated, secret=parsed.secret))
-        await audit(call, "credential.rotated", call.path["credentialId"], revision=rotated.revision)
     return resource_accepted(call, "Credentials", call.path["credentialId"])
 
 
@@ -77,16 +80,18 @@ async def revoke_credential(call: Call[ApiState]) -> Result:
     """
     state, account = call.state, account_of(call)
     credential = await credential_in_path(call)
-    ended = await state.store.revoke_credential(account, credential.id, state.now())
+
+    def event(each: Credential) -> AuditEvent:
+        text = ids.encode(ids.CREDENTIAL, each.id)
+        return audit_event(call, "credential.revoked", text, because=call.path["credentialId"], appName=each.app_name)
+
+    ended = await state.store.revoke_credential(account, credential.id, state.now(), audit=event)
     if ended is None:
         raise not_found(WHAT, call.path["credentialId"])
     for each in ended:
         provider = provider_of(state, each.type)
         if provider is not None:
             provider.end(each.id)
-    for each in ended:
-        text = ids.encode(ids.CREDENTIAL, each.id)
-        await audit(call, "credential.revoked", text, because=call.path["credentialId"], appName=each.app_name)
     return resource_accepted(call, "Credentials", call.path["credentialId"])
 
 
@@ -107,12 +112,12 @@ async def reconnect_credential(call: Call[ApiState]) -> Result:
     state, account = call.state, account_of(call)
     credential = (await _opened(call)).credential
     _refuse_revoked(credential)
-    if await state.store.reconnect_credential(account, credential.id, state.now()) is None:
+    event = audit_event(call, "credential.reconnected", call.path["credentialId"])
+    if await state.store.reconnect_credential(account, credential.id, state.now(), audit=event) is None:
         raise not_found(WHAT, call.path["credentialId"])
     provider = provider_of(state, credential.type)
     if provider is not None:
         provider.follow(await _opened(call))
-    await audit(call, "credential.reconnected", call.path["credentialId"])
     return resource_accepted(call, "Credentials", call.path["credentialId"])
 
 

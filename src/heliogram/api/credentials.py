@@ -10,7 +10,7 @@ from ..domain.apps import Credential
 from ..domain.errors import Code, FieldProblem, Invalid
 from ..rest import Call, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, listing, moment, path_id, resource_accepted, window_of
-from .audit import audit
+from .audit import audit_event
 from .credential_schemas import (
     CreateCredential,
     CredentialOut,
@@ -69,9 +69,11 @@ async def create_credential(call: Call[ApiState]) -> Result:
         created=now,
         updated=now,
     )
-    await state.store.create_credential(account, credential, seal(state, account, ident, parsed.secret))
     text = ids.encode(ids.CREDENTIAL, ident)
-    await audit(call, "credential.created", text, appName=app_name, credentialType=body.credential_type.value)
+    kind = body.credential_type.value
+    event = audit_event(call, "credential.created", text, appName=app_name, credentialType=kind)
+    sealed = seal(state, account, ident, parsed.secret)
+    await state.store.create_credential(account, credential, sealed, audit=event)
     return resource_accepted(call, "Credentials", text)
 
 
@@ -129,10 +131,12 @@ async def update_credential(call: Call[ApiState]) -> Result:
     credential = await credential_in_path(call)
     text = call.path["credentialId"]
     if call.body.is_default:
-        if await call.state.store.make_default_credential(account_of(call), credential.id, call.state.now()) is None:
+        event = audit_event(call, "credential.made_default", text, appName=credential.app_name)
+        made = await call.state.store.make_default_credential(
+            account_of(call), credential.id, call.state.now(), audit=event
+        )
+        if made is None:
             raise not_found(WHAT, text)
-        if not credential.is_default:
-            await audit(call, "credential.made_default", text, appName=credential.app_name)
     elif credential.is_default:
         message = f"this is the {credential.type.value} default of its app: make another credential the default instead"
         raise Invalid([FieldProblem("$.isDefault", message)])
@@ -154,12 +158,12 @@ async def delete_credential(call: Call[ApiState]) -> Result:
     registrations."""
     credential = await credential_in_path(call)
     text = call.path["credentialId"]
-    if not await call.state.store.delete_credential(account_of(call), credential.id, call.state.now()):
+    event = audit_event(call, "credential.deleted", text, appName=credential.app_name)
+    if not await call.state.store.delete_credential(account_of(call), credential.id, call.state.now(), audit=event):
         raise not_found(WHAT, text)
     provider = provider_of(call.state, credential.type)
     if provider is not None:
         provider.end(credential.id)
-    await audit(call, "credential.deleted", text, appName=credential.app_name)
     return resource_accepted(call, "Credentials", text)
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 
 from ..domain import ids
-from ..domain.accounts import Scope
+from ..domain.accounts import AuditEvent, Scope
 from ..domain.errors import FieldProblem, Invalid
 from ..domain.webhooks import MAX_DEAD, MESSAGE, WEBHOOK
 from ..ports import DeadLetter
 from ..rest import Call, PageQuery, Pagination, endpoint
 from .answers import account_of, listing, moment, window_of
-from .audit import audit
+from .audit import audit_event
 from .state import ApiState
 from .webhooks import ROOT, no_webhook, webhook_in_path
 
@@ -88,8 +88,11 @@ async def redeliver_dead_letters(call: Call[ApiState]) -> Redelivered:
     body: Redeliver = call.body
     wanted = None if body.ids is None else _ids(body.ids)
     ident = webhook_in_path(call)
-    count = await call.state.store.redeliver(account_of(call), ident, wanted, call.state.now())
-    await audit(call, "webhook.redelivered", ids.encode(WEBHOOK, ident), batches=count)
+
+    def event(count: int) -> AuditEvent:
+        return audit_event(call, "webhook.redelivered", ids.encode(WEBHOOK, ident), batches=count)
+
+    count = await call.state.store.redeliver(account_of(call), ident, wanted, call.state.now(), audit=event)
     call.state.webhooks.wake()
     return Redelivered(count)
 

@@ -14,7 +14,7 @@ from ..domain.webhooks import SUBSCRIPTIONS, WEBHOOK, Webhook, WebhookState, ord
 from ..ports import Backlog, WebhookChange
 from ..rest import Call, PageQuery, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, listing, locate, moment, path_id, window_of
-from .audit import audit
+from .audit import audit_event
 from .state import ApiState
 from .webhook_schemas import (
     BacklogOut,
@@ -74,8 +74,8 @@ async def create_webhook(call: Call[ApiState]) -> Result:
         created=now,
         updated=now,
     )
-    await call.state.store.create_webhook(account, webhook, sealed)
-    await audit(call, "webhook.created", _id(ident), types=list(webhook.types))
+    event = audit_event(call, "webhook.created", _id(ident), types=list(webhook.types))
+    await call.state.store.create_webhook(account, webhook, sealed, audit=event)
     return await _show(call, webhook, secret)
 
 
@@ -139,10 +139,10 @@ async def update_webhook(call: Call[ApiState]) -> Result:
         state=None if body.state is None else WebhookState(body.state),
     )
     ident = webhook_in_path(call)
-    if not await call.state.store.update_webhook(account_of(call), ident, change, call.state.now()):
-        raise no_webhook(call)
     changed = [name for name in ("url", "types", "description", "state") if getattr(body, name) is not None]
-    await audit(call, "webhook.updated", _id(ident), changed=changed)
+    event = audit_event(call, "webhook.updated", _id(ident), changed=changed)
+    if not await call.state.store.update_webhook(account_of(call), ident, change, call.state.now(), audit=event):
+        raise no_webhook(call)
     call.state.webhooks.wake()
     return _pointer(call, ident)
 
@@ -161,9 +161,9 @@ async def update_webhook(call: Call[ApiState]) -> Result:
 async def delete_webhook(call: Call[ApiState]) -> Result:
     """Removes a webhook with what it has not taken, dead letters too."""
     ident = webhook_in_path(call)
-    if not await call.state.store.delete_webhook(account_of(call), ident):
+    event = audit_event(call, "webhook.deleted", _id(ident))
+    if not await call.state.store.delete_webhook(account_of(call), ident, audit=event):
         raise no_webhook(call)
-    await audit(call, "webhook.deleted", _id(ident))
     return _pointer(call, ident)
 
 
@@ -186,9 +186,9 @@ async def rotate_webhook_secret(call: Call[ApiState]) -> Result:
     if sealed is None:
         raise no_webhook(call)
     secret, turned, until = call.state.webhooks.rotated(account, ident, sealed, call.state.now())
-    if not await call.state.store.set_webhook_secrets(account, ident, sealed, turned):
+    event = audit_event(call, "webhook.secretRotated", _id(ident))
+    if not await call.state.store.set_webhook_secrets(account, ident, sealed, turned, audit=event):
         raise Conflict("the secret was rotated by another request just now", Code.INVALID_VALUE)
-    await audit(call, "webhook.secretRotated", _id(ident))
     answer = SecretRotated(secret=secret, previous_until=moment(until))
     return Result(answer, headers={"Cache-Control": "no-store"})
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..domain.accounts import AuditEvent
 from ..domain.apps import App, Credential, CredentialType
 from .basics import Listed, Window
 
 
 class AppStore(Protocol):
-    """Apps and credentials."""
+    """Apps and credentials. An `audit` event is kept in the same transaction as the change, and only if there was
+    one."""
 
-    async def create_credential(self, account: bytes, credential: Credential, sealed: bytes) -> Credential:
+    async def create_credential(
+        self, account: bytes, credential: Credential, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> Credential:
         """Keeps a credential, and makes its app if this is the first. The first of a type becomes the default of it;
         `is_default` makes it so. Raises `LimitReached` at 10 apps an account or 10 credentials an app."""
 
@@ -32,7 +36,9 @@ class AppStore(Protocol):
     ) -> Listed[Credential]:
         """Credentials, newest first."""
 
-    async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
+    async def delete_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Removes it; with an app's last credential go the app and its device registrations, which may be millions:
         nobody who writes meanwhile waits for all of them. When a default goes, the oldest credential left of its type
         becomes the default. When the default app goes, the oldest app left does."""

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..domain.accounts import AuditEvent
 from ..domain.apps import Credential, CredentialState
 
 
 class CredentialStore(Protocol):
     """Defaults, rotation, revocation, and the end of certificates. A credential that is not there is None.
 
-    A revoked credential stays, is no default, and takes no change any more: those raise `Conflict`.
+    A revoked credential stays, is no default, and takes no change any more: those raise `Conflict`. An `audit` event is
+    kept in the same transaction as the change, and only if there was one; where it tells what only the change knows, it
+    is made there, for each credential that was changed.
     """
 
-    async def make_default_app(self, account: bytes, name: str, at: int) -> bool:
+    async def make_default_app(self, account: bytes, name: str, at: int, *, audit: AuditEvent | None = None) -> bool:
         """Makes an app the account's default, in place of the one before; False when there is none of that name."""
 
-    async def make_default_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+    async def make_default_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> Credential | None:
         """Makes it the default of its app and type, in place of the one before."""
 
     async def rotate_credential(
-        self, account: bytes, credential_id: bytes, *, public: dict[str, Any], sealed: bytes, at: int
+        self,
+        account: bytes,
+        credential_id: bytes,
+        *,
+        public: dict[str, Any],
+        sealed: bytes,
+        at: int,
+        audit: Callable[[Credential], AuditEvent] | None = None,
     ) -> Credential | None:
         """New content under the same id; counts the revision up."""
 
-    async def reconnect_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+    async def reconnect_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> Credential | None:
         """Its connections are to be opened anew: counts the epoch up."""
 
-    async def revoke_credential(self, account: bytes, credential_id: bytes, at: int) -> list[Credential] | None:
+    async def revoke_credential(
+        self,
+        account: bytes,
+        credential_id: bytes,
+        at: int,
+        *,
+        audit: Callable[[Credential], AuditEvent] | None = None,
+    ) -> list[Credential] | None:
         """Ends it, and every other credential of the account with the same key; the ones that were ended. The oldest
         good credential of the type takes over as default."""
 

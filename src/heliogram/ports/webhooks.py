@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from ..domain.accounts import AuditEvent
 from ..domain.endings import Ending
 from ..domain.notifications import Recipient
 from ..domain.webhooks import Event, Webhook, WebhookState
@@ -126,9 +127,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookStore(Protocol):
-    """Webhooks and what they are still to be told."""
+    """Webhooks and what they are still to be told. An `audit` event is kept in the same transaction as the change, and
+    only if there was one; that of `redeliver`, made of how many batches there were, always."""
 
-    async def create_webhook(self, account: bytes, webhook: Webhook, sealed: bytes) -> None:
+    async def create_webhook(
+        self, account: bytes, webhook: Webhook, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> None:
         """Keeps a webhook with its secrets. It is told what happens from now on. Raises `LimitReached` at 10."""
 
     async def get_webhook(self, account: bytes, webhook_id: bytes) -> Webhook | None:
@@ -137,18 +141,22 @@ class WebhookStore(Protocol):
     async def list_webhooks(self, account: bytes, window: Window) -> Listed[Webhook]:
         """Webhooks, newest first."""
 
-    async def update_webhook(self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int) -> bool:
+    async def update_webhook(
+        self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Changes a webhook; False when there is none. Events it newly subscribes to are told from now on; one that
         is made active, or gets another address, is tried at once, and one that was disabled is not told what happened
         meanwhile."""
 
-    async def delete_webhook(self, account: bytes, webhook_id: bytes) -> bool:
+    async def delete_webhook(self, account: bytes, webhook_id: bytes, *, audit: AuditEvent | None = None) -> bool:
         """Removes a webhook with its batches; False when there is none."""
 
     async def webhook_secrets(self, account: bytes, webhook_id: bytes) -> bytes | None:
         """The sealed secrets of a webhook."""
 
-    async def set_webhook_secrets(self, account: bytes, webhook_id: bytes, before: bytes, sealed: bytes) -> bool:
+    async def set_webhook_secrets(
+        self, account: bytes, webhook_id: bytes, before: bytes, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Puts other sealed secrets in the place of those `before`; False when they are not those any more."""
 
     async def webhook_backlog(self, account: bytes, webhook_id: bytes) -> Backlog:
@@ -157,7 +165,15 @@ class WebhookStore(Protocol):
     async def list_dead_letters(self, account: bytes, webhook_id: bytes, window: Window) -> Listed[DeadLetter]:
         """Batches that were given up, newest first."""
 
-    async def redeliver(self, account: bytes, webhook_id: bytes, batches: Sequence[bytes] | None, at: int) -> int:
+    async def redeliver(
+        self,
+        account: bytes,
+        webhook_id: bytes,
+        batches: Sequence[bytes] | None,
+        at: int,
+        *,
+        audit: Callable[[int], AuditEvent] | None = None,
+    ) -> int:
         """Makes dead letters due again (None: all) for another three days; tells how many there were."""
 
     # --- the telling

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from ...domain.accounts import AuditEvent
 from ...domain.apps import (
     App,
     Credential,
@@ -18,6 +19,7 @@ from ...domain.errors import Code, LimitReached
 from ...ports import Listed, Window
 from . import statements
 from .accounts import limits_of
+from .audit import write_audit
 from .base import Base, bad_cursor, cut_window, page_of
 
 _sql = statements.load("apps")
@@ -171,9 +173,17 @@ def _app_cursor(app: App) -> bytes:
 class Apps(Base):
     """`ports.AppStore`."""
 
-    async def create_credential(self, account: bytes, credential: Credential, sealed: bytes) -> Credential:
+    async def create_credential(
+        self, account: bytes, credential: Credential, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> Credential:
         """Keeps a credential, and makes its app if this is the first. Raises `LimitReached`."""
-        return await self._write(lambda c: _create(c, account, credential, sealed))
+
+        def job(connection: apsw.Connection) -> Credential:
+            made = _create(connection, account, credential, sealed)
+            write_audit(connection, account, audit)
+            return made
+
+        return await self._write(job)
 
     async def get_credential(self, account: bytes, credential_id: bytes) -> Credential | None:
         """A credential without its secret."""
@@ -206,12 +216,20 @@ class Apps(Base):
         rows = await self._read(lambda c: c.execute(_sql.list_credentials, values).fetchall())
         return page_of([credential_of(row) for row in rows], window, lambda credential: credential.id)
 
-    async def delete_credential(self, account: bytes, credential_id: bytes, at: int) -> bool:
+    async def delete_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Removes it; with an app's last credential go the app and its device registrations, these before it and in
         slices: a crash in between leaves the credential, and some of the registrations."""
+
+        def job(connection: apsw.Connection) -> bool | None:
+            gone = _delete(connection, account, credential_id, at)
+            write_audit(connection, account, audit if gone else None)
+            return gone
+
         done = None
         while done is None:
-            done = await self._write(lambda c: _delete(c, account, credential_id, at))
+            done = await self._write(job)
         return done
 
     async def get_app(self, account: bytes, name: str) -> App | None:

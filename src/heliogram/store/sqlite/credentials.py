@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 import msgspec
 
 from ...domain import ids
+from ...domain.accounts import AuditEvent
 from ...domain.apps import WARN_DAYS, Credential, CredentialState, key_of
 from ...domain.errors import Code, Conflict
 from ...domain.webhooks import EventType
 from . import statements
-from .apps import clear_default, credential_of, get, has_app, promote_default, touch_app
+from .apps import clear_default, credential_of, get, promote_default, touch_app
+from .audit import write_audit
 from .base import Base
 from .events import emit
 
@@ -29,22 +32,30 @@ def _good(connection: apsw.Connection, account: bytes, credential_id: bytes) -> 
     return found
 
 
-def _make_default_app(connection: apsw.Connection, account: bytes, name: str, at: int) -> bool:
-    if not has_app(connection, account, name):
-        return False
+def _make_default_app(
+    connection: apsw.Connection, account: bytes, name: str, at: int, audit: AuditEvent | None
+) -> bool:
     where = {"account": account, "app": name, "at": at}
-    connection.execute(_sql.clear_default_app, where)
-    connection.execute(_sql.make_default_app, where)
+    is_default = connection.execute(_sql.app_is_default, where).get
+    if is_default is None:
+        return False
+    if not is_default:
+        connection.execute(_sql.clear_default_app, where)
+        connection.execute(_sql.make_default_app, where)
+        write_audit(connection, account, audit)
     return True
 
 
-def _make_default(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+def _make_default(
+    connection: apsw.Connection, account: bytes, credential_id: bytes, at: int, audit: AuditEvent | None
+) -> Credential | None:
     found = _good(connection, account, credential_id)
     if found is None or found.is_default:
         return found
     clear_default(connection, found, at)
     connection.execute(_sql.make_default_credential, {"account": account, "id": credential_id, "at": at})
     touch_app(connection, account, found.app_name, at)
+    write_audit(connection, account, audit)
     return get(connection, account, credential_id)
 
 
@@ -119,27 +130,66 @@ def _emit(connection: apsw.Connection, type_: EventType, credential: Credential,
 class Credentials(Base):
     """`ports.CredentialStore`."""
 
-    async def make_default_app(self, account: bytes, name: str, at: int) -> bool:
+    async def make_default_app(self, account: bytes, name: str, at: int, *, audit: AuditEvent | None = None) -> bool:
         """Makes an app the account's default; False when there is none of that name."""
-        return await self._write(lambda c: _make_default_app(c, account, name, at))
+        return await self._write(lambda c: _make_default_app(c, account, name, at, audit))
 
-    async def make_default_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+    async def make_default_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> Credential | None:
         """Makes it the default of its app and type. Raises `Conflict` for a revoked one."""
-        return await self._write(lambda c: _make_default(c, account, credential_id, at))
+        return await self._write(lambda c: _make_default(c, account, credential_id, at, audit))
 
     async def rotate_credential(
-        self, account: bytes, credential_id: bytes, *, public: dict[str, Any], sealed: bytes, at: int
+        self,
+        account: bytes,
+        credential_id: bytes,
+        *,
+        public: dict[str, Any],
+        sealed: bytes,
+        at: int,
+        audit: Callable[[Credential], AuditEvent] | None = None,
     ) -> Credential | None:
         """New content under the same id. Raises `Conflict` for a revoked one."""
-        return await self._write(lambda c: _rotate(c, account, credential_id, public, sealed, at))
 
-    async def reconnect_credential(self, account: bytes, credential_id: bytes, at: int) -> Credential | None:
+        def job(connection: apsw.Connection) -> Credential | None:
+            rotated = _rotate(connection, account, credential_id, public, sealed, at)
+            if audit is not None and rotated is not None:
+                write_audit(connection, account, audit(rotated))
+            return rotated
+
+        return await self._write(job)
+
+    async def reconnect_credential(
+        self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
+    ) -> Credential | None:
         """Counts its epoch up. Raises `Conflict` for a revoked one."""
-        return await self._write(lambda c: _reconnect(c, account, credential_id, at))
 
-    async def revoke_credential(self, account: bytes, credential_id: bytes, at: int) -> list[Credential] | None:
+        def job(connection: apsw.Connection) -> Credential | None:
+            found = _reconnect(connection, account, credential_id, at)
+            write_audit(connection, account, None if found is None else audit)
+            return found
+
+        return await self._write(job)
+
+    async def revoke_credential(
+        self,
+        account: bytes,
+        credential_id: bytes,
+        at: int,
+        *,
+        audit: Callable[[Credential], AuditEvent] | None = None,
+    ) -> list[Credential] | None:
         """Ends it, and every other credential of the account with the same key."""
-        return await self._write(lambda c: _revoke(c, account, credential_id, at))
+
+        def job(connection: apsw.Connection) -> list[Credential] | None:
+            ended = _revoke(connection, account, credential_id, at)
+            if audit is not None:
+                for each in ended or ():
+                    write_audit(connection, account, audit(each))
+            return ended
+
+        return await self._write(job)
 
     async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
         """What the connections of the account's credentials must follow."""

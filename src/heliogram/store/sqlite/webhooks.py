@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
 
+from ...domain.accounts import AuditEvent
 from ...domain.errors import Code, LimitReached
 from ...domain.webhooks import MAX_WEBHOOKS, OF_NOTIFICATIONS, Webhook, WebhookState, wanted_types
 from ...ports import Backlog, DeadLetter, Listed, WebhookChange, Window
 from . import statements
+from .audit import write_audit
 from .base import Base, cut_window, page_of
 
 _sql = statements.load("webhooks")
@@ -103,14 +105,32 @@ def _skip(
         connection.execute(_sql.skip_results, {**where, "result": result})
 
 
+def _redeliver(connection: apsw.Connection, where: dict[str, Any], batches: Sequence[bytes] | None) -> int:
+    if batches is None:
+        connection.execute(_sql.redeliver_all, where)
+        return connection.changes()
+    count = 0
+    for batch in batches:
+        connection.execute(_sql.redeliver_one, {**where, "batch": batch})
+        count += connection.changes()
+    return count
+
+
 class Webhooks(Base):
     """The owners' half of `ports.WebhookStore`."""
 
-    async def create_webhook(self, account: bytes, webhook: Webhook, sealed: bytes) -> None:
+    async def create_webhook(
+        self, account: bytes, webhook: Webhook, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> None:
         """Keeps a webhook with its secrets. Raises `LimitReached` at 10."""
         if webhook.account_id != account:
             raise ValueError("the webhook is another account's")
-        await self._write(lambda c: _create(c, webhook, sealed))
+
+        def job(connection: apsw.Connection) -> None:
+            _create(connection, webhook, sealed)
+            write_audit(connection, account, audit)
+
+        await self._write(job)
 
     async def get_webhook(self, account: bytes, webhook_id: bytes) -> Webhook | None:
         """A webhook."""
@@ -124,19 +144,29 @@ class Webhooks(Base):
         rows: list[Any] = await self._list(lambda c: c.execute(_sql.list_webhooks, values).fetchall())
         return page_of([open_webhook(row) for row in rows], window, lambda webhook: webhook.id)
 
-    async def update_webhook(self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int) -> bool:
+    async def update_webhook(
+        self, account: bytes, webhook_id: bytes, change: WebhookChange, at: int, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Changes a webhook; False when there is none."""
         where = {"account": account, "webhook": webhook_id}
-        return await self._write(lambda c: _update(c, where, change, at))
 
-    async def delete_webhook(self, account: bytes, webhook_id: bytes) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            changed = _update(connection, where, change, at)
+            write_audit(connection, account, audit if changed else None)
+            return changed
+
+        return await self._write(job)
+
+    async def delete_webhook(self, account: bytes, webhook_id: bytes, *, audit: AuditEvent | None = None) -> bool:
         """Removes a webhook with its batches; False when there is none."""
         where = {"account": account, "webhook": webhook_id}
 
         def job(connection: apsw.Connection) -> bool:
             connection.execute(_sql.delete_batches, where)
             connection.execute(_sql.delete_webhook, where)
-            return connection.changes() > 0
+            gone = connection.changes() > 0
+            write_audit(connection, account, audit if gone else None)
+            return gone
 
         return await self._write(job)
 
@@ -146,13 +176,17 @@ class Webhooks(Base):
         row = await self._read(lambda c: one(c, _sql.get_secrets, where))
         return None if row is None else bytes(row[0])
 
-    async def set_webhook_secrets(self, account: bytes, webhook_id: bytes, before: bytes, sealed: bytes) -> bool:
+    async def set_webhook_secrets(
+        self, account: bytes, webhook_id: bytes, before: bytes, sealed: bytes, *, audit: AuditEvent | None = None
+    ) -> bool:
         """Puts other sealed secrets in the place of those `before`; False when they are not those any more."""
         values = {"account": account, "webhook": webhook_id, "was": before, "sealed": sealed}
 
         def job(connection: apsw.Connection) -> bool:
             connection.execute(_sql.set_secrets, values)
-            return connection.changes() > 0
+            changed = connection.changes() > 0
+            write_audit(connection, account, audit if changed else None)
+            return changed
 
         return await self._write(job)
 
@@ -189,18 +223,21 @@ class Webhooks(Base):
         ]
         return page_of(letters, window, lambda letter: letter.id)
 
-    async def redeliver(self, account: bytes, webhook_id: bytes, batches: Sequence[bytes] | None, at: int) -> int:
+    async def redeliver(
+        self,
+        account: bytes,
+        webhook_id: bytes,
+        batches: Sequence[bytes] | None,
+        at: int,
+        *,
+        audit: Callable[[int], AuditEvent] | None = None,
+    ) -> int:
         """Makes dead letters due again (None: all) for another three days; tells how many there were."""
         where = {"account": account, "webhook": webhook_id, "at": at}
 
         def job(connection: apsw.Connection) -> int:
-            if batches is None:
-                connection.execute(_sql.redeliver_all, where)
-                return connection.changes()
-            count = 0
-            for batch in batches:
-                connection.execute(_sql.redeliver_one, {**where, "batch": batch})
-                count += connection.changes()
+            count = _redeliver(connection, where, batches)
+            write_audit(connection, account, None if audit is None else audit(count))
             return count
 
         return await self._write(job)

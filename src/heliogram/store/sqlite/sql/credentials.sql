@@ -1,3 +1,7 @@
+-- name: app_is_default
+-- 1 when this app is the account's default, 0 when another is.
+SELECT is_default FROM app WHERE account_id = :account AND name = :app;
+
 -- name: clear_default_app
 -- No app is the account's default any more.
 UPDATE app SET is_default = 0, updated = :at WHERE account_id = :account AND is_default = 1;
