@@ -130,7 +130,9 @@ async def test_a_scheduled_send_counts_from_its_time(delivery: Delivery, apns: A
     bench.clock.advance(48 * 3600 + 2)
     await delivery.deliver()
     (delivered,) = (await delivery.notifications(operation))[0].deliveries
-    assert (delivered.outcome, delivered.queued_ms) == (Outcome.ACCEPTED, 2000)
+    assert delivered.outcome is Outcome.ACCEPTED
+    # The two are told apart by the engine's own clock, which is real here.
+    assert delivered.queued_ms + delivered.wire_ms == 2000
 
 
 async def test_the_end_of_its_time_travels_with_the_push(delivery: Delivery, apns: ApnsServer) -> None:
