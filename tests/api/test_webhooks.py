@@ -258,6 +258,25 @@ async def test_a_rotated_secret_signs_beside_the_one_before(service: Service, re
     assert verify(turned["secret"], second.headers, second.body, service.clock.time())
 
 
+async def test_a_rotation_asked_for_again_leaves_what_receivers_hold_in_force(
+    service: Service, receiver: Receiver
+) -> None:
+    """The answer to the first was lost: the secret from before both signs for the rest of its 24 hours."""
+    made = await make(service, receiver.url)
+    at = f"{HOOKS}/{made['id']}"
+    await service.client.post(f"{at}/rotateSecret")
+    service.clock.advance(3600)
+    turned = (await service.client.post(f"{at}/rotateSecret")).json()
+    for seconds in (0, 23 * 3600 - 1, 1, 3600):
+        service.clock.advance(seconds)
+        await service.client.post(f"{at}/test")
+    assert [len(got.headers["webhook-signature"].split(" ")) for got in receiver.got] == [3, 3, 2, 1]
+    for got in receiver.got[:2]:
+        assert verify(made["secret"], got.headers, got.body, float(got.headers["webhook-timestamp"]))
+    last = receiver.got[-1]
+    assert verify(turned["secret"], last.headers, last.body, service.clock.time())
+
+
 async def emit(service: Service, count: int) -> None:
     """Events of the account."""
     bench = Bench(service.store, service.clock, service.state.ids, service.account)

@@ -11,7 +11,7 @@ import pytest
 
 from heliogram.webhooks import InvalidSignature, verify
 from heliogram.webhooks.receiving import TOLERANCE_S
-from heliogram.webhooks.signing import Secrets, new_secret
+from heliogram.webhooks.signing import OVERLAP_MS, Secrets, new_secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
@@ -115,6 +115,17 @@ def test_what_we_sign_verifies() -> None:
     headers = held.headers("msg_x", int(NOW * 1000), BODY)
     assert verify(held.current, headers, BODY, NOW) == "msg_x"
     assert held.current not in repr(held)
+
+
+def test_three_secrets_sign_at_most() -> None:
+    """The new one and the last two, each to the end of its own time; a third rotation within a day ends the oldest."""
+    first, second, third, fourth = (new_secret() for _ in range(4))
+    held = Secrets(first).rotated(0, second).rotated(10, third)
+    assert held == Secrets(third, second, 10 + OVERLAP_MS, first, OVERLAP_MS)
+    assert len(held.headers("msg_x", 10, BODY)["webhook-signature"].split(" ")) == 3
+    assert held.rotated(20, fourth) == Secrets(fourth, third, 20 + OVERLAP_MS, second, 10 + OVERLAP_MS)
+    assert held.rotated(10 + OVERLAP_MS, fourth) == Secrets(fourth, third, 10 + 2 * OVERLAP_MS)
+    assert not [secret for secret in (first, second, third) if secret in repr(held)]
 
 
 def test_it_needs_the_standard_library_alone() -> None:

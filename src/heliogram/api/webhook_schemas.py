@@ -105,8 +105,8 @@ class WebhookPage(msgspec.Struct, frozen=True):
 
 
 class SecretRotated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The new signing secret, shown this once. Until `previousUntil` every request has a second signature, by the
-    secret before."""
+    """The new signing secret, shown this once. Until `previousUntil` every request is signed by the secret before, too,
+    and by the one before that until its own 24 hours are over."""
 
     secret: str
     previous_until: str

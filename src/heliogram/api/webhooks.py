@@ -180,7 +180,9 @@ async def delete_webhook(call: Call[ApiState]) -> Result:
 )
 async def rotate_webhook_secret(call: Call[ApiState]) -> Result:
     """Makes a new signing secret. The one before signs beside it for 24 hours, so that receivers can change over in
-    peace; one older than that ends at once. 409 when two rotate at one moment."""
+    peace. So does the one before that to the end of its own 24 hours, should this be asked for again because an answer
+    was lost; one older than that ends at once. With an Idempotency-Key a repetition gives the same secret. 409 when two
+    rotate at one moment."""
     account, ident = account_of(call), webhook_in_path(call)
     sealed = await call.state.store.webhook_secrets(account, ident)
     if sealed is None:

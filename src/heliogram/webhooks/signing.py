@@ -12,29 +12,35 @@ from .receiving import SECRET_PREFIX, key_of, signature
 
 SECRET_BYTES = 32
 OVERLAP_MS = 24 * 3600 * 1000
-"""How long the secret before signs beside the new one."""
+"""How long a secret signs beside those that came after it."""
 
 
 class Secrets(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A webhook's signing secrets: the one that counts, and until a time (ms) the one before."""
+    """A webhook's signing secrets: the one that counts, and each until a time (ms) of its own the two before it.
+
+    Two old ones, because a rotation whose answer was lost is asked for again: what the receivers hold is then the older
+    of them.
+    """
 
     current: str
     previous: str | None = None
     until: int = 0
+    older: str | None = None
+    older_until: int = 0
 
     def __repr__(self) -> str:
-        return f"Secrets(previous={self.previous is not None})"
+        return f"Secrets(previous={self.previous is not None}, older={self.older is not None})"
 
     def rotated(self, now: int, secret: str) -> Secrets:
-        """With a new secret; the present one signs beside it for 24 hours."""
-        return Secrets(secret, self.current, now + OVERLAP_MS)
+        """With a new secret; the present one signs beside it for 24 hours, and the one before to the end of its own."""
+        kept = (self.previous, self.until) if now < self.until else (None, 0)
+        return Secrets(secret, self.current, now + OVERLAP_MS, *kept)
 
     def headers(self, ident: str, now: int, body: bytes) -> dict[str, str]:
         """The three headers of Standard Webhooks for a body sent at `now` (ms)."""
         timestamp = str(now // 1000)
-        signing = [self.current]
-        if self.previous is not None and now < self.until:
-            signing.append(self.previous)
+        old = ((self.previous, self.until), (self.older, self.older_until))
+        signing = [self.current, *(secret for secret, until in old if secret is not None and now < until)]
         signatures = " ".join(signature(key_of(each), ident, timestamp, body) for each in signing)
         return {"webhook-id": ident, "webhook-timestamp": timestamp, "webhook-signature": signatures}
 
