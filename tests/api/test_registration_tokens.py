@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.service import TOKEN, Service, basic
+from support.service import TOKEN, Service, basic, token_content
 
 from heliogram.api import ENDPOINTS
 from heliogram.domain import ids
@@ -94,6 +94,24 @@ async def test_another_user_or_app_is_forbidden(service: Service, other: str) ->
     assert "registration token is for another" in answer.json()["detail"]
     listed = await service.get("/DeviceRegistrations", userId=stranger)
     assert TOKEN not in listed.text
+
+
+async def test_a_phone_is_not_told_of_other_apps(service: Service) -> None:
+    """LIFE-3: That a token is another app's is a 409 for both; which app that is only the back end learns."""
+    await service.app_named()
+    await service.app_named("bank", content=token_content(bundleId="com.example.bank"))
+    await service.user(app_name="bank")
+    body = device()
+    told = await service.client.post(DEVICES, json=body)
+    async with phone(service, (await minted(service, externalId="anna"))["registrationToken"]) as client:
+        answer = await client.post(DEVICES, json=body)
+    for each in (told, answer):
+        assert (each.status_code, each.json()["code"], each.json()["errors"][0]["context"]) == (409, 70061, "$.token")
+    assert "'bank'" in told.text
+    assert "com.example.bank" in told.text
+    assert "bank" not in answer.text
+    assert "com.example" not in answer.text
+    assert answer.json()["detail"].startswith("This device token is registered under another app: register the token")
 
 
 async def test_a_phone_removes_its_own_device(service: Service) -> None:

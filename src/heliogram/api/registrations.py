@@ -20,7 +20,7 @@ from ..domain.devices import (
     normalize_token,
     token_text,
 )
-from ..domain.errors import Code, FieldProblem, Invalid
+from ..domain.errors import Code, Conflict, FieldProblem, Invalid
 from ..rest import Call, PageQuery, Pagination, Result, endpoint, not_found
 from .answers import (
     ResourceAccepted,
@@ -130,7 +130,12 @@ async def register_device(call: Call[ApiState]) -> Result:
         message = "a registration token names its user already: leave externalId out"
         raise Invalid([FieldProblem("$.externalId", message)])
     device = msgspec.structs.replace(device, user_id=user_id)
-    registered = await call.state.store.register_device(account_of(call), device, call.state.now())
+    try:
+        registered = await call.state.store.register_device(account_of(call), device, call.state.now())
+    except Conflict as error:
+        if call.auth.registration is None:
+            raise
+        raise _for_phones(error) from None
     ident = ids.encode(ids.DEVICE_REGISTRATION, registered.registration_id)
     return resource_accepted(call, "DeviceRegistrations", ident)
 
@@ -219,6 +224,14 @@ async def delete_device(call: Call[ApiState]) -> Result:
     if not await store.delete_devices(account, ident, _tokens(call.path["token"]), kind=call.query.kind):
         raise not_found("Device", call.path["token"])
     return resource_accepted(call, "DeviceRegistrations", call.path["deviceRegistrationId"])
+
+
+def _for_phones(error: Conflict) -> Conflict:
+    """The same without names and bundle ids: what other apps the account has is not for phones."""
+    if error.code is not Code.TOKEN_OF_OTHER_APP:
+        return error
+    message = "this device token is registered under another app: register the token that the system gave this app"
+    return Conflict(message, error.code, path=error.path)
 
 
 def _tokens(text: str) -> set[tuple[ProviderName, bytes]]:
