@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
 
 DIRECT = {"token": TOKEN, "provider": "APN"}
 UPDATE = {"event": "update", "contentState": {"eta": 5}}
+EXPIRATION = ('$.content.apn.headers["apns-expiration"]', 70003)
 
 
 async def send(service: Service, content: dict[str, Any], **more: Any) -> Any:
@@ -92,6 +93,10 @@ async def test_a_content_is_shown_as_it_was_sent(service: Service, content: dict
         ({"body": "x", "apn": {"headers": {"apns-id": "1"}}}, ('$.content.apn.headers["apns-id"]', 70005)),
         ({"body": "x", "apn": {"headers": {"apns-priority": "7"}}}, ('$.content.apn.headers["apns-priority"]', 70003)),
         ({"body": "x", "apn": {"headers": {"apns-topic": "a b"}}}, ('$.content.apn.headers["apns-topic"]', 70003)),
+        ({"body": "x", "apn": {"headers": {"apns-topic": "a.b\n"}}}, ('$.content.apn.headers["apns-topic"]', 70003)),
+        ({"body": "x", "apn": {"headers": {"apns-expiration": "\u0661"}}}, EXPIRATION),
+        ({"body": "x", "apn": {"headers": {"apns-expiration": "1\n"}}}, EXPIRATION),
+        ({"body": "x", "apn": {"headers": {"apns-expiration": "1" * 16}}}, EXPIRATION),
         ({"apn": {"payload": "{}"}}, ("$.content.apn.payload", 70003)),
         ({"pushType": "background", "body": "x"}, ("$.content.body", 70003)),
         ({"body": "{{ x | nope }}"}, ("$.content.body", 70014)),

@@ -42,6 +42,8 @@ def render(text: str, **variables: Any) -> str:
         ("{{ d | date: '%Y-%m-%d' }}", {"d": 1_700_000_000}, "2023-11-14"),
         ("{{ d | date: '%Y' }}", {"d": "someday"}, "someday"),
         ("{{ d | date: '%Y' }}.", {}, "."),
+        ("{{ d | date: '%Y' }}", {"d": "\u0661\u0662"}, "\u0661\u0662"),
+        ("{{ d | default: \u0661\u0662 }}", {}, "12"),
         ("{% raw %}{{ x }}{% endraw %}", {}, "{{ x }}"),
         ("{% comment %}x{% endcomment %}{% # y %}z", {}, "z"),
         ("{{ x }}{% if true %}{% endif %}", {"x": "{{ y }}", "y": 1}, "{{ y }}"),

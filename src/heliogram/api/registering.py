@@ -34,7 +34,7 @@ MAX_TOKEN_TEXT = 4096
 LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$"
 _LOCALE = re.compile(LOCALE)
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,3}")
-_OFFSET = re.compile(r"GMT[+-]\d{4}")
+_OFFSET = re.compile(r"GMT[+-][0-9]{4}")
 
 
 USER_ID = rf"^{ids.USER}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"

@@ -18,7 +18,7 @@ MAX_TTL = 30 * 24 * 3600
 """Seconds that a notification may stay worth sending, counted from its send time: APNs keeps none longer."""
 GRACE_MS = 5_000
 """A time to send at may have passed by so much: it is then sent at once. Clocks differ, and requests travel."""
-_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d(?:\.\d{1,9})?)([Zz]|[+-]\d\d:\d\d)?")
+_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d(?:\.\d{1,9})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 """RFC 3339, with as many digits of a second as Go and Java write (9) and .NET (7)."""
 _EXAMPLE = "2026-03-19T09:30:00+01:00"
 

@@ -137,14 +137,14 @@ class ApnHeaders(
     ) = None
     apns_expiration: (
         Annotated[
-            Annotated[int, Meta(ge=0, le=MAX_INSTANT)] | Annotated[str, Meta(pattern=r"^\d{1,15}$")],
+            Annotated[int, Meta(ge=0, le=MAX_INSTANT)] | Annotated[str, Meta(pattern=r"^[0-9]{1,15}$(?!\n)")],
             Meta(description="Seconds since 1970 until which APNs may keep it; 0: one attempt, not kept."),
         ]
         | None
     ) = None
     apns_topic: (
         Annotated[
-            Annotated[str, Meta(pattern=r"^[!-~]{1,255}$")],
+            Annotated[str, Meta(pattern=r"^[!-~]{1,255}$(?!\n)")],
             Meta(description="Instead of the credential's bundle id; the push type's suffix is added if it lacks."),
         ]
         | None

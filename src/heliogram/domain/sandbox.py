@@ -172,7 +172,7 @@ def _date(value: object, form: object = "") -> str:
 
 
 def _moment(value: object) -> datetime:
-    if isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit()):
+    if isinstance(value, (int, float)) or (isinstance(value, str) and value.isascii() and value.isdigit()):
         return datetime.fromtimestamp(float(value), UTC)
     moment = datetime.fromisoformat(str(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

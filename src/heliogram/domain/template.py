@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 _OPENING = re.compile(r"\{\{|\{%")
 _OUTPUT = re.compile(
     r"""\s*(?P<name>[A-Za-z_][\w-]*)\s*
-        (?:\|\s*default\s*:\s*(?P<default>'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?)\s*)?""",
+        (?:\|\s*default\s*:\s*(?P<default>'[^']*'|"[^"]*"|-?[0-9]+(?:\.[0-9]+)?)\s*)?""",
     re.VERBOSE,
 )
 _RESERVED = frozenset(("true", "false", "nil", "null", "empty", "blank", "now", "today"))

@@ -52,7 +52,7 @@ LAYER_CODES: Mapping[int, str] = {
     BODY_TOO_LARGE: "The request body is larger than the limit named in `detail`.",
 }
 
-_STEP = re.compile(r"""\.([A-Za-z_$][\w$-]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]""")
+_STEP = re.compile(r"""\.([A-Za-z_$][\w$-]*)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]""")
 
 
 _PEM = re.compile(r"-----BEGIN.*?(?:-----END[A-Z ]*-----|$)", re.DOTALL)
