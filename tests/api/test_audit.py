@@ -92,7 +92,7 @@ def execute(path: Path, sql: str) -> None:
 
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_change_is_made_with_its_record_or_not_at_all(service: Service, tmp_path: Path, name: str) -> None:
-    """OWN-25: Where the record cannot be written nothing has changed; where it can, there is exactly one."""
+    """Where the record cannot be written nothing has changed; where it can, there is exactly one."""
     path, change = tmp_path / "heliogram.db", CHANGES[name]
     made = await things(service)
     execute(path, DEAD_LETTER)

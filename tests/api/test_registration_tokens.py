@@ -97,7 +97,7 @@ async def test_another_user_or_app_is_forbidden(service: Service, other: str) ->
 
 
 async def test_a_phone_is_not_told_of_other_apps(service: Service) -> None:
-    """LIFE-3: That a token is another app's is a 409 for both; which app that is only the back end learns."""
+    """That a token is another app's is a 409 for both; which app that is only the back end learns."""
     await service.app_named()
     await service.app_named("bank", content=token_content(bundleId="com.example.bank"))
     await service.user(app_name="bank")
