@@ -51,12 +51,17 @@ def _claim(connection: apsw.Connection, wanted: Where, turns: Turns) -> list[_Cl
         return claimed
     lane_shard = wanted["lane"], wanted["shard"]
     accounts = _in_turn(connection, {**wanted, "limit": left}, turns.get(lane_shard, NO_ACCOUNT))
-    for place, account in enumerate(accounts):
-        share = -(-left // (len(accounts) - place))  # what one account has not due goes to those after it
+    shares = [(account, len(accounts) - place) for place, account in enumerate(accounts)]
+    # What one account has not due goes to those after it, and what is left then to those before.
+    for account, among in (*shares, *((account, 1) for account in accounts)):
+        if left <= 0:
+            break
+        share = -(-left // among)
         found = _claim_all(connection, wanted, _sql.due_chunks, {**wanted, "account": account, "limit": share})
         claimed += found
         left -= len(found)
-        turns[lane_shard] = account
+    if accounts:
+        turns[lane_shard] = accounts[-1]
     return claimed
 
 
