@@ -11,15 +11,14 @@ from ..domain.accounts import Scope
 from ..domain.apps import App, CredentialType, Environment, OpenedCredential
 from ..domain.channels import MAX_CHANNELS, StoragePolicy, channel_of, path_of
 from ..domain.errors import Code, FieldProblem, Invalid
-from ..ports import ChannelRefused, Provider
-from ..rest import Call, PageQuery, Pagination, Problem, Result, endpoint, not_found, page, resume
+from ..ports import Provider
+from ..rest import Call, PageQuery, Pagination, Result, endpoint, not_found, page, resume
 from . import examples
 from .answers import ResourceAccepted, account_of, locate
 from .apps import app_in_path
 from .audit import audit
 from .credential_schemas import AppName
 from .credential_uploads import open_credential, provider_of
-from .problems import RETRY_AFTER
 from .state import ApiState
 
 PATH = "/PushNotifications/Apps/{appName}/Channels"
@@ -110,10 +109,7 @@ async def create_channel(call: Call[ApiState]) -> Result:
     """
     environment = call.body.environment or Environment.PRODUCTION
     app, provider, opened = await access(call, environment, "$.environment")
-    try:
-        channel_id = await provider.create_channel(opened, call.body.storage_policy)
-    except ChannelRefused as error:
-        raise problem_of(error) from error
+    channel_id = await provider.create_channel(opened, call.body.storage_policy)
     await audit(call, "channel.created", channel_id, appName=app.name, environment=environment.value)
     return _pointer(call, app, channel_id, environment)
 
@@ -135,10 +131,7 @@ async def list_channels(call: Call[ApiState]) -> dict[str, Any]:
     query, cursor = resume(call.query)
     environment = query.environment or Environment.PRODUCTION
     _, provider, opened = await access(call, environment, "environment")
-    try:
-        found = sorted(await provider.list_channels(opened))
-    except ChannelRefused as error:
-        raise problem_of(error) from error
+    found = sorted(await provider.list_channels(opened))
     if cursor is not None and not isinstance(cursor, str):
         raise Invalid([FieldProblem("pageToken", "expected the token of an earlier page of this list")])
     start = 0 if cursor is None else bisect.bisect_right(found, cursor)
@@ -166,10 +159,7 @@ async def get_channel(call: Call[ApiState]) -> ChannelOut:
     environment = call.query.environment or Environment.PRODUCTION
     channel_id = channel_in_path(call)
     app, provider, opened = await access(call, environment, "environment")
-    try:
-        found = await provider.read_channel(opened, channel_id)
-    except ChannelRefused as error:
-        raise problem_of(error) from error
+    found = await provider.read_channel(opened, channel_id)
     return ChannelOut(
         id=path_of(channel_id),
         channel_id=channel_id,
@@ -198,10 +188,7 @@ async def delete_channel(call: Call[ApiState]) -> Result:
     environment = call.query.environment or Environment.PRODUCTION
     channel_id = channel_in_path(call)
     app, provider, opened = await access(call, environment, "environment")
-    try:
-        await provider.delete_channel(opened, channel_id)
-    except ChannelRefused as error:
-        raise problem_of(error) from error
+    await provider.delete_channel(opened, channel_id)
     await audit(call, "channel.deleted", channel_id, appName=app.name, environment=environment.value)
     return _pointer(call, app, channel_id, environment)
 
@@ -227,15 +214,6 @@ async def access(call: Call[ApiState], environment: Environment, path: str) -> t
         message = f"the app {app.name!r} has no {type_.value} credential: upload one, or choose the other environment"
         raise Invalid([FieldProblem(path, message, Code.NO_CREDENTIAL)])
     return app, provider, opened
-
-
-def problem_of(error: ChannelRefused) -> Problem:
-    """What the provider said, as an answer: 404 for no such channel, 503 for what may work later, else 409."""
-    if error.unknown_channel:
-        return Problem(404, Code.UNKNOWN_CHANNEL, "Not found", str(error))
-    if error.later or error.perhaps_done:
-        return Problem(503, Code.UNAVAILABLE, "Unavailable", str(error), headers={"Retry-After": RETRY_AFTER})
-    return Problem(409, Code.CHANNEL_REFUSED, "Refused by APNs", str(error))
 
 
 def _pointer(call: Call[ApiState], app: App, channel_id: str, environment: Environment) -> Result:

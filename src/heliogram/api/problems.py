@@ -1,10 +1,11 @@
-"""The domain's exceptions as the API's answers."""
+"""The exceptions of the domain and of the ports as the API's answers."""
 
 from __future__ import annotations
 
 import logging
 
-from ..domain.errors import Conflict, Invalid, LimitReached, NotFound, Unavailable
+from ..domain.errors import Code, Conflict, Invalid, LimitReached, NotFound, Unavailable
+from ..ports import ChannelRefused
 from ..rest import FieldError, Problem, invalid
 
 _log = logging.getLogger("heliogram.api")
@@ -14,7 +15,7 @@ RETRY_AFTER = "5"
 
 
 def translate(error: Exception) -> Problem | None:
-    """The problem an exception of the domain stands for; None for every other exception."""
+    """The problem an exception of the domain or of the ports stands for; None for every other exception."""
     if isinstance(error, Invalid):
         return invalid(FieldError(_where(each.path), _sentence(each.message), each.code) for each in error.problems)
     if isinstance(error, NotFound):
@@ -32,7 +33,18 @@ def translate(error: Exception) -> Problem | None:
         _log.error("unavailable: %s", error)
         detail = "The service cannot do this just now, and nothing was stored. Try again."
         return Problem(503, error.code, "Unavailable", detail, headers={"Retry-After": RETRY_AFTER})
+    if isinstance(error, ChannelRefused):
+        return _channel_refused(error)
     return None
+
+
+def _channel_refused(error: ChannelRefused) -> Problem:
+    """What the provider said: 404 for no such channel, 503 for what may work later, else 409."""
+    if error.unknown_channel:
+        return Problem(404, Code.UNKNOWN_CHANNEL, "Not found", str(error))
+    if error.later or error.perhaps_done:
+        return Problem(503, Code.UNAVAILABLE, "Unavailable", str(error), headers={"Retry-After": RETRY_AFTER})
+    return Problem(409, Code.CHANNEL_REFUSED, "Refused by APNs", str(error))
 
 
 def _where(path: str) -> str:
