@@ -37,40 +37,36 @@ _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,3}")
 _OFFSET = re.compile(r"GMT[+-][0-9]{4}")
 
 
+def _printable(description: str, most: int) -> msgspec.Meta:
+    """What the document says of a text of 1 to `most` printable characters."""
+    return msgspec.Meta(
+        description=description, extra_json_schema={"minLength": 1, "maxLength": most, "pattern": PRINTABLE}
+    )
+
+
 USER_ID = rf"^{ids.USER}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
 
 UserId = Annotated[
     str, msgspec.Meta(description="The user's id, as an answer gave it.", extra_json_schema={"pattern": USER_ID})
 ]
 ExternalId = Annotated[
-    str,
-    msgspec.Meta(
-        description="Your own name for the user: 1 to 255 printable characters, compared exactly.",
-        extra_json_schema={"minLength": 1, "maxLength": MAX_EXTERNAL_ID, "pattern": PRINTABLE},
-    ),
+    str, _printable("Your own name for the user: 1 to 255 printable characters, compared exactly.", MAX_EXTERNAL_ID)
 ]
 InstallationId = Annotated[
     str,
-    msgspec.Meta(
-        description="Made by the app when it first runs, and kept: its new token replaces its old one. Not guessable.",
-        extra_json_schema={"minLength": 1, "maxLength": MAX_INSTALLATION_ID, "pattern": PRINTABLE},
+    _printable(
+        "Made by the app when it first runs, and kept: its new token replaces its old one. Not guessable.",
+        MAX_INSTALLATION_ID,
     ),
 ]
 ActivityId = Annotated[
     str,
-    msgspec.Meta(
-        description="Which Live Activity an update token is of. Required with the kind liveActivityUpdate, and only"
-        " there.",
-        extra_json_schema={"minLength": 1, "maxLength": MAX_ACTIVITY_ID, "pattern": PRINTABLE},
+    _printable(
+        "Which Live Activity an update token is of. Required with the kind liveActivityUpdate, and only there.",
+        MAX_ACTIVITY_ID,
     ),
 ]
-AppVersion = Annotated[
-    str,
-    msgspec.Meta(
-        description="Shown again with the device.",
-        extra_json_schema={"minLength": 1, "maxLength": MAX_APP_VERSION, "pattern": PRINTABLE},
-    ),
-]
+AppVersion = Annotated[str, _printable("Shown again with the device.", MAX_APP_VERSION)]
 Locale = Annotated[
     str,
     msgspec.Meta(
