@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -154,11 +155,11 @@ def post(client: httpx2.Client, path: str, body: object) -> Any:
     return answer.json()
 
 
-def start(stack: ExitStack, cores: list[int], *arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+def start(
+    stack: ExitStack, cores: list[int], *arguments: str, program: Sequence[str] = ("-m", "heliogram")
+) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """A heliogram command on these cores, stopped at the end; the process and its ready line."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "heliogram", *arguments, "--json"], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, *program, *arguments, "--json"], stdout=subprocess.PIPE, text=True)
     stack.callback(child.wait, 60)
     stack.callback(child.terminate)
     os.sched_setaffinity(child.pid, cores)
