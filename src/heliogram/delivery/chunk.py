@@ -12,7 +12,7 @@ import structlog
 from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
-from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, Store, WorkQueue
+from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, SendingStore, WorkQueue
 from .breaker import Breakers, Gate, Pass
 from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target, elsewhere
@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What a chunk needs to be delivered."""
 
-    store: Store
+    store: SendingStore
     queue: WorkQueue
     providers: Providers
     clock: Clock

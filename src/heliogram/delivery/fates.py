@@ -6,7 +6,7 @@ import structlog
 
 from ..domain.apps import Environment
 from ..domain.notifications import Outcome
-from ..ports import DeviceFate, LeasedChunk, PushResult, RegistrationStore
+from ..ports import DeviceFate, DeviceStore, LeasedChunk, PushResult
 from .plan import Target
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ class Fates:
     """Collects what answers to one chunk said of tokens: dead ones are removed, wrong ones quarantined, and where
     nobody knew a token's environment, the one that took it is remembered (LIFE-4)."""
 
-    def __init__(self, chunk: LeasedChunk, store: RegistrationStore) -> None:
+    def __init__(self, chunk: LeasedChunk, store: DeviceStore) -> None:
         self._account, self._app_name = chunk.account_id, chunk.spec.app_name
         self._store = store
         self._waiting: list[tuple[Target, PushResult]] = []

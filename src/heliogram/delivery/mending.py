@@ -7,7 +7,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential
-from ..ports import AppStore, WorkQueue
+from ..ports import OneAppStore, WorkQueue
 from .breaker import Breakers
 
 log = structlog.get_logger(__name__)
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 class Mender:
     """Compares the credentials that fail with how they stand in the store."""
 
-    def __init__(self, store: AppStore, queue: WorkQueue, breakers: Breakers) -> None:
+    def __init__(self, store: OneAppStore, queue: WorkQueue, breakers: Breakers) -> None:
         self._store, self._queue, self._breakers = store, queue, breakers
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from ..domain.notifications import DeliveryRecord, NotificationStatus, status_of
 from ..domain.operations import Counts, counts_of
-from ..ports import Clock, LeasedChunk, Timer, WorkStore
+from ..ports import Clock, LeasedChunk, LeaseStore, Timer
 from .plan import Progress
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ class Recorder:
     holds the chunk: nothing more is written, and the delivery should stop.
     """
 
-    def __init__(self, chunk: LeasedChunk, progress: Progress, store: WorkStore, clock: Clock) -> None:
+    def __init__(self, chunk: LeasedChunk, progress: Progress, store: LeaseStore, clock: Clock) -> None:
         self._chunk, self._progress, self._store, self._clock = chunk, progress, store, clock
         self._counted: set[int] = set()
         self._counts = Counts()

@@ -7,10 +7,10 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 from __future__ import annotations
 
 from .accounts import AccountStore
-from .apps import AppStore
+from .apps import AppStore, OneAppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
-from .credentials import CredentialStore
+from .credentials import CredentialStates, CredentialStore
 from .health import Failing, Health, Healthy
 from .idempotency import IdempotencyStore, KeptAnswer, KeyTaken, Reserved
 from .keys import KeyMaker, KeyStore
@@ -25,8 +25,9 @@ from .providers import (
     PushResult,
     Retry,
 )
-from .registrations import RegistrationStore
+from .registrations import DeviceStore, RegistrationStore
 from .retention import Removal, RetentionStore
+from .sending import SendingStore
 from .store import Store
 from .users import UserStore
 from .webhooks import (
@@ -43,7 +44,7 @@ from .webhooks import (
     WebhookStore,
     WebhookWork,
 )
-from .work import LeasedChunk, WorkQueue, WorkStore
+from .work import Lease, LeasedChunk, LeaseStore, PackedLease, WorkQueue, WorkStore
 
 __all__ = [
     "AccountStore",
@@ -56,9 +57,11 @@ __all__ = [
     "ChannelRefused",
     "CheckResult",
     "Clock",
+    "CredentialStates",
     "CredentialStore",
     "DeadLetter",
     "DeviceFate",
+    "DeviceStore",
     "Ended",
     "Failing",
     "Failure",
@@ -70,10 +73,14 @@ __all__ = [
     "KeyMaker",
     "KeyStore",
     "KeyTaken",
+    "Lease",
+    "LeaseStore",
     "LeasedChunk",
     "Listed",
     "NotificationFilter",
+    "OneAppStore",
     "OperationStore",
+    "PackedLease",
     "Place",
     "Probe",
     "Provider",
@@ -86,6 +93,7 @@ __all__ = [
     "RetentionStore",
     "Retry",
     "Sealer",
+    "SendingStore",
     "Store",
     "Timer",
     "UserStore",

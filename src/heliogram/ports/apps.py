@@ -9,7 +9,20 @@ from ..domain.apps import App, Credential, CredentialType
 from .basics import Listed, Window
 
 
-class AppStore(Protocol):
+class OneAppStore(Protocol):
+    """One app, and one credential: what whoever sends looks up."""
+
+    async def get_credential(self, account: bytes, credential_id: bytes) -> Credential | None:
+        """A credential without its secret."""
+
+    async def sealed_credential(self, account: bytes, credential_id: bytes) -> tuple[Credential, bytes] | None:
+        """A credential and its sealed secret."""
+
+    async def get_app(self, account: bytes, name: str) -> App | None:
+        """An app."""
+
+
+class AppStore(OneAppStore, Protocol):
     """Apps and credentials. An `audit` event is kept in the same transaction as the change, and only if there was
     one."""
 
@@ -18,12 +31,6 @@ class AppStore(Protocol):
     ) -> Credential:
         """Keeps a credential, and makes its app if this is the first. The first of a type becomes the default of it;
         `is_default` makes it so. Raises `LimitReached` at 10 apps an account or 10 credentials an app."""
-
-    async def get_credential(self, account: bytes, credential_id: bytes) -> Credential | None:
-        """A credential without its secret."""
-
-    async def sealed_credential(self, account: bytes, credential_id: bytes) -> tuple[Credential, bytes] | None:
-        """A credential and its sealed secret."""
 
     async def list_credentials(
         self,
@@ -42,9 +49,6 @@ class AppStore(Protocol):
         """Removes it; with an app's last credential go the app and its device registrations, which may be millions:
         nobody who writes meanwhile waits for all of them. When a default goes, the oldest credential left of its type
         becomes the default. When the default app goes, the oldest app left does."""
-
-    async def get_app(self, account: bytes, name: str) -> App | None:
-        """An app."""
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""

@@ -9,7 +9,18 @@ from ..domain.accounts import AuditEvent
 from ..domain.apps import Credential, CredentialState
 
 
-class CredentialStore(Protocol):
+class CredentialStates(Protocol):
+    """What whoever sends follows, and tells, of credentials."""
+
+    async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
+        """What the connections of all the account's credentials must follow, by credential."""
+
+    async def tell_of_failing_credential(self, account: bytes, credential_id: bytes, *, reason: str, at: int) -> bool:
+        """Tells webhooks that the provider refuses a credential, as an event `com.heliogram.credential.failing`; False
+        when none wants to know."""
+
+
+class CredentialStore(CredentialStates, Protocol):
     """Defaults, rotation, revocation, and the end of certificates. A credential that is not there is None.
 
     A revoked credential stays, is no default, and takes no change any more: those raise `Conflict`. An `audit` event is
@@ -53,13 +64,6 @@ class CredentialStore(Protocol):
         """Ends it, and every other credential of the account with the same key; the ones that were ended. The oldest
         good credential of the type takes over as default."""
 
-    async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
-        """What the connections of all the account's credentials must follow, by credential."""
-
     async def warn_of_ending_credentials(self, now: int) -> list[tuple[Credential, int]]:
         """For maintenance, over all accounts: good certificates that end within 30, 7 or 1 days, with that number.
         Each is told once for each number, as an event `com.heliogram.credential.expiring`."""
-
-    async def tell_of_failing_credential(self, account: bytes, credential_id: bytes, *, reason: str, at: int) -> bool:
-        """Tells webhooks that the provider refuses a credential, as an event `com.heliogram.credential.failing`; False
-        when none wants to know."""

@@ -18,7 +18,7 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     """One push for a provider. `tag` comes back in the answer. `expiration` is in seconds since 1970.
 
     With a `channel` (base64, as APNs gives it) it is a broadcast, and `token` is not looked at. `topic` is another one
-    than the credential's.
+    than the credential's. A `fresh` one wants a connection younger than the trouble that it met before.
     """
 
     tag: Any
@@ -31,6 +31,7 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     collapse_id: str | None = None
     channel: str | None = None
     topic: str | None = None
+    fresh: bool = False
 
 
 class Retry(enum.Enum):
@@ -49,6 +50,10 @@ class Retry(enum.Enum):
     """The credential is refused, or cannot be used: when it works again."""
     TOPIC = enum.auto()
     """The credential is good, but not for the topic that its own pushes have: when it is."""
+    FORBIDDEN = enum.auto()
+    """Never this one; and the credential is refused, so others wait."""
+    UNREACHABLE = enum.auto()
+    """The provider cannot be reached with this credential: when it can."""
 
 
 class DeviceFate(enum.Enum):

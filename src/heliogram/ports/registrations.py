@@ -10,42 +10,8 @@ from ..domain.devices import Device, DeviceRegistration, NewDevice, Registered, 
 from .basics import Listed, Window
 
 
-class RegistrationStore(Protocol):
-    """Device registrations: users' devices in apps.
-
-    At any time one (account, app, provider, environment, kind, token) is one device, and an installation of an app has
-    at most one token of a kind and activity.
-    """
-
-    async def register_device(self, account: bytes, device: NewDevice, at: int) -> Registered:
-        """Adds a device to a user's registration, or renews it. Idempotent: the same token again renews
-        `registered_at` and revives a quarantined one; a token of another user of the app moves to this one; the
-        installation's older token of the same kind and activity leaves, and the new one takes its slot.
-        The 51st device displaces the least recently registered.
-        Raises `NotFound` for an unknown app or user, `Conflict` when another user has the external id
-        (EXTERNAL_ID_TAKEN) or the token is alive under an app with another bundle id (TOKEN_OF_OTHER_APP)."""
-
-    async def get_registration(self, account: bytes, registration_id: bytes) -> DeviceRegistration | None:
-        """A registration with its devices."""
-
-    async def list_registrations(
-        self, account: bytes, window: Window, *, user_id: bytes, app_name: str | None = None
-    ) -> Listed[DeviceRegistration]:
-        """A user's registrations, newest first."""
-
-    async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
-        """Removes a registration and all its devices."""
-
-    async def delete_devices(
-        self,
-        account: bytes,
-        registration_id: bytes,
-        tokens: Collection[tuple[ProviderName, bytes]],
-        *,
-        kind: TokenKind | None = None,
-    ) -> int:
-        """Removes these tokens from a registration, in all environments and of all kinds or of one; how many devices
-        that were. A registration without devices goes too."""
+class DeviceStore(Protocol):
+    """Devices as whoever sends to them sees them."""
 
     async def devices_of_users(
         self,
@@ -96,3 +62,41 @@ class RegistrationStore(Protocol):
     ) -> bool:
         """Stops sending to a token, keeping it and the reason, until it is registered anew. With `environment` the
         token in the other one goes on. False when it is not there, or was registered since `at`."""
+
+
+class RegistrationStore(DeviceStore, Protocol):
+    """Device registrations: users' devices in apps.
+
+    At any time one (account, app, provider, environment, kind, token) is one device, and an installation of an app has
+    at most one token of a kind and activity.
+    """
+
+    async def register_device(self, account: bytes, device: NewDevice, at: int) -> Registered:
+        """Adds a device to a user's registration, or renews it. Idempotent: the same token again renews
+        `registered_at` and revives a quarantined one; a token of another user of the app moves to this one; the
+        installation's older token of the same kind and activity leaves, and the new one takes its slot.
+        The 51st device displaces the least recently registered.
+        Raises `NotFound` for an unknown app or user, `Conflict` when another user has the external id
+        (EXTERNAL_ID_TAKEN) or the token is alive under an app with another bundle id (TOKEN_OF_OTHER_APP)."""
+
+    async def get_registration(self, account: bytes, registration_id: bytes) -> DeviceRegistration | None:
+        """A registration with its devices."""
+
+    async def list_registrations(
+        self, account: bytes, window: Window, *, user_id: bytes, app_name: str | None = None
+    ) -> Listed[DeviceRegistration]:
+        """A user's registrations, newest first."""
+
+    async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
+        """Removes a registration and all its devices."""
+
+    async def delete_devices(
+        self,
+        account: bytes,
+        registration_id: bytes,
+        tokens: Collection[tuple[ProviderName, bytes]],
+        *,
+        kind: TokenKind | None = None,
+    ) -> int:
+        """Removes these tokens from a registration, in all environments and of all kinds or of one; how many devices
+        that were. A registration without devices goes too."""

@@ -11,11 +11,9 @@ from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
 from ..domain.operations import Counts, Lane
 
 
-class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk handed to a worker until `until`. `attempt` fences every later write: a write of an older attempt changes
-    nothing. `records` is what earlier attempts wrote; `first` the sequence of the first recipient. `start` is when it
-    was to leave (ms): the send time of a scheduled one, else when it was accepted. `claimed` is when this attempt
-    began: it sends what was due then."""
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's hold of a chunk until `until`. `attempt` fences every later write: a write of an older attempt changes
+    nothing. `first` is the sequence of the chunk's first recipient."""
 
     account_id: bytes
     id: bytes
@@ -25,6 +23,13 @@ class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     until: int
     first: int
+
+
+class LeasedChunk(Lease, frozen=True, kw_only=True):
+    """A chunk handed to a worker. `records` is what earlier attempts wrote. `start` is when it was to leave (ms): the
+    send time of a scheduled one, else when it was accepted. `claimed` is when this attempt began: it sends what was due
+    then."""
+
     recipients: list[Recipient]
     records: list[DeliveryRecord]
     spec: SendSpec
@@ -36,8 +41,28 @@ class LeasedChunk(msgspec.Struct, frozen=True, kw_only=True):
         return f"LeasedChunk({self.id.hex()}, attempt={self.attempt}, recipients={len(self.recipients)})"
 
 
-class WorkStore(Protocol):
-    """The queue's side of the store."""
+class PackedLease(Lease, frozen=True, kw_only=True):
+    """A leased chunk as the store keeps it, for whoever hands it on: recipients, result parts and what is sent are
+    packed, and nothing of it is opened on the way."""
+
+    recipients: bytes
+    parts: list[bytes]
+    spec: bytes
+    created: int
+    start: int
+    claimed: int
+
+    def __repr__(self) -> str:
+        return f"PackedLease({self.id.hex()}, attempt={self.attempt}, bytes={self.size})"
+
+    @property
+    def size(self) -> int:
+        """How much there is to open, in bytes."""
+        return len(self.recipients) + sum(map(len, self.parts))
+
+
+class LeaseStore(Protocol):
+    """What whoever sends asks of the queue's side of the store."""
 
     async def claim(
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
@@ -49,18 +74,18 @@ class WorkStore(Protocol):
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""
 
-    async def extend(self, chunk: LeasedChunk, until: int) -> bool:
+    async def extend(self, chunk: Lease, until: int) -> bool:
         """Keeps a lease alive; False when another attempt holds the chunk."""
 
-    async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
+    async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled: the store
         counts them itself. False when fenced off."""
 
-    async def finish(self, chunk: LeasedChunk, at: int) -> bool:
+    async def finish(self, chunk: Lease, at: int) -> bool:
         """The chunk is done; the operation ends with its last chunk. False when fenced off. If the operation was asked
         to stop, whoever has not ended is canceled."""
 
-    async def release(self, chunk: LeasedChunk, due: int, at: int, *, held: bytes | None = None) -> bool:
+    async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on; `at` is now. `held` is the credential it waits for.
         False when fenced off. If the operation was asked to stop, it ends instead, and whoever has not ended is
         canceled."""
@@ -68,11 +93,15 @@ class WorkStore(Protocol):
     async def let_go_held(self, account: bytes, credential_id: bytes, now: int) -> int:
         """Makes every chunk that waits for a credential due; how many these were."""
 
+    async def canceled_of(self, chunks: Sequence[Lease]) -> set[bytes]:
+        """The ids of those operations of leased chunks that were asked to stop."""
+
+
+class WorkStore(LeaseStore, Protocol):
+    """The queue's side of the store."""
+
     async def count_held(self, account: bytes, credential_id: bytes) -> int:
         """How many recipients are in chunks that wait for a credential, and have not ended."""
-
-    async def canceled_of(self, chunks: Sequence[LeasedChunk]) -> set[bytes]:
-        """The ids of those operations of leased chunks that were asked to stop."""
 
     async def release_all(self, now: int) -> int:
         """Makes every leased chunk due now and tells how many. Only for a process that knows it is alone on the store:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from ..domain.operations import Lane
-from ..ports import Clock, LeasedChunk, WorkStore
+from ..ports import Clock, LeasedChunk, LeaseStore
 from .watch import Watch
 
 LEASE_MS = 60_000
@@ -38,7 +38,7 @@ class DbQueue:
 
     def __init__(
         self,
-        store: WorkStore,
+        store: LeaseStore,
         clock: Clock,
         worker: str,
         *,

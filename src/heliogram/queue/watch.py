@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from ..ports import Clock, LeasedChunk, Timer, WorkStore
+from ..ports import Clock, LeasedChunk, LeaseStore, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,7 @@ class Watch:
     """The chunks that are held, and whom to call when one is to be stopped: at once for what this process cancels,
     within a second for the rest."""
 
-    def __init__(self, store: WorkStore, clock: Clock) -> None:
+    def __init__(self, store: LeaseStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._held: dict[int, tuple[LeasedChunk, Callable[[], object]]] = {}

@@ -15,7 +15,7 @@ from ...domain.notifications import DeliveryRecord, NotificationStatus, has_ende
 from ...domain.operations import OperationStatus
 from ...domain.packing import pack_records, unpack_recipients, unpack_records
 from ...domain.webhooks import EventType
-from ...ports import Cancellation, LeasedChunk
+from ...ports import Cancellation, Lease
 from . import statements
 from .base import Base
 from .events import emit_operation
@@ -136,7 +136,7 @@ class Canceling(Base):
         where = {"account": account, "operation": operation, "sequence": sequence, "at": at}
         return await self._write(lambda c: _cancel_notification(c, where))
 
-    async def canceled_of(self, chunks: Sequence[LeasedChunk]) -> set[bytes]:
+    async def canceled_of(self, chunks: Sequence[Lease]) -> set[bytes]:
         """The ids of those operations of leased chunks that were asked to stop."""
         pairs = sorted({(chunk.account_id.hex(), chunk.operation_id.hex()) for chunk in chunks})
         wanted = msgspec.json.encode(pairs).decode()

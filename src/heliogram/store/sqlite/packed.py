@@ -21,6 +21,8 @@ from ...domain.notifications import (
 )
 from ...domain.operations import NewChunk, Operation, OperationStatus
 from ...domain.packing import pack_recipients, unpack_recipients, unpack_records
+from ...ports import LeasedChunk, PackedLease
+from .base import OFFLOAD_BYTES, offload
 
 _encode_spec = msgspec.msgpack.Encoder().encode
 _decode_spec = msgspec.msgpack.Decoder(SendSpec).decode
@@ -110,6 +112,33 @@ def open_tags(packed: str | None) -> dict[str, str] | None:
 def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
     """The records of all parts, in the order they were written."""
     return [record for part in parts for record in unpack_records(part)]
+
+
+async def open_leases(packed: Sequence[PackedLease]) -> list[LeasedChunk]:
+    """Claimed chunks as they are worked on; many bytes are opened in a thread. Raises `Unpackable`."""
+    return await offload(sum(chunk.size for chunk in packed) >= OFFLOAD_BYTES, _open_all, packed)
+
+
+def _open_all(packed: Sequence[PackedLease]) -> list[LeasedChunk]:
+    return [
+        LeasedChunk(
+            account_id=chunk.account_id,
+            id=chunk.id,
+            operation_id=chunk.operation_id,
+            lane=chunk.lane,
+            shard=chunk.shard,
+            attempt=chunk.attempt,
+            until=chunk.until,
+            first=chunk.first,
+            recipients=unpack_recipients(chunk.recipients),
+            records=open_records(chunk.parts),
+            spec=open_spec(chunk.spec),
+            created=chunk.created,
+            start=chunk.start,
+            claimed=chunk.claimed,
+        )
+        for chunk in packed
+    ]
 
 
 def open_notifications(chunk: StoredChunk, wanted: Iterable[int] | None = None) -> list[Notification]:

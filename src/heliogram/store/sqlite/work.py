@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
 from ...domain.ids import notification_id
 from ...domain.notifications import DeliveryRecord
 from ...domain.operations import Counts, Lane, OperationStatus
-from ...domain.packing import pack_records, unpack_recipients
+from ...domain.packing import pack_records
 from ...domain.webhooks import EventType
-from ...ports import LeasedChunk
+from ...ports import Lease, LeasedChunk, PackedLease
 from . import statements
-from .base import OFFLOAD_BYTES, Base, offload
+from .base import Base
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
 from .idempotency import let_go_of_keys
-from .packed import open_records, open_spec
+from .packed import open_leases
 
 _sql = statements.load("work")
 
@@ -29,21 +29,7 @@ HELD_SLICE = 500
 """The most waiting chunks that one job makes due."""
 
 
-class _Claimed(NamedTuple):
-    """A claimed chunk, still packed."""
-
-    account: bytes
-    operation: bytes
-    first: int
-    attempt: int
-    recipients: bytes
-    parts: list[bytes]
-    spec: bytes
-    created: int
-    send_at: int | None
-
-
-def _claim(connection: apsw.Connection, wanted: Where, turns: Turns) -> list[_Claimed]:
+def _claim(connection: apsw.Connection, wanted: Where, turns: Turns) -> list[PackedLease]:
     # What is to begin by itself comes first; the rest of it takes its turn among all that is due.
     claimed = _claim_all(connection, wanted, _sql.starting_chunks, wanted)
     left = wanted["limit"] - len(claimed)
@@ -75,12 +61,12 @@ def _in_turn(connection: apsw.Connection, wanted: Where, last: bytes) -> list[by
     return found
 
 
-def _claim_all(connection: apsw.Connection, wanted: Where, statement: str, values: Where) -> list[_Claimed]:
+def _claim_all(connection: apsw.Connection, wanted: Where, statement: str, values: Where) -> list[PackedLease]:
     rows: Any = connection.execute(statement, values).fetchall()
     return [chunk for row in rows if (chunk := _claim_one(connection, wanted, row)) is not None]
 
 
-def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed | None:
+def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> PackedLease | None:
     """Hands out one chunk; None for one of an operation that was stopped while a worker that is gone held it."""
     account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled = row
     where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
@@ -93,32 +79,25 @@ def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> _Claimed
         connection.execute(_sql.begin_operation, where)
         emit_operation(connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
     parts: Any = connection.execute(_sql.parts, where).fetchall() if written else ()
-    return _Claimed(account, operation, first, attempt + 1, packed, [part for (part,) in parts], spec, created, send_at)
+    return PackedLease(
+        account_id=account,
+        id=notification_id(operation, first),
+        operation_id=operation,
+        lane=Lane(wanted["lane"]),
+        shard=wanted["shard"],
+        attempt=attempt + 1,
+        until=wanted["until"],
+        first=first,
+        recipients=packed,
+        parts=[part for (part,) in parts],
+        spec=spec,
+        created=created,
+        start=created if send_at is None else send_at,
+        claimed=wanted["now"],
+    )
 
 
-def _open(claimed: list[_Claimed], lane: Lane, shard: int, now: int, until: int) -> list[LeasedChunk]:
-    return [
-        LeasedChunk(
-            account_id=chunk.account,
-            id=notification_id(chunk.operation, chunk.first),
-            operation_id=chunk.operation,
-            lane=lane,
-            shard=shard,
-            attempt=chunk.attempt,
-            until=until,
-            first=chunk.first,
-            recipients=unpack_recipients(chunk.recipients),
-            records=open_records(chunk.parts),
-            spec=open_spec(chunk.spec),
-            created=chunk.created,
-            start=chunk.created if chunk.send_at is None else chunk.send_at,
-            claimed=now,
-        )
-        for chunk in claimed
-    ]
-
-
-def _fence(chunk: LeasedChunk) -> Where:
+def _fence(chunk: Lease) -> Where:
     return {
         "account": chunk.account_id,
         "operation": chunk.operation_id,
@@ -153,6 +132,13 @@ class Work(Base):
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
     ) -> list[LeasedChunk]:
         """Takes due chunks of one shard: of the accounts in turn, of each the longest due first."""
+        claimed = await self.claim_packed(lane, shard, limit=limit, now=now, until=until, worker=worker)
+        return await open_leases(claimed)
+
+    async def claim_packed(
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+    ) -> list[PackedLease]:
+        """As `claim`, for whoever hands them on: nothing is opened."""
         wanted = {
             "lane": int(lane),
             "shard": shard,
@@ -161,9 +147,7 @@ class Work(Base):
             "until": until,
             "worker": worker,
         }
-        claimed = await self._write(lambda c: _claim(c, wanted, self._turns))
-        size = sum(len(chunk.recipients) + sum(map(len, chunk.parts)) for chunk in claimed)
-        return await offload(size >= OFFLOAD_BYTES, _open, claimed, lane, shard, now, until)
+        return await self._write(lambda c: _claim(c, wanted, self._turns))
 
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""
@@ -171,21 +155,26 @@ class Work(Base):
         due: Any = await self._read(lambda c: c.execute(_sql.next_due, values).get)
         return due if due is None else int(due)
 
-    async def extend(self, chunk: LeasedChunk, until: int) -> bool:
+    async def extend(self, chunk: Lease, until: int) -> bool:
         """Keeps a lease alive; False when another attempt holds the chunk."""
         values = {**_fence(chunk), "until": until}
         return await self._write(lambda c: _changed(c, _sql.extend_lease, values))
 
-    async def append_records(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
+    async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled. False
         when fenced off."""
+        at = max((record.at for record in records), default=0)
+        return await self.append_packed(chunk, pack_records(records), counts, at)
+
+    async def append_packed(self, chunk: Lease, packed: bytes, counts: Counts, at: int) -> bool:
+        """As `append_records`, with records that are packed already, the latest of `at` (ms)."""
         values: Where = {
             **_fence(chunk),
             "sent": counts.sent,
             "failed": counts.failed,
             "unaddressable": counts.unaddressable,
-            "packed": pack_records(records),
-            "at": max((record.at for record in records), default=0),
+            "packed": packed,
+            "at": at,
         }
 
         def job(connection: apsw.Connection) -> bool:
@@ -197,12 +186,12 @@ class Work(Base):
 
         return await self._write(job)
 
-    async def finish(self, chunk: LeasedChunk, at: int) -> bool:
+    async def finish(self, chunk: Lease, at: int) -> bool:
         """The chunk is done; the operation ends with its last chunk. False when fenced off."""
         values = {**_fence(chunk), "at": at}
         return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
 
-    async def release(self, chunk: LeasedChunk, due: int, at: int, *, held: bytes | None = None) -> bool:
+    async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
         values = {**_fence(chunk), "due": due, "at": at, "held": held}
         return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
