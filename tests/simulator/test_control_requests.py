@@ -45,6 +45,21 @@ async def test_a_request_in_full(world: World, http: httpx2.AsyncClient) -> None
     assert world.bearer not in answer.text
 
 
+async def test_answers_are_read_in_their_order_page_by_page(world: World, http: httpx2.AsyncClient) -> None:
+    """Every request's answer with its apns-id; ``after`` goes on where the last page ended, also after a reset."""
+    for _ in range(3):
+        await world.push(("apns-push-type", "alert"))
+    first = (await http.get("/answers", params={"limit": 2})).json()["answers"]
+    assert [each["number"] for each in first] == [1, 2]
+    (last,) = (await http.get("/answers", params={"after": 2})).json()["answers"]
+    assert (last["number"], last["status"], last["reason"]) == (3, 200, None)
+    assert last["path"].startswith("/3/device/")
+    assert len({each["apnsId"] for each in (*first, last)}) == 3
+    assert (await http.get("/answers", params={"after": 3})).json() == {"answers": []}
+    await http.post("/reset")
+    assert (await http.get("/answers", params={"after": 1})).json() == {"answers": []}
+
+
 @pytest.mark.parametrize("number", ["0", "2", "x", "9" * 30])
 async def test_a_request_that_is_not_there(world: World, http: httpx2.AsyncClient, number: str) -> None:
     """404, and the answer says which are kept."""
@@ -89,6 +104,7 @@ async def test_how_many_violations(world: World, http: httpx2.AsyncClient, query
 def test_endpoints() -> None:
     """This part of the control API, whole."""
     assert sorted(f"{each.method} {each.path}" for each in requests.ENDPOINTS) == [
+        "GET /answers",
         "GET /requests",
         "GET /requests/{number}",
         "GET /violations",

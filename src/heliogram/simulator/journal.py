@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -75,6 +76,20 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     violations: list[str]
 
 
+class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What was answered to a request, and nothing else of it: cheap enough to be read for every push of a campaign.
+
+    ``path`` ends with the device token; ``device`` is who has it.
+    """
+
+    number: int
+    apns_id: str
+    path: str
+    status: int
+    reason: str | None
+    device: str | None
+
+
 class HeaderField(msgspec.Struct, frozen=True):
     """One field, as it came."""
 
@@ -143,6 +158,22 @@ class Journal:
         return [
             readable(self.added - back + 1, self._entries[-back], violations.get(self.added - back + 1, ()))
             for back in range(1, count + 1)
+        ]
+
+    def answers(self, after: int, limit: int) -> list[AnswerRecord]:
+        """Up to ``limit`` answers with numbers over ``after`` that are still remembered, oldest first."""
+        first = self.added - len(self._entries) + 1
+        skip = max(0, after + 1 - first)
+        return [
+            AnswerRecord(
+                number=first + place,
+                apns_id=_text(entry.apns_id) or "",
+                path=_text(entry.path) or "",
+                status=entry.status,
+                reason=entry.reason,
+                device=entry.device,
+            )
+            for place, entry in enumerate(islice(self._entries, skip, skip + limit), skip)
         ]
 
     def detail(self, number: int) -> RequestDetail:

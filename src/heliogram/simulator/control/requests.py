@@ -7,7 +7,7 @@ from heliogram.rest import Call, endpoint
 from ..errors import Missing
 from ..journal import RequestDetail
 from .base import Controlled, endpoints_of, problems
-from .requests_schemas import RequestList, RequestQuery, ViolationList, ViolationQuery
+from .requests_schemas import AnswerList, AnswerQuery, RequestList, RequestQuery, ViolationList, ViolationQuery
 
 
 @endpoint(
@@ -47,6 +47,23 @@ async def get_request(call: Call[Controlled]) -> RequestDetail:
         if not number.isascii() or not number.isdigit() or len(number) > 15:
             raise Missing(f"there is no request {number[:30]}; GET /requests lists their numbers", field="number")
         return call.state.simulator.apns.journal.detail(int(number))
+
+
+@endpoint(
+    "GET",
+    "/answers",
+    summary="Read what every push was answered",
+    tag="Requests",
+    query=AnswerQuery,
+    returns=AnswerList,
+    scope=None,
+    basis="ours",
+)
+async def list_answers(call: Call[Controlled]) -> AnswerList:
+    """In the order in which they were given, for a test that compares all of them with what its service says: ask
+    again with ``after`` the last number that came, until nothing comes."""
+    query: AnswerQuery = call.query
+    return AnswerList(call.state.simulator.apns.journal.answers(query.after, query.limit))
 
 
 @endpoint(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ..journal import RequestRecord
+from ..journal import AnswerRecord, RequestRecord
 from ..violations import ViolationRecord
 
 
@@ -19,6 +19,18 @@ class RequestList(Struct, frozen=True):
 
     requests: list[RequestRecord]
     outcomes: dict[str, int]
+
+
+class AnswerQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    after: Annotated[int, Meta(ge=0, description="Only those with higher numbers")] = 0
+    limit: Annotated[int, Meta(ge=1, le=100_000, description="How many of them at most")] = 10_000
+
+
+class AnswerList(Struct, frozen=True):
+    """``answers`` oldest first. Numbers count on from 1: a gap after the number asked for means that the simulator
+    remembers no more (``--set journal=…``)."""
+
+    answers: list[AnswerRecord]
 
 
 class ViolationQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
