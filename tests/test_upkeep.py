@@ -161,3 +161,20 @@ async def work(chores: list[Chore]) -> None:
     for chore in chores:
         while (await chore.slice()).more:
             pass
+
+
+async def test_every_hour_certificates_that_end_soon_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the chore of that name."""
+    async with opened(tmp_path) as bench:
+        asked: list[int] = []
+
+        async def warn(now: int) -> list[object]:
+            asked.append(now)
+            return []
+
+        monkeypatch.setattr(bench.store, "warn_of_ending_credentials", warn)
+        (chore,) = [c for c in chores_of(bench.store, bench.clock, retention_days=7) if c.name == "certificates"]
+        await chore.slice()
+        assert (asked, chore.every) == ([bench.clock.ms], 3600)

@@ -16,14 +16,11 @@ import uvloop
 
 from . import api
 from .delivery.breaker import Breakers
-from .delivery.chunk import Tools
-from .delivery.credentials import CredentialAlarm, CredentialOpener, CredentialWatch
-from .delivery.mending import Mender
+from .delivery.credentials import CredentialAlarm
 from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
-from .delivery.worker import Worker
+from .delivery.sender import SLOTS, Sender
 from .domain.apps import ProviderName
 from .domain.ids import IdFactory
-from .domain.operations import Lane
 from .http import CannotListen, HttpServer, bind
 from .observe import log as logs
 from .observe.clock import SystemClock
@@ -54,9 +51,6 @@ from .webhooks.urls import UrlRules
 log = structlog.get_logger(__name__)
 
 DATABASE = "heliogram.db"
-TX_SLOTS = 32
-BULK_SLOTS = 4
-
 
 class StartError(Exception):
     """The service cannot start; the message says why and what to do."""
@@ -73,25 +67,9 @@ class Service:
         sealer = AesGcmSealer(key)
         hasher, tokens = KeyHasher(key), RegistrationTokens(key)
         self._alarm = CredentialAlarm(store, clock)
-        self._provider = ApnsProvider(_endpoints(settings))
         breakers = Breakers(alarm=self._alarm)
-        providers = {ProviderName.APN: self._provider}
-        opener = CredentialOpener(store, sealer, clock)
-        mender = Mender(store, self._queue, breakers)
-        self._watch = CredentialWatch(store, providers, opener, clock, mender=mender)
-        tools = Tools(
-            store=store,
-            queue=self._queue,
-            providers=providers,
-            clock=clock,
-            open_credential=opener,
-            breakers=breakers,
-        )
-        # Small sends have slots of their own: no campaign can keep them waiting.
-        self._workers = [
-            Worker(tools, [Lane.TX], slots=TX_SLOTS),
-            Worker(tools, [Lane.BULK], slots=BULK_SLOTS),
-        ]
+        providers = {ProviderName.APN: ApnsProvider(_endpoints(settings))}
+        self._sender = Sender(store, self._queue, providers, sealer, clock, breakers=breakers, slots=SLOTS)
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
         self._pump = Pump(telling)
@@ -116,15 +94,15 @@ class Service:
         )
 
     def __repr__(self) -> str:
-        return f"Service({self._store!r}, workers={self._workers})"
+        return f"Service({self._store!r}, {self._sender!r})"
 
     async def run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store."""
         recovered = await self._store.release_all(int(SystemClock().time() * 1000))
         if recovered:
             log.info("leases.recovered", chunks=recovered)
-        workers = [asyncio.create_task(worker.run()) for worker in self._workers]
-        watching = asyncio.create_task(self._watch.run())
+        self._sender.start()
+        workers = self._sender.tasks
         telling = asyncio.create_task(self._pump.run())
         keeping = asyncio.create_task(self._upkeep.run())
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
@@ -137,11 +115,9 @@ class Service:
         listening.cancel()
         stopping.cancel()
         self._upkeep.stop()
-        await self._drain(http, workers)
+        await self._drain(http)
         await keeping
-        self._watch.stop()
         self._pump.drain()
-        await watching
         await self._stop_telling(telling)
 
     async def _stop_telling(self, telling: asyncio.Task[None]) -> None:
@@ -150,23 +126,13 @@ class Service:
         await self._pump.stop()
         await telling
 
-    async def _drain(self, http: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:
+    async def _drain(self, http: asyncio.Task[None]) -> None:
         log.info("service.draining", seconds=self._settings.drain_seconds)
         self._http.should_exit = True
         await asyncio.wait([http])
-        for worker in self._workers:
-            worker.drain()
-        await self._queue.close()
-        _, late = await asyncio.wait(workers, timeout=self._settings.drain_seconds)
-        for task in late:  # their chunks are leased; the next start takes them up again
-            log.warning("service.drain_too_slow", worker=repr(task))
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        await self._provider.close()
+        await self._sender.drain(self._settings.drain_seconds)
         await self._alarm.close()
-        for task in (http, *workers):
-            if task.done() and not task.cancelled():
-                task.result()
+        http.result()
 
 
 def run(settings: ServeSettings, ready: Callable[[str], object]) -> None:

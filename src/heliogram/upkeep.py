@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import structlog
 
+from .domain import ids
 from .ports import Clock, Store
 from .security import forget_old
 
@@ -117,8 +118,8 @@ class _Ended:
 
 def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]:
     """The chores of a service: operations and deleted users go after `retention_days`, the audit log and ended API
-    keys after 400 days, idempotency keys after 24 hours. What waits for webhooks is the pump's to bound, and telling of
-    certificates that end is `CredentialWatch`'s: both run by themselves."""
+    keys after 400 days, idempotency keys after 24 hours; of certificates that end soon is told. What waits for webhooks
+    is the pump's to bound."""
 
     def now() -> int:
         return int(clock.time() * 1000)
@@ -134,6 +135,13 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
     async def audit() -> Step:
         return Step(await forget_old(store, store, store, now()), more=False)
 
+    async def certificates() -> Step:
+        ending = await store.warn_of_ending_credentials(now())
+        for credential, days in ending:
+            shown = ids.encode(ids.CREDENTIAL, credential.id)
+            log.warning("credential.expiring", credential=shown, app=credential.app_name, days=days)
+        return Step(len(ending), more=False)
+
     async def space() -> Step:
         pages = await store.compact()
         if not pages:
@@ -144,6 +152,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
         Chore(name="operations", every=MINUTE, slice=_Ended(store, clock, retention_days).slice),
         Chore(name="users", every=10 * MINUTE, slice=users),
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
+        Chore(name="certificates", every=60 * MINUTE, slice=certificates),
         Chore(name="audit", every=24 * 60 * MINUTE, slice=audit),
         Chore(name="space", every=10 * MINUTE, slice=space),
     ]

@@ -241,28 +241,6 @@ async def test_the_watch_outlives_a_store_that_fails(live: Live, monkeypatch: py
     await task
 
 
-async def test_every_hour_certificates_that_end_soon_are_told_of(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the watch, at its first look and then every hour."""
-    asked: list[int] = []
-
-    async def warn(now: int) -> list[object]:
-        asked.append(now)
-        return []
-
-    monkeypatch.setattr(live.service.store, "warn_of_ending_credentials", warn)
-    clock = FakeClock()
-    watch = CredentialWatch(live.service.store, live.tools.providers, live.opener, clock)
-    task = asyncio.create_task(watch.run())
-    began = clock.ms
-    for seconds in (3599, 1, 1):
-        await clock.timer_set()
-        clock.advance(seconds)
-    await clock.timer_set()
-    watch.stop()
-    await task
-    assert asked == [began, began + 3_600_000]
-
-
 @pytest.mark.parametrize("reason", ["TopicDisallowed", "InvalidProviderToken"])
 async def test_tok_14_a_refused_topic_gets_one_fresh_connection(live: Live, reason: str) -> None:
     """TOK-14: a connection that never carried the topic may only be older than it: opened anew, sent once more."""

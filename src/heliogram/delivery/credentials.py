@@ -9,7 +9,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential, OpenedCredential
-from ..ports import Clock, Provider, Providers, Sealer, Store
+from ..ports import Clock, CredentialStates, OneAppStore, Provider, Providers, Sealer
 from .mending import Mender
 
 log = structlog.get_logger(__name__)
@@ -17,8 +17,6 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 1.0
 """How often is asked what became of credentials with connections. With the second for which one is kept open this
 bounds how long another process sends with a revoked one: 5 s at most (TOK-20)."""
-WARN_SECONDS = 3600.0
-"""How often is asked which certificates end soon."""
 ALARM_AGAIN = 3600.0
 """Seconds before the same complaint about a credential is told again."""
 MAX_ALARMS = 1_000
@@ -27,7 +25,7 @@ MAX_ALARMS = 1_000
 class CredentialOpener:
     """Opens credentials from the store, and keeps the last few open for `ttl` seconds."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock, *, ttl: float = 1.0, most: int = 256) -> None:
+    def __init__(self, store: OneAppStore, sealer: Sealer, clock: Clock, *, ttl: float = 1.0, most: int = 256) -> None:
         self._store, self._sealer, self._clock, self._ttl, self._most = store, sealer, clock, ttl, most
         self._opened: dict[tuple[bytes, bytes], tuple[float, OpenedCredential | None]] = {}
 
@@ -56,12 +54,11 @@ class CredentialOpener:
 class CredentialWatch:
     """Asks again and again what became of the credentials that have connections, so that a rotation, a reconnection or
     a revocation by another process acts here, too: also on connections that nobody uses just now. Then the `mender`
-    looks for credentials that failed and are others now. And every hour it has the store tell of certificates that end
-    soon."""
+    looks for credentials that failed and are others now."""
 
     def __init__(
         self,
-        store: Store,
+        store: CredentialStates,
         providers: Providers,
         open_credential: CredentialOpener,
         clock: Clock,
@@ -73,7 +70,6 @@ class CredentialWatch:
         self._seconds, self._mender = seconds, mender
         self._stopped = False
         self._awake = asyncio.Event()
-        self._warned: float | None = None
 
     def __repr__(self) -> str:
         return f"CredentialWatch(providers={len(self._providers)}, every={self._seconds})"
@@ -83,7 +79,6 @@ class CredentialWatch:
         while not self._stopped:
             try:
                 await self.look()
-                await self._warn()
             except Exception:
                 log.exception("credentials.watch_failed")  # the store may be locked for a while
             await self._pause()
@@ -107,15 +102,6 @@ class CredentialWatch:
                     await self._follow(provider, account, credential_id)
         if self._mender is not None:
             await self._mender.look()
-
-    async def _warn(self) -> None:
-        now = self._clock.monotonic()
-        if self._warned is not None and now - self._warned < WARN_SECONDS:
-            return
-        self._warned = now
-        for credential, days in await self._store.warn_of_ending_credentials(int(self._clock.time() * 1000)):
-            shown = ids.encode(ids.CREDENTIAL, credential.id)
-            log.warning("credential.expiring", credential=shown, app=credential.app_name, days=days)
 
     async def _follow(self, provider: Provider, account: bytes, credential_id: bytes) -> None:
         try:
@@ -141,7 +127,7 @@ class CredentialAlarm:
     """Hears from the provider that APNs refuses a credential, and has the store tell of it: of the same complaint once
     an hour."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: CredentialStates, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._told: dict[tuple[bytes, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()

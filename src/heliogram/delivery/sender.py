@@ -1,0 +1,89 @@
+"""Everything that sends, put together: workers on a queue, and what keeps their credentials right.
+
+A service has one in its own process; each further process that sends has another, on a store and a queue of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from ..domain.operations import Lane
+from ..ports import Clock, Providers, Sealer, SendingStore, WorkQueue
+from .breaker import Breakers
+from .chunk import Tools
+from .credentials import CredentialOpener, CredentialWatch
+from .mending import Mender
+from .worker import Worker
+
+log = structlog.get_logger(__name__)
+
+TX_SLOTS = 32
+BULK_SLOTS = 4
+SLOTS = {Lane.TX: TX_SLOTS, Lane.BULK: BULK_SLOTS}
+"""Chunks of each lane that one process delivers at a time. Small sends have slots of their own: no campaign can keep
+them waiting."""
+
+
+class Sender:
+    """The workers of some lanes. `slots` is how many chunks of each are delivered at a time."""
+
+    def __init__(
+        self,
+        store: SendingStore,
+        queue: WorkQueue,
+        providers: Providers,
+        sealer: Sealer,
+        clock: Clock,
+        *,
+        breakers: Breakers,
+        slots: Mapping[Lane, int],
+    ) -> None:
+        self._queue, self._providers = queue, providers
+        opener = CredentialOpener(store, sealer, clock)
+        mender = Mender(store, queue, breakers)
+        self._watch = CredentialWatch(store, providers, opener, clock, mender=mender)
+        tools = Tools(
+            store=store,
+            queue=queue,
+            providers=providers,
+            clock=clock,
+            open_credential=opener,
+            breakers=breakers,
+        )
+        self._workers = [Worker(tools, [lane], slots=count) for lane, count in slots.items()]
+        self._watching: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+        """The workers at work: one that ends before `drain` has failed."""
+
+    def __repr__(self) -> str:
+        return f"Sender({self._workers})"
+
+    def start(self) -> None:
+        """Begins to work."""
+        self.tasks = [asyncio.create_task(worker.run()) for worker in self._workers]
+        self._watching = asyncio.create_task(self._watch.run())
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing more, lets what is under way end for at most so long, and closes the connections. What is late
+        stays leased. Raises what a worker raised."""
+        for worker in self._workers:
+            worker.drain()
+        await self._queue.close()
+        late: set[asyncio.Task[None]] = set()
+        if self.tasks:
+            _, late = await asyncio.wait(self.tasks, timeout=seconds)
+        for task in late:  # their chunks are leased; whoever comes next takes them up again
+            log.warning("service.drain_too_slow", worker=repr(task))
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for provider in self._providers.values():
+            await provider.close()
+        self._watch.stop()
+        if self._watching is not None:
+            await self._watching
+        for task in self.tasks:
+            if task.done() and not task.cancelled():
+                task.result()
