@@ -126,6 +126,28 @@ async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
 
 
 @pytest.mark.anyio
+async def test_environments_of_tokens_are_read_from_the_index_alone(connection: apsw.Connection) -> None:
+    """One page a token, not two: with millions of devices each is another page, and none is in a cache."""
+    sql = load("registrations").token_environments
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert [step for step in plan if "USING" in step] == [
+        "SEARCH d USING COVERING INDEX device_by_token (account_id=? AND token=? AND app_name=? AND provider=?)"
+    ]
+
+
+@pytest.mark.anyio
+async def test_devices_of_users_are_not_sorted(connection: apsw.Connection) -> None:
+    """A covering index, then the devices by their key, in the order in which users are given."""
+    sql = load("registrations").devices_of_users
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert plan == [
+        "SCAN w VIRTUAL TABLE INDEX 1:",
+        "SEARCH r USING COVERING INDEX registration_by_user (account_id=? AND app_name=? AND user_id=?)",
+        "SEARCH d USING PRIMARY KEY (account_id=? AND registration_id=?)",
+    ]
+
+
+@pytest.mark.anyio
 async def test_a_list_of_one_status_walks_its_index(connection: apsw.Connection) -> None:
     """Of a status that hardly any operation has, the others are not read."""
     sql = load("operations").list_operations_of_status

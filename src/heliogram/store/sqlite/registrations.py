@@ -143,7 +143,7 @@ class Registrations(Base):
         values = {
             "account": account,
             "app": app_name,
-            "users": apsw.carray(tuple(wanted)),
+            "users": apsw.carray(tuple(sorted(wanted))),
             "kind": None if kind is None else kind.value,
             "activity": activity_id,
         }
@@ -159,8 +159,8 @@ class Registrations(Base):
         wanted = set(tokens)
         if not wanted:
             return {}
-        values = {"account": account, "app": app_name, "tokens": apsw.carray(tuple(wanted))}
-        rows: Any = await self._read(lambda c: c.execute(_sql.token_environments, values).fetchall())
+        where = {"account": account, "app": app_name}
+        rows = await self._read(lambda c: _environments(c, where, tuple(sorted(wanted))))
         return {token: Environment(environment) for token, environment in rows}
 
     async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
@@ -227,6 +227,16 @@ class Registrations(Base):
             return bool(rows)
 
         return await self._write(job)
+
+
+def _environments(connection: apsw.Connection, where: dict[str, Any], tokens: tuple[bytes, ...]) -> Any:
+    """Tokens with their environments, of two the later registered as the last."""
+    rows: Any = connection.execute(_sql.token_environments, {**where, "tokens": apsw.carray(tokens)}).fetchall()
+    found: dict[bytes, str] = {}
+    twice = {token for token, environment in rows if found.setdefault(token, environment) != environment}
+    if twice:  # seldom: their devices have to be read
+        rows += connection.execute(_sql.later_environments, {**where, "tokens": apsw.carray(tuple(twice))}).fetchall()
+    return rows
 
 
 def _verdict(

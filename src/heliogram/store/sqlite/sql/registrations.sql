@@ -134,17 +134,25 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
   FROM device WHERE account_id = :account AND registration_id = :registration ORDER BY slot;
 
 -- name: devices_of_users
--- What can be sent to of many users' devices in an app: what sending needs to know.
+-- What can be sent to of many users' devices in an app, the users in the order they are given: what sending needs to
+-- know. Given in the order of their ids, they are read from page to page.
 SELECT r.user_id, d.slot, d.token, d.provider, d.environment, d.kind, d.state, d.state_reason, d.registered_at,
        d.created
   FROM carray(:users) w
  CROSS JOIN registration r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
  CROSS JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
- WHERE d.state = 'active' AND (:kind IS NULL OR d.kind = :kind) AND (:activity IS NULL OR d.activity_id = :activity)
- ORDER BY r.user_id, d.slot;
+ WHERE d.state = 'active' AND (:kind IS NULL OR d.kind = :kind) AND (:activity IS NULL OR d.activity_id = :activity);
 
 -- name: token_environments
--- The known environments of many APNs tokens, the latest registered last.
+-- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read.
+SELECT d.token, d.environment
+  FROM carray(:tokens) w
+ CROSS JOIN device d INDEXED BY device_by_token
+    ON d.account_id = :account AND d.token = w.value AND d.app_name = :app
+ WHERE d.provider = 'APN' AND d.environment <> '';
+
+-- name: later_environments
+-- The same for those that are in both, the latest registered last.
 SELECT d.token, d.environment
   FROM carray(:tokens) w
  CROSS JOIN device d INDEXED BY device_by_token
