@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -124,6 +124,15 @@ class Batch:
             self._pool.deadlines.extend(jobs)
             self._pool.add(jobs)
         return ended
+
+    def queue(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs that are ready but for deadline and sink."""
+        deadline, sink = self._now() + self._timeout, self._sink
+        for job in jobs:
+            job.deadline, job.sink = deadline, sink
+        self.open += len(jobs)
+        self._pool.deadlines.extend(jobs)
+        self._pool.add(jobs)
 
     def _make_each(
         self, items: Iterator[object], room: int, deadline: float, jobs: list[Job]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from .alike import L, jobs_of, outcomes_of
 from .batch import Batch, Items, outcomes
 from .certificates import Certificate
 from .checks import TOPIC_FIX, check_apns_id, check_text, check_topic
@@ -18,6 +19,7 @@ from .connection import Connection
 from .devicetoken import normalize_device_token, plain_device_token
 from .entitlements import Credential, check_client, check_push, missing_topic
 from .environment import Environment
+from .errors import ApnsError
 from .identity import Identity
 from .ids import IdSource
 from .job import Job, Template
@@ -169,6 +171,23 @@ class Client:
         is on the wire still come.
         """
         return outcomes(self.batch(concurrency), items, stop)
+
+    def ready(
+        self, form: Notification, letters: Sequence[L], *, topic: str | None = None
+    ) -> tuple[list[Job], list[tuple[L, ApnsError]]]:
+        """What `send_ready` takes of pushes that share all but token, id, body and collapse id, and what cannot be
+        sent. `form` is a notification with what they share. Raises `InvalidNotification` for that."""
+        common = form.prepare()
+        key = (topic, common.route) if topic else common.route
+        template = self._templates.get(key) or self._template(key, topic, common)
+        return jobs_of(common, template, letters)
+
+    def send_ready(
+        self, jobs: Sequence[Job], *, stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[list[Outcome], None]:
+        """Send what `ready` made, each once; yields outcomes as they come, many at a time, the `tag` of each being its
+        letter. `stop` is as in `send_many`."""
+        return outcomes_of(self.batch(), jobs, stop)
 
     def batch(self, concurrency: int | None = None) -> Batch:
         """What `send_many` is made of, for facades that feed and collect in their own way."""

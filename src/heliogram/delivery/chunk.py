@@ -219,23 +219,42 @@ class ChunkDelivery:
 
     async def _pour(self, gate: Gate, opened: OpenedCredential, pushes: Sequence[Push]) -> None:
         """Sends, and holds what did not leave because the credential turned out to be refused."""
-        provider, answered = self._tools.providers[ProviderName.APN], set[int]()
-        async with aclosing(provider.send(opened, pushes, stop=gate.stop)) as results:
-            async for result in results:
-                answered.add(id(result.tag))
-                if result.retry in _REFUSED:
-                    self._refused(gate, opened, result)
-                else:
-                    if gate.is_probe:
-                        gate.heard(works=result.works)
-                    self._take(result)
-                if self._recorder.full:
-                    await self._recorder.flush()
-                if self._recorder.fenced:
-                    return
+        provider, answered = self._tools.providers[ProviderName.APN], list[list[PushResult]]()
+        async with aclosing(provider.send(opened, pushes, stop=gate.stop)) as found:
+            async for results in found:
+                answered.append(results)
+                done = 0
+                while done < len(results):
+                    part = results[done : done + self._recorder.room]
+                    done += len(part)
+                    self._take_all(gate, opened, part)
+                    if self._recorder.full:
+                        await self._recorder.flush()
+                    if self._recorder.fenced:
+                        return
         if gate.is_shut and not self._stop.done():
-            left_over = [push.tag for push in pushes if id(push.tag) not in answered]
-            self._waiting.hold(gate, left_over, self._now())
+            had = {id(result.tag) for results in answered for result in results}
+            self._waiting.hold(gate, [push.tag for push in pushes if id(push.tag) not in had], self._now())
+
+    def _take_all(self, gate: Gate, opened: OpenedCredential, results: Sequence[PushResult]) -> None:
+        """What nearly all are, accepted, is told here in one go."""
+        now = self._now()
+        for result in results:
+            if result.outcome is Outcome.ACCEPTED and not gate.is_probe:
+                target: Target = result.tag
+                self._recorder.take(record_of(self._chunk, result, now, None, attempt=target.attempt))
+                if target.unsure:
+                    self._fates.take(target, result)
+            else:
+                self._take_one(gate, opened, result)
+
+    def _take_one(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
+        if result.retry in _REFUSED:
+            self._refused(gate, opened, result)
+            return
+        if gate.is_probe:
+            gate.heard(works=result.works)
+        self._take(result)
 
     def _refused(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
         now = self._now()

@@ -43,6 +43,11 @@ class Recorder:
         """Whether the buffer should be written before more is taken."""
         return len(self._buffer) >= FLUSH_AT
 
+    @property
+    def room(self) -> int:
+        """How many may be taken before a write."""
+        return max(1, FLUSH_AT - len(self._buffer))
+
     def take(self, record: DeliveryRecord) -> None:
         """Takes one record; it is written at the latest 100 ms from now."""
         self._buffer.append(record)

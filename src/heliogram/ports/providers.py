@@ -144,10 +144,10 @@ class Provider(Channels, Protocol):
 
     def send(
         self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
-    ) -> AsyncGenerator[PushResult, None]:
-        """Sends, and yields exactly one result per push as they come. What the credential cannot send is said before
-        anything leaves. With a revoked credential nothing leaves. Once `stop` is done nothing more leaves, and what had
-        not left by then has no result."""
+    ) -> AsyncGenerator[list[PushResult], None]:
+        """Sends, and yields exactly one result per push as they come, many at a time. What the credential cannot send
+        is said before anything leaves. With a revoked credential nothing leaves. Once `stop` is done nothing more
+        leaves, and what had not left by then has no result."""
 
     async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
         """Proves a credential with a push to a device that is not there, within so many seconds."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from .... import apns
 from ....apns.broadcast import prepare_broadcast
 from ....apns.entitlements import check_push
+from ....apns.job import Job
 from ....domain.apps import CredentialState, Environment, OpenedCredential
 from ....ports import Push
 from .endpoints import ApnsEndpoints
@@ -24,6 +26,18 @@ _BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
 """What APNs answers to a topic or key that a connection was not bound to at its first push (TOK-13 to TOK-15)."""
 
 Engine = apns.Client | apns.BroadcastClient | apns.ChannelClient
+
+
+class Ready(NamedTuple):
+    """What can be sent, in the engine's words; the `tag` of each is its push."""
+
+    jobs: list[Job]
+    broadcasts: list[apns.Push]
+
+    @property
+    def pushes(self) -> list[Push]:
+        """All of it."""
+        return [*(job.tag for job in self.jobs), *(push.tag for push in self.broadcasts)]
 
 
 class Held:
@@ -97,46 +111,70 @@ class Held:
 
     # ---- sending
 
-    def ready(self, push: Push) -> apns.Push:
-        """The engine's push, its `tag` being this one. Raises `ApnsError` for what APNs would refuse, or what this
-        credential cannot send (TOK-15, CERT-4)."""
-        notification = notification_of(push)
-        if push.channel is None:
-            notification.prepare()
-            self._topic(push)
-        else:
-            prepare_broadcast(notification)
-        return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)
+    def ready(self, pushes: Sequence[Push]) -> tuple[Ready, list[tuple[Push, apns.ApnsError]]]:
+        """What can be sent, in the engine's words, and what cannot: APNs would refuse it, or this credential cannot
+        send it (TOK-15, CERT-4)."""
+        ready, refused = Ready([], []), list[tuple[Push, apns.ApnsError]]()
+        for _, group in groupby(pushes, _form):
+            alike = list(group)
+            if alike[0].channel is not None:
+                for push in alike:
+                    try:
+                        ready.broadcasts.append(_announcement(push))
+                    except apns.ApnsError as error:
+                        refused.append((push, error))
+                continue
+            try:
+                self._topic(alike[0])
+                jobs, wrong = self._pushes.ready(_shared(alike[0]), alike, topic=alike[0].topic)
+            except apns.ApnsError as error:
+                refused += [(push, error) for push in alike]
+                continue
+            ready.jobs.extend(jobs)
+            refused += wrong
+        return ready, refused
 
     async def outcomes(
-        self, items: Sequence[apns.Push], stop: asyncio.Future[None] | None = None
-    ) -> AsyncGenerator[apns.Outcome, None]:
-        """Sends what is ready, and yields what became of each push; once `stop` is done, of each that had left."""
-        generation, ended, stale = self._generation, list[Push](), list[Push]()
+        self, ready: Ready, stop: asyncio.Future[None] | None = None
+    ) -> AsyncGenerator[list[apns.Outcome], None]:
+        """Sends what is ready, and yields what became of each push, its `tag`; once `stop` is done, of each that had
+        left."""
+        generation, ended, stale = self._generation, list[list[apns.Outcome]](), list[Push]()
         with _halt(stop) as halt:
-            async with aclosing(self._send(items, halt)) as found:
-                async for outcome in found:
-                    if isinstance(outcome, apns.Accepted):
-                        self._carried.add(self._topic(outcome.tag))
-                    elif isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
-                        stale.append(outcome.tag)
-                        if not halt.done():  # the others would be refused as well
-                            halt.set_result(None)
-                        continue
-                    ended.append(outcome.tag)
-                    yield outcome
+            async with aclosing(self._send(ready, halt)) as found:
+                async for outcomes in found:
+                    fresh = self._sift(outcomes, generation, stale)
+                    if stale and not halt.done():  # the others would be refused as well
+                        halt.set_result(None)
+                    ended.append(fresh)
+                    if fresh:
+                        yield fresh
         if not stale:
             return
         if generation == self._generation:
             self._renewed |= {self._topic(push): self._clock.monotonic() for push in stale}
             self._renew()
-        done = {id(push) for push in ended}
-        again = [self.ready(item.tag) for item in items if id(item.tag) not in done]
+        done = {id(outcome.tag) for outcomes in ended for outcome in outcomes}
+        again, _ = self.ready([push for push in ready.pushes if id(push) not in done])
         async with aclosing(self._send(again, stop)) as found:
-            async for outcome in found:
-                if isinstance(outcome, apns.Accepted):
-                    self._carried.add(self._topic(outcome.tag))
-                yield outcome
+            async for outcomes in found:
+                yield self._sift(outcomes, generation, None)
+
+    def _sift(self, outcomes: list[apns.Outcome], generation: int, stale: list[Push] | None) -> list[apns.Outcome]:
+        """The outcomes that stand; what a connection may have refused for its age goes to `stale`, if that is given."""
+        fresh, carried = outcomes, None
+        for outcome in outcomes:
+            if type(outcome) is apns.Accepted:
+                push: Push = outcome.tag
+                if carried is None or (push.topic, push.push_type, push.channel) != carried:
+                    carried = push.topic, push.push_type, push.channel
+                    self._carried.add(self._topic(push))
+            elif stale is not None and isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
+                stale.append(outcome.tag)
+        if stale:
+            put_off = {id(push) for push in stale}
+            fresh = [outcome for outcome in outcomes if id(outcome.tag) not in put_off]
+        return fresh
 
     def _topic(self, push: Push) -> str:
         """The whole topic. Raises `ApnsError` when the credential does not cover it."""
@@ -164,17 +202,14 @@ class Held:
         by_others = generation < self._generation  # since this sending began
         return by_others or renewed is None or self._clock.monotonic() - renewed >= RENEW_AGAIN
 
-    async def _send(
-        self, items: Sequence[apns.Push], stop: asyncio.Future[None] | None
-    ) -> AsyncGenerator[apns.Outcome, None]:
-        broadcasts = [self._broadcast(item) for item in items if item.tag.channel is not None]
-        pushes = [item for item in items if item.tag.channel is None] if broadcasts else items
-        if pushes:
-            async with aclosing(self._pushes.send_many(pushes, stop=stop)) as found:
-                async for outcome in found:
-                    yield outcome
+    async def _send(self, ready: Ready, stop: asyncio.Future[None] | None) -> AsyncGenerator[list[apns.Outcome], None]:
+        broadcasts = [self._broadcast(item) for item in ready.broadcasts]
+        if ready.jobs:
+            async with aclosing(self._pushes.send_ready(ready.jobs, stop=stop)) as found:
+                async for outcomes in found:
+                    yield outcomes
         for waiting in broadcasts:
-            yield await waiting
+            yield [await waiting]
 
     def _broadcast(self, item: apns.Push) -> asyncio.Future[apns.Outcome]:
         if self._broadcasts is None:
@@ -233,3 +268,22 @@ def _halt(stop: asyncio.Future[None] | None) -> Iterator[asyncio.Future[None]]:
 def _state_of(credential: OpenedCredential) -> CredentialState:
     found = credential.credential
     return CredentialState(found.revision, found.epoch, found.revoked)
+
+
+def _form(push: Push) -> tuple[object, ...]:
+    """What pushes share that differ in token, id, payload and collapse id alone."""
+    return push.push_type, push.priority, push.expiration, push.channel, push.topic
+
+
+def _shared(push: Push) -> apns.Notification:
+    """A notification with what such pushes share."""
+    return apns.Notification(
+        payload=b"{}", push_type=push.push_type, priority=push.priority, expiration=push.expiration
+    )
+
+
+def _announcement(push: Push) -> apns.Push:
+    """The engine's broadcast. Raises `ApnsError`."""
+    notification = notification_of(push)
+    prepare_broadcast(notification)
+    return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)

@@ -23,7 +23,7 @@ from . import checking, parsing
 from .endpoints import ApnsEndpoints
 from .held import Held
 from .managing import Managing
-from .results import REVOKED, refused, result_of, said
+from .results import REVOKED, refused, results_of, said
 
 log = structlog.get_logger(__name__)
 
@@ -127,25 +127,24 @@ class ApnsProvider(Managing):
 
     async def send(
         self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
-    ) -> AsyncGenerator[PushResult, None]:
-        """Sends over the credential's own connections and yields one result per push as they come."""
+    ) -> AsyncGenerator[list[PushResult], None]:
+        """Sends over the credential's own connections and yields one result per push as they come, many at a time."""
         if self._is_ended(credential):
-            for push in pushes:
-                yield refused(push, REVOKED, Retry.SOON)
+            yield [refused(push, REVOKED, Retry.SOON) for push in pushes]
             return
         try:
             held = self._hold(credential)
         except apns.ApnsError as error:
-            for push in pushes:
-                yield refused(push, said(error), Retry.CREDENTIAL)
+            reason = said(error)
+            yield [refused(push, reason, Retry.CREDENTIAL) for push in pushes]
             return
         with self._using(held):
-            ready, results = _prepared(held, pushes)
-            for result in results:
-                yield result
-            async with aclosing(held.outcomes(ready, stop)) as outcomes:
-                async for outcome in outcomes:
-                    yield result_of(outcome.tag, outcome)
+            ready, wrong = held.ready(pushes)
+            if wrong:
+                yield [refused(push, str(error)) for push, error in wrong]
+            async with aclosing(held.outcomes(ready, stop)) as found:
+                async for outcomes in found:
+                    yield results_of(outcomes)
 
     def _is_ended(self, credential: OpenedCredential) -> bool:
         return credential.credential.revoked is not None or credential.credential.id in self._ended
@@ -199,14 +198,3 @@ class ApnsProvider(Managing):
         self._held.clear()
         while self._closing:
             await asyncio.wait(self._closing)
-
-
-def _prepared(held: Held, pushes: Sequence[Push]) -> tuple[list[apns.Push], list[PushResult]]:
-    """What can be sent, and the results of what cannot, in the engine's words."""
-    ready, results = [], []
-    for push in pushes:
-        try:
-            ready.append(held.ready(push))
-        except apns.ApnsError as error:
-            results.append(refused(push, str(error)))
-    return ready, results

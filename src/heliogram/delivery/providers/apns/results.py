@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import structlog
 
@@ -66,6 +67,23 @@ def said(error: apns.ApnsError) -> str:
 def refused(push: Push, reason: str, retry: Retry = Retry.NEVER) -> PushResult:
     """The result of a push that is not even tried."""
     return PushResult(tag=push.tag, outcome=Outcome.NOT_SENT, reason=reason, retry=retry)
+
+
+def results_of(outcomes: Sequence[apns.Outcome]) -> list[PushResult]:
+    """The port's results of outcomes whose `tag` is the port's push: what most are is told here, in one go."""
+    return [
+        PushResult(
+            tag=outcome.tag.tag,
+            outcome=Outcome.ACCEPTED,
+            status=200,
+            unique_id=outcome.unique_id or "",
+            wire_ms=outcome.wire_ms or 0,
+            works=True,
+        )
+        if type(outcome) is apns.Accepted
+        else result_of(outcome.tag, outcome)
+        for outcome in outcomes
+    ]
 
 
 def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
