@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..domain.errors import Code, Conflict, Invalid, LimitReached, NotFound, Unavailable
+from ..domain.errors import MEANINGS, Code, Conflict, Invalid, LimitReached, NotFound, Unavailable, Unreadable
 from ..ports import ChannelRefused
 from ..rest import FieldError, Problem, invalid
 
@@ -12,6 +12,13 @@ _log = logging.getLogger("heliogram.api")
 
 RETRY_AFTER = "5"
 """Seconds a caller is asked to wait when the service is unavailable."""
+
+_OF_THE_DISK = {
+    Code.STORE_FULL: ("Store full", "30"),
+    Code.STORE_READ_ONLY: ("Store read-only", "30"),
+    Code.STORE_GONE: ("Store gone", "60"),
+}
+"""What is wrong with the store, and when to ask again: people have to do something first."""
 
 
 def translate(error: Exception) -> Problem | None:
@@ -29,13 +36,24 @@ def translate(error: Exception) -> Problem | None:
     if isinstance(error, LimitReached):
         return Problem(400, error.code, "Limit reached", _sentence(str(error)))
     if isinstance(error, Unavailable):
-        # What is wrong with the server is for its log, not for the caller.
-        _log.error("unavailable: %s", error)
-        detail = "The service cannot do this just now, and nothing was stored. Try again."
-        return Problem(503, error.code, "Unavailable", detail, headers={"Retry-After": RETRY_AFTER})
+        return _unavailable(error)
+    if isinstance(error, Unreadable):
+        _log.error("unreadable: %s; run `heliogram check`", error)
+        return Problem(500, error.code, "Damaged", MEANINGS[error.code])
     if isinstance(error, ChannelRefused):
         return _channel_refused(error)
     return None
+
+
+def _unavailable(error: Unavailable) -> Problem:
+    """What is wrong with the server is for its log, not for the caller: the path of its disk is nobody's business."""
+    if error.code in _OF_THE_DISK:
+        # The store has told its log, once; every request that meets the same would make thousands of lines.
+        title, seconds = _OF_THE_DISK[error.code]
+        return Problem(503, error.code, title, MEANINGS[error.code], headers={"Retry-After": seconds})
+    _log.error("unavailable: %s", error)
+    detail = "The service cannot do this just now, and nothing was stored. Try again."
+    return Problem(503, error.code, "Unavailable", detail, headers={"Retry-After": RETRY_AFTER})
 
 
 def _channel_refused(error: ChannelRefused) -> Problem:

@@ -65,6 +65,10 @@ class Code(enum.IntEnum):
     TEMPLATE_FAILED = 70104
     LAST_ADMIN_KEY = 70110
     KEY_ENDED = 70111
+    STORE_FULL = 70120
+    STORE_READ_ONLY = 70121
+    STORE_DAMAGED = 70122
+    STORE_GONE = 70123
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -124,6 +128,12 @@ class Unavailable(DomainError):
     code = Code.UNAVAILABLE
 
 
+class Unreadable(DomainError):
+    """What is kept cannot be read: it is not what was written. Trying again does not help."""
+
+    code = Code.STORE_DAMAGED
+
+
 MEANINGS: Mapping[Code, str] = {
     Code.UNAUTHORIZED: "No API key or registration token was given, or it is not valid: wrong, revoked or expired.",
     Code.FORBIDDEN: "The API key lacks the scope this call needs, or a registration token is not for this call.",
@@ -178,5 +188,13 @@ MEANINGS: Mapping[Code, str] = {
     Code.TEMPLATE_FAILED: "The templates could not be rendered with this recipient's variables; nothing was sent.",
     Code.LAST_ADMIN_KEY: "The account's last active API key with the scope admin cannot be revoked over the API.",
     Code.KEY_ENDED: "The API key was revoked or has expired, and cannot be rotated. Make a new one.",
+    Code.STORE_FULL: "The server's disk is full and nothing was stored. When there is room in its data directory again"
+    " it goes on by itself.",
+    Code.STORE_READ_ONLY: "The server's database cannot be written to and nothing was stored. When its data directory"
+    " can be written to again it goes on by itself.",
+    Code.STORE_DAMAGED: "What was asked for cannot be read: the server's database is damaged there. Its operator runs"
+    " `heliogram check`, and `heliogram restore` with a backup.",
+    Code.STORE_GONE: "The server's database was moved or removed beneath it, and nothing was stored. Its operator puts"
+    " it back, or stops the server and restores a backup.",
 }
 """What each code means, for people: shown at `/docs#code-N`, where `more_info` points."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .errors import Unreadable
 from .notifications import DeliveryRecord, Recipient
 
 if sys.version_info >= (3, 14):
@@ -27,7 +28,7 @@ _recipients = msgspec.msgpack.Decoder(list[Recipient])
 _records = msgspec.msgpack.Decoder(list[DeliveryRecord])
 
 
-class Unpackable(ValueError):
+class Unpackable(Unreadable, ValueError):
     """The stored bytes are not what was packed: the database is damaged or of another version."""
 
 

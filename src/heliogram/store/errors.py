@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..domain.errors import Unavailable
+from ..domain.errors import Code, Unavailable, Unreadable
 
 
 class StoreError(Exception):
@@ -17,8 +17,30 @@ class StoreUnavailable(StoreError, Unavailable):
     """The database cannot be used just now (locked, disk full, I/O error); nothing was written."""
 
 
+class StoreFull(StoreUnavailable):
+    """There is no room for what was to be written."""
+
+    code = Code.STORE_FULL
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The database, or the file system it is on, cannot be written to."""
+
+    code = Code.STORE_READ_ONLY
+
+
+class StoreGone(StoreUnavailable):
+    """The database is not where it was: what would be written now, nobody would find again."""
+
+    code = Code.STORE_GONE
+
+
 class NotADatabase(StoreError):
     """The file is damaged, or is not a database of this program."""
+
+
+class StoreDamaged(NotADatabase, Unreadable):
+    """A page of the database is not what was written to it."""
 
 
 class SchemaTooNew(StoreError):

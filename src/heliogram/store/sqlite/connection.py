@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,17 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import Conflict, NotADatabase, StoreError, StoreUnavailable, UnsupportedDatabase
+from ..errors import (
+    Conflict,
+    NotADatabase,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreGone,
+    StoreReadOnly,
+    StoreUnavailable,
+    UnsupportedDatabase,
+)
 
 MIN_SQLITE = (3, 51, 3)
 """Versions before it may corrupt a WAL database that two connections write or checkpoint at one moment."""
@@ -38,7 +49,8 @@ def create_file(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise StoreUnavailable(f"cannot create the database {path}: {error.strerror}") from error
+        kind = _kind_of(error.errno or 0)
+        raise kind(f"cannot create the database {path}: {error.strerror}") from error
 
 
 def connect(path: Path, *, busy_timeout_ms: int) -> apsw.Connection:
@@ -48,7 +60,8 @@ def connect(path: Path, *, busy_timeout_ms: int) -> apsw.Connection:
             os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=_CACHED_STATEMENTS
         )
         try:
-            _set_up(connection, path, busy_timeout_ms)
+            with explained(path, connection):
+                _set_up(connection, path, busy_timeout_ms)
         except BaseException:
             connection.close()
             raise
@@ -94,31 +107,62 @@ def opened_read_only(path: Path) -> Iterator[apsw.Connection]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors about the file into `StoreError`."""
+def explained(path: Path, connection: apsw.Connection | None = None) -> Iterator[None]:
+    """Turns SQLite's errors about the file into `StoreError`; with the connection, the system's own are told apart."""
     try:
         yield
     except apsw.Error as error:
-        raise as_store_error(error, path) from error
+        raise as_store_error(error, path, 0 if connection is None else connection.system_errno) from error
 
 
-def as_store_error(error: apsw.Error, path: Path) -> StoreError:
-    """What an SQLite error means to the operator."""
+def _kind_of(number: int) -> type[StoreUnavailable]:
+    """What the system's error number says of the disk."""
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreFull
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreReadOnly
+    return StoreUnavailable
+
+
+def as_store_error(error: apsw.Error, path: Path, system_errno: int = 0) -> StoreError:
+    """What an SQLite error means to the operator; `system_errno` is the connection's, for errors of the disk."""
+    code = getattr(error, "extendedresult", 0)
     match error:
         case apsw.NotADBError():
             return NotADatabase(f"{path} is not an SQLite database: move it away, or give another path")
         case apsw.CorruptError() | apsw.FormatError():
-            return NotADatabase(f"the database {path} is damaged ({error}): restore it from a backup")
-        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
-            return StoreUnavailable(f"cannot open the database {path} for writing: check its directory and modes")
+            return StoreDamaged(
+                f"the database {path} is damaged ({error}): `heliogram check` says where; restore it from a backup"
+            )
+        case apsw.ReadOnlyError() if code == apsw.SQLITE_READONLY_DBMOVED:
+            return StoreGone(f"the database {path} was moved beneath the running service: move it back")
+        case apsw.IOError() | apsw.FullError() | apsw.ReadOnlyError():
+            return _of_the_disk(error, path, system_errno)
+        case apsw.CantOpenError() | apsw.PermissionsError():
+            more = f" ({os.strerror(system_errno)})" if system_errno else ""
+            return _kind_of(system_errno)(
+                f"cannot open the database {path} for writing{more}: check its directory and modes"
+            )
         case apsw.BusyError() | apsw.LockedError():
             return StoreUnavailable(f"another process keeps the database {path} locked")
-        case apsw.FullError():
-            return StoreUnavailable(f"no space is left for the database {path}")
         case apsw.ConstraintError():
             return Conflict(f"the database refused it: {error}")
         case _:
             return StoreUnavailable(f"the database {path} failed: {type(error).__name__}: {error}")
+
+
+def _of_the_disk(error: apsw.Error, path: Path, system_errno: int) -> StoreError:
+    kind = _kind_of(system_errno) if isinstance(error, apsw.IOError) else StoreUnavailable
+    room = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+    if isinstance(error, apsw.FullError) or room or kind is StoreFull:
+        return StoreFull(f"no space is left for the database {path}: make room in {path.parent}")
+    if isinstance(error, apsw.ReadOnlyError) or kind is StoreReadOnly:
+        return StoreReadOnly(
+            f"cannot open the database {path} for writing: it, its -wal and -shm files or its file system are"
+            f" read-only; make {path.parent} and what is in it writable"
+        )
+    more = f": {os.strerror(system_errno)}" if system_errno else ""
+    return StoreUnavailable(f"the disk of the database {path} failed ({error}){more}: see the system's log")
 
 
 _TROUBLE = (

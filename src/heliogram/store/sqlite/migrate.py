@@ -32,7 +32,7 @@ def migrate(connection: apsw.Connection, path: Path) -> int:
     Raises `SchemaTooNew` for a database of a later version, `NotADatabase` for one of another program.
     """
     scripts = migrations()
-    with explained(path), _Immediate(connection):
+    with explained(path, connection), _Immediate(connection):
         version = _version(connection)
         _check_owner(connection, path, version)
         if version > len(scripts):
@@ -72,4 +72,7 @@ class _Immediate:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:  # a full disk ends it by itself
+            self._connection.execute("ROLLBACK")

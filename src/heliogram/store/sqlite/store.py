@@ -87,7 +87,7 @@ def _connections(path: Path, account: bytes, now: int, busy_timeout_ms: int) -> 
     opened = [connect(path, busy_timeout_ms=busy_timeout_ms)]
     try:
         migrate(opened[0], path)
-        with explained(path):
+        with explained(path, opened[0]):
             ensure_account(opened[0], account, now)
         opened += [connect_reader(path, busy_timeout_ms=busy_timeout_ms) for _ in range(2)]
     except BaseException:

@@ -3,6 +3,9 @@
 The writer runs every job that queued up while its last commit ran in one transaction, a savepoint each, so that a
 failing job rolls back alone and the price of the disk's flush is shared. There is no timer: a job that comes to an
 idle writer is committed at once. Futures are resolved after COMMIT, a whole group in one call into the loop.
+
+What the disk or the file has against a group may be one job's alone: a large one on a disk that is nearly full, one
+that reads a damaged page. Its jobs are then run again, each in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ from typing import Any, TypeVar
 
 import apsw
 
-from ..errors import StoreClosed
+from ..errors import StoreClosed, StoreDamaged, StoreError, StoreFull
 from .connection import as_store_error, is_trouble
+from .trouble import Place, Trouble
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 MAX_GROUP = 256
 """The most jobs of one transaction: bounds how long the first of them waits."""
+_OF_ONE = (StoreFull, StoreDamaged)
+"""What may be wrong with one job of a group alone."""
 
 
 class _Task:
@@ -52,12 +58,23 @@ def _resolve(tasks: list[_Task]) -> None:
 class DatabaseThread:
     """One thread with one connection, working off jobs in order. `begin` opens the transaction of a group."""
 
-    def __init__(self, name: str, path: Path, connection: apsw.Connection, *, begin: str, savepoints: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        connection: apsw.Connection,
+        *,
+        begin: str,
+        savepoints: bool,
+        place: Place | None = None,
+    ) -> None:
         self._name = name
         self._path = path
         self._connection = connection
         self._begin = begin
         self._savepoints = savepoints
+        self._place = place
+        self._trouble = Trouble(name)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._closed = False
@@ -121,18 +138,40 @@ class DatabaseThread:
         return group, False
 
     def _run_group(self, group: list[_Task]) -> None:
+        error = self._attempt(group)
+        if error is None or (len(group) > 1 and isinstance(error, _OF_ONE)):
+            for task in group if error is not None else ():
+                alone = self._attempt([task])
+                if alone is not None:
+                    self._fail([task], alone)
+        else:
+            self._fail(group, error)
+        self.groups += 1
+        self.done += len(group)
+
+    def _attempt(self, group: list[_Task]) -> BaseException | None:
+        """Runs jobs in one transaction; what failed them all, after which nothing of them was written."""
         connection = self._connection
         try:
+            if self._place is not None:
+                self._place.check()
+            if connection.in_transaction:  # what could not be rolled back when it failed must not stay for ever
+                connection.execute("ROLLBACK")
             connection.execute(self._begin)
             for task in group:
                 self._run_one(connection, task)
             connection.execute("COMMIT")
         except BaseException as error:
-            self._fail(group, error)
-        self.groups += 1
-        self.done += len(group)
+            explained = self._explained(error)  # before the rollback: it may have errors of its own
+            with contextlib.suppress(apsw.Error):  # what failed before says more
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            return explained
+        self._trouble.well()
+        return None
 
     def _run_one(self, connection: apsw.Connection, task: _Task) -> None:
+        task.error = None  # of an attempt before
         if not self._savepoints:
             try:
                 task.result = task.job(connection)
@@ -153,25 +192,23 @@ class DatabaseThread:
 
     def _fail(self, group: list[_Task], error: BaseException) -> None:
         """Nothing of the group was written: every job of it ends with the error."""
-        with contextlib.suppress(apsw.Error):  # what failed before says more
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        explained = self._explained(error)
+        if isinstance(error, StoreError):
+            self._trouble.meet(error)
         for task in group:
-            task.result, task.error = None, explained
+            task.result, task.error = None, error
 
     def _explained(self, error: BaseException) -> BaseException:
         """SQLite's own errors as `StoreError`, all others as they are."""
         if not isinstance(error, apsw.Error):
             return error
-        explained = as_store_error(error, self._path)
+        explained = as_store_error(error, self._path, self._connection.system_errno)
         explained.__cause__ = error
         return explained
 
 
 def writer(path: Path, connection: apsw.Connection) -> DatabaseThread:
     """The one thread of this process that writes."""
-    return DatabaseThread("writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True)
+    return DatabaseThread("writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True, place=Place(path))
 
 
 def reader(name: str, path: Path, connection: apsw.Connection) -> DatabaseThread:
