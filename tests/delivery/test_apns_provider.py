@@ -156,8 +156,8 @@ async def test_ended_credentials_are_remembered_up_to_a_bound(monkeypatch: pytes
     )
     reasons = []
     for each in made:
-        async for result in provider.send(each, [push]):
-            reasons.append(result.reason.partition(":")[0])
+        async for results in provider.send(each, [push]):
+            reasons += [result.reason.partition(":")[0] for result in results]
     assert reasons == ["topic", "CredentialRevoked", "CredentialRevoked"]
     await provider.close()
 
@@ -172,7 +172,7 @@ async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
         Push(tag="priority", token=b"\0" * 32, apns_id=ident, payload=b"{}", push_type="background", priority=10),
         Push(tag="start", token=b"", apns_id=ident, payload=b'{"aps":{"event":"start"}}', channel="YWJj"),
     ]
-    results = [result async for result in provider.send(opened(b"i" * 16), pushes)]
+    results = [result async for some in provider.send(opened(b"i" * 16), pushes) for result in some]
     assert [(each.tag, each.outcome, each.retry) for each in results] == [
         (push.tag, Outcome.NOT_SENT, Retry.NEVER) for push in pushes
     ]
@@ -189,10 +189,13 @@ async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
         (apns.Rejected("", "", 400, "TopicDisallowed"), Retry.TOPIC),
         (apns.Rejected("", "", 429, "TooManyProviderTokenUpdates"), Retry.LATER),
         (apns.NotSent("", "", "cannot use x:443: GOAWAY with reason BadCertificate"), Retry.CREDENTIAL),
-        (apns.NotSent("", "", "cannot use x:443: GOAWAY with reason Shutdown"), Retry.SOON),
+        (apns.NotSent("", "", "cannot use x:443: GOAWAY with reason Shutdown"), Retry.UNREACHABLE),
         (apns.NotSent("", "", "cannot use x:443: TLS alert of the server: unknown ca"), Retry.CREDENTIAL),
         (apns.NotSent("", "", "certificate: expired on 2026-01-01; renew it"), Retry.CREDENTIAL),
-        (apns.NotSent("", "", "cannot use x:443: connection refused (3 attempts)"), Retry.SOON),
+        (apns.NotSent("", "", "cannot use x:443: connection refused (3 attempts)"), Retry.UNREACHABLE),
+        (apns.NotSent("", "", "not sent before the push's deadline: every stream was taken"), Retry.SOON),
+        (apns.NotSent("", "", "not sent before the push's deadline: no connection to x:443"), Retry.UNREACHABLE),
+        (apns.Rejected("", "", 403, "Forbidden"), Retry.FORBIDDEN),
     ],
 )
 def test_what_is_said_of_the_credential_is_told_from_the_rest(outcome: apns.Outcome, retry: Retry) -> None:

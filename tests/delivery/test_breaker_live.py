@@ -228,7 +228,7 @@ async def test_a_topic_that_the_caller_chose_is_the_callers_mistake(live: Live) 
     assert await failing(live, credential) is None
 
 
-@pytest.mark.parametrize("reason", ["BadCertificate", "Forbidden", "SomethingNew"])
+@pytest.mark.parametrize("reason", ["BadCertificate", "MissingProviderToken", "SomethingNew"])
 async def test_whatever_says_that_the_credential_is_refused(live: Live, reason: str) -> None:
     """By APNs' word for it, known or new with status 403."""
     credential = await live.credential()

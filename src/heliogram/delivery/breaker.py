@@ -1,7 +1,8 @@
 """A breaker for each credential: while the provider refuses it, its pushes wait, and one at a time is tried.
 
-What is refused is told apart: the credential as a whole, or one topic of it (`TopicDisallowed`). Nothing here sleeps
-or sends: deliveries ask before they send and say what came of it.
+What is refused is told apart: the credential as a whole, or one topic of it (`TopicDisallowed`). And while the provider
+cannot be reached with it, everything waits as well: an outage must cost neither the processor nor the disk. Nothing
+here sleeps or sends: deliveries ask before they send and say what came of it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ import enum
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
+from ..domain import ids
 from ..domain.apps import Credential
 from ..ports import Failing
-from .policy import PROBE_LADDER
+from .policy import PROBE_LADDER, REACH_LADDER
+
+log = structlog.get_logger(__name__)
 
 WHOLE = ""
+REACH = "\0"
+"""Not a topic either: the way to the provider."""
+UNREACHABLE = "Unreachable"
+CANNOT_REACH = f"{UNREACHABLE}: the provider cannot be reached"
+"""Why everything waits then. One text, whatever the cause of each attempt: a record of it is written but once."""
 
 Alarm = Callable[[Credential, str], object]
 """Hears that a credential is refused, and with which reason."""
@@ -32,11 +42,25 @@ class Pass(enum.Enum):
 
 
 class _Breaker(msgspec.Struct, kw_only=True, eq=False):
+    """`awaited`: somebody will come to try at `probe_at`."""
+
     reason: str
     since: int
     probe_at: int
+    ladder: tuple[int, ...]
     step: int = 0
     probing: bool = False
+    awaited: bool = False
+
+    def is_due(self, now: int) -> bool:
+        """Whether it may be tried: its time has come, or the clock was set back to before it failed."""
+        return not self.probe_at - self.ladder[self.step] <= now < self.probe_at
+
+    def failed(self, reason: str, now: int) -> None:
+        """It was tried in vain."""
+        self.step = min(self.step + 1, len(self.ladder) - 1)
+        self.reason, self.probing = reason, False
+        self.probe_at = now + self.ladder[self.step]
 
 
 class _Known(msgspec.Struct):
@@ -48,10 +72,14 @@ class _Known(msgspec.Struct):
 
 
 class Breakers:
-    """All breakers of this process. `ladder` is when a failing credential is tried again, in ms."""
+    """All breakers of this process. `ladder` is when a failing credential is tried again, `reach` when a provider that
+    cannot be reached is, both in ms."""
 
-    def __init__(self, ladder: Sequence[int] = PROBE_LADDER, *, alarm: Alarm | None = None) -> None:
+    def __init__(
+        self, ladder: Sequence[int] = PROBE_LADDER, *, reach: Sequence[int] = REACH_LADDER, alarm: Alarm | None = None
+    ) -> None:
         self.ladder = tuple(ladder)
+        self.reach = tuple(reach)
         self.alarm = alarm
         self._known: dict[tuple[bytes, bytes], _Known] = {}
 
@@ -59,16 +87,21 @@ class Breakers:
         return f"Breakers(open={sum(bool(known.open) for known in self._known.values())}, known={len(self._known)})"
 
     def failing(self, account: bytes, credential_id: bytes) -> Failing | None:
-        """`ports.Health`: what is wrong with a credential, the whole of it before a topic."""
+        """`ports.Health`: what is wrong with a credential: all of it, else the way to the provider, else a topic."""
         known = self._known.get((account, credential_id))
         if known is None or not known.open:
             return None
-        worst = known.open.get(WHOLE) or min(known.open.values(), key=lambda each: each.since)
+        worst = known.open.get(WHOLE) or known.open.get(REACH) or min(known.open.values(), key=lambda each: each.since)
         return Failing(reason=worst.reason, since=worst.since, probe_at=worst.probe_at)
 
     def open(self) -> list[tuple[bytes, bytes, Credential | None]]:
         """Account and id of the credentials that fail, and each as it was when it was refused."""
         return [(*place, known.credential) for place, known in self._known.items() if known.open]
+
+    def is_orphaned(self, account: bytes, credential_id: bytes) -> bool:
+        """Whether it fails, and nobody is to come who would try it."""
+        known = self._known.get((account, credential_id))
+        return known is not None and any(not (each.awaited or each.probing) for each in known.open.values())
 
     def reset(self, account: bytes, credential_id: bytes) -> None:
         """It was rotated, reconnected, replaced or ended: what was said of it says nothing any more."""
@@ -111,7 +144,7 @@ class Gate:
         return f"Gate(topic={self._topic!r}, closed={len(self._closed())}, probing={len(self._probed)})"
 
     def _closed(self) -> list[_Breaker]:
-        topics = (WHOLE,) if self._topic is None else (WHOLE, self._topic)
+        topics = (REACH, WHOLE) if self._topic is None else (REACH, WHOLE, self._topic)
         return [self._known.open[topic] for topic in topics if topic in self._known.open]
 
     # ---- before sending
@@ -121,18 +154,25 @@ class Gate:
         closed = self._closed()
         if not closed:
             return Pass.SEND
-        if any(each.probing or each.probe_at > now for each in closed):
+        if any(each.probing or not each.is_due(now) for each in closed):
             return Pass.WAIT
         for each in closed:
-            each.probing = True
+            each.probing, each.awaited = True, False
         self._probed, self.is_probe = closed, True
         return Pass.PROBE
 
     @property
     def reason(self) -> str:
         """Why pushes wait."""
+        if REACH in self._known.open:
+            return CANNOT_REACH
         closed = self._closed()
         return closed[0].reason if closed else ""
+
+    @property
+    def frees(self) -> bool:
+        """Whether what waits for the credential may go: it failed, and works again."""
+        return self.mended and WHOLE not in self._known.open
 
     @property
     def is_shut(self) -> bool:
@@ -141,9 +181,14 @@ class Gate:
 
     def due(self, now: int) -> int:
         """When to ask again (ms): whoever tries comes at the next probe, all others are told when it works."""
-        if self.is_probe:
-            return max(now, max((each.probe_at for each in self._closed()), default=now))
-        return now + self._owner.ladder[-1]
+        self._settle(now)
+        closed = self._closed()
+        if not self.is_probe and all(each.awaited or each.probing for each in closed):
+            return now + self._owner.ladder[-1]
+        for each in closed:
+            each.awaited = True
+        self.is_probe = True
+        return max(now, max((each.probe_at for each in closed), default=now))
 
     # ---- what came of it
 
@@ -154,31 +199,48 @@ class Gate:
 
     def refused(self, credential: Credential | None, reason: str, now: int, *, topic: bool = False) -> None:
         """The provider refused the credential, or the topic for it (then the credential itself is good)."""
-        self._sent = True
         place = self._topic if topic and self._topic is not None else WHOLE
-        known = self._known.open.get(place)
+        self._mend(REACH)
         if place != WHOLE:
             self._mend(WHOLE)
-        if known is None:
-            wait = self._owner.ladder[0]
-            self._known.open[place] = _Breaker(reason=reason, since=now, probe_at=now + wait)
-            self.is_probe = True
+        if self._shut(place, reason, now, self._owner.ladder) and credential is not None and self._owner.alarm:
+            self._owner.alarm(credential, reason)
+        if place in self._known.open and self._known.credential is None:
             self._known.credential = credential
-            self._raise_alarm(credential, reason)
+
+    def unreachable(self, credential: Credential | None, reason: str, now: int) -> None:
+        """The provider cannot be reached with this credential."""
+        if self._shut(REACH, reason, now, self._owner.reach):
+            self._known.credential = self._known.credential or credential
+            since = self._known.open[REACH].since
+            log.error("apns.unreachable", credential=self._shown, reason=reason, seconds=(now - since) // 1000)
+
+    def _shut(self, place: str, reason: str, now: int, ladder: tuple[int, ...]) -> bool:
+        """Whether this was news."""
+        self._sent = True
+        known, news = self._known.open.get(place), True
+        if known is None:
+            self._known.open[place] = _Breaker(reason=reason, since=now, probe_at=now + ladder[0], ladder=ladder)
+            self.is_probe = True
         elif known in self._probed:
             self._probed.remove(known)
-            known.step = min(known.step + 1, len(self._owner.ladder) - 1)
-            known.reason, known.probing = reason, False
-            known.probe_at = now + self._owner.ladder[known.step]
-            self._raise_alarm(credential, reason)
+            known.failed(reason, now)
+        else:
+            news = False
         for gate in list(self._known.gates):
             if gate.is_shut:
                 gate.halt()
+        return news
 
-    def heard(self, *, works: bool) -> None:
-        """The provider answered. `works`: it took the credential, for the topic, too."""
+    def heard(self, *, works: bool, answered: bool = True) -> None:
+        """What was sent has had its outcome. `answered`: by the provider. `works`: it took the credential, for the
+        topic, too."""
         self._sent = True
-        if works and self._probed:
+        if not self._probed:
+            return
+        if answered:
+            self._mend(REACH)
+        if works:
             for place in (WHOLE, self._topic):
                 if place is not None:
                     self._mend(place)
@@ -190,17 +252,25 @@ class Gate:
             self._probed.remove(breaker)
             del self._known.open[place]
             self.mended = True
+            if place == REACH:
+                log.info("apns.reached", credential=self._shown)
 
     def close(self, now: int) -> None:
         """The sending is over."""
-        for breaker in self._probed:
-            breaker.probing = False
-            if self._sent:
-                breaker.probe_at = now + self._owner.ladder[breaker.step]
-        self._probed = []
+        self._settle(now)
         self._known.gates.discard(self)
         self._owner.forget(self._account, self._id)
 
-    def _raise_alarm(self, credential: Credential | None, reason: str) -> None:
-        if credential is not None and self._owner.alarm is not None:
-            self._owner.alarm(credential, reason)
+    def _settle(self, now: int) -> None:
+        """What was tried has said nothing of the credential."""
+        for breaker in self._probed:
+            breaker.probing = False
+            if self._sent and breaker is self._known.open.get(REACH):  # it was sent, and no answer came
+                breaker.failed(breaker.reason, now)
+            elif self._sent:
+                breaker.probe_at = now + breaker.ladder[breaker.step]
+        self._probed = []
+
+    @property
+    def _shown(self) -> str:
+        return ids.encode(ids.CREDENTIAL, self._id)

@@ -24,7 +24,8 @@ from .waiting import Waiting, record_of
 log = structlog.get_logger(__name__)
 
 OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
-_REFUSED = frozenset({Retry.CREDENTIAL, Retry.TOPIC})
+_HELD = frozenset({Retry.CREDENTIAL, Retry.TOPIC, Retry.UNREACHABLE})
+_ANSWERED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
 NOT_OPENED = "CredentialNotOpened: the credential cannot be opened: see the server's log"
 EXPIRED = "CertificateExpired: the certificate is past its end"
 
@@ -70,6 +71,7 @@ class ChunkDelivery:
         self._gate: Gate | None = None
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
+        self._tried: set[bytes] = set()
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -99,11 +101,14 @@ class ChunkDelivery:
     async def _give_back(self) -> None:
         queue, breakers, now = self._tools.queue, self._tools.breakers, self._now()
         waiting_until = self._waiting.due(now + breakers.ladder[0])
-        again = now if self._stop.done() else self._progress.next_retry(waiting_until)
-        if again is None:
-            await queue.done(self._chunk)
-            return
+        again = now if self._stop.done() else self._progress.next_retry(waiting_until, now=now)
         account, held = self._chunk.account_id, self._waiting.credential
+        if again is None or self._stop.done():
+            await (queue.done(self._chunk) if again is None else queue.retry(self._chunk, again))
+            for credential_id in self._tried:
+                if breakers.is_orphaned(account, credential_id):
+                    await queue.let_go(account, credential_id, most=1)  # somebody else is to try
+            return
         await queue.retry(self._chunk, again, held=held)
         if held is not None and breakers.failing(account, held) is None:
             await queue.let_go(account, held)  # it was mended before the chunk was there to be told
@@ -166,7 +171,9 @@ class ChunkDelivery:
         finally:
             self._gate = None
             gate.close(self._now())
-        if gate.mended:
+            if gate.is_probe:
+                self._tried.add(credential_id)
+        if gate.frees:
             await self._tools.queue.let_go(self._chunk.account_id, credential_id)
 
     async def _send_through(self, gate: Gate, credential_id: bytes, targets: Sequence[Target]) -> None:
@@ -249,16 +256,21 @@ class ChunkDelivery:
                 self._take_one(gate, opened, result)
 
     def _take_one(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
-        if result.retry in _REFUSED:
+        if result.retry in _HELD:
             self._refused(gate, opened, result)
             return
-        if gate.is_probe:
-            gate.heard(works=result.works)
+        if result.retry is Retry.FORBIDDEN:
+            gate.refused(opened.credential, result.reason, self._now())
+        elif gate.is_probe:
+            gate.heard(works=result.works, answered=result.outcome in _ANSWERED)
         self._take(result)
 
     def _refused(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
         now = self._now()
-        gate.refused(opened.credential, result.reason, now, topic=result.retry is Retry.TOPIC)
+        if result.retry is Retry.UNREACHABLE:
+            gate.unreachable(opened.credential, result.reason, now)
+        else:
+            gate.refused(opened.credential, result.reason, now, topic=result.retry is Retry.TOPIC)
         self._waiting.refused(gate, result, now)
 
     def _not_sent(self, targets: Sequence[Target], reason: str, retry: Retry) -> None:

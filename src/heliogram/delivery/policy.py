@@ -22,6 +22,10 @@ PROBE_LADDER = (30_000, 120_000, 600_000)
 would go with it waits without being tried, see `breaker`."""
 
 
+REACH_LADDER = (1_000, 5_000, 30_000, 60_000)
+"""Milliseconds after which one push is tried again when the provider cannot be reached; the last step repeats."""
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Waiting times in milliseconds.
 
@@ -71,7 +75,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return min(self.device_wait << min(attempt - 1, 16), self.device_wait_max)
             case Retry.ONCE if not unknowns:
                 return self.unknown_wait
-            case _:  # those of a credential that is refused wait for its breaker
+            case _:  # those of a credential that is refused, or cannot reach the provider, wait for its breaker
                 return None
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ..domain.notifications import DeliveryRecord, Outcome
 from ..ports import LeasedChunk, PushResult
-from .breaker import Gate
+from .breaker import CANNOT_REACH, UNREACHABLE, Gate
 from .plan import Progress, Target
 from .policy import Deadline
 from .recorder import Recorder
@@ -47,7 +47,7 @@ class Waiting:
                 if until is None:
                     self._recorder.take(_ended(earlier, target, now))
                     continue
-                if earlier.reason == reason:
+                if earlier.reason == reason or (earlier.reason.startswith(UNREACHABLE) and reason == CANNOT_REACH):
                     continue
             result = PushResult(tag=target, outcome=Outcome.NOT_SENT, reason=reason)
             attempt = target.attempt if until is None else target.attempt - 1

@@ -90,8 +90,8 @@ class LeaseStore(Protocol):
         False when fenced off. If the operation was asked to stop, it ends instead, and whoever has not ended is
         canceled."""
 
-    async def let_go_held(self, account: bytes, credential_id: bytes, now: int) -> int:
-        """Makes every chunk that waits for a credential due; how many these were."""
+    async def let_go_held(self, account: bytes, credential_id: bytes, now: int, *, most: int | None = None) -> int:
+        """Makes every chunk that waits for a credential due, or `most` of them; how many these were."""
 
     async def canceled_of(self, chunks: Sequence[Lease]) -> set[bytes]:
         """The ids of those operations of leased chunks that were asked to stop."""
@@ -135,8 +135,9 @@ class WorkQueue(Protocol):
     async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
         """The chunk goes back until `due` (ms), or until the credential `held` works again."""
 
-    async def let_go(self, account: bytes, credential_id: bytes) -> int:
-        """A credential works again, or is another now: what waits for it is due. How many chunks that were."""
+    async def let_go(self, account: bytes, credential_id: bytes, *, most: int | None = None) -> int:
+        """A credential works again, or is another now: what waits for it is due, or `most` chunks of it. How many that
+        were."""
 
     async def close(self) -> None:
         """No more leases; waiting `lease` calls return."""

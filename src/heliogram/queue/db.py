@@ -117,9 +117,9 @@ class DbQueue:
             self.wake(chunk.lane)  # it may fall due before what a waiter set its timer for
         return given_back
 
-    async def let_go(self, account: bytes, credential_id: bytes) -> int:
+    async def let_go(self, account: bytes, credential_id: bytes, *, most: int | None = None) -> int:
         """What waits for a credential is due now; how many chunks that were."""
-        chunks = await self._store.let_go_held(account, credential_id, self._now())
+        chunks = await self._store.let_go_held(account, credential_id, self._now(), most=most)
         for waiter in self._waiters if chunks else ():
             waiter.event.set()
         return chunks

@@ -196,11 +196,12 @@ class Work(Base):
         values = {**_fence(chunk), "due": due, "at": at, "held": held}
         return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
 
-    async def let_go_held(self, account: bytes, credential_id: bytes, now: int) -> int:
+    async def let_go_held(self, account: bytes, credential_id: bytes, now: int, *, most: int | None = None) -> int:
         """Makes what waits for a credential due, in slices; how many chunks that were."""
-        values: Where = {"account": account, "credential": credential_id, "now": now, "limit": HELD_SLICE}
-        total, more = 0, HELD_SLICE
-        while more == HELD_SLICE:
+        size = HELD_SLICE if most is None else most
+        values: Where = {"account": account, "credential": credential_id, "now": now, "limit": size}
+        total, more = 0, size
+        while more == size and total != most:
             more = await self._write(lambda c: _count_changed(c, _sql.let_go, values))
             total += more
         return total

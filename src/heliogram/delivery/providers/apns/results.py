@@ -8,33 +8,21 @@ from collections.abc import Sequence
 import structlog
 
 from .... import apns
-from ....apns import reasons
 from ....domain.notifications import Outcome
-from ....ports import DeviceFate, Push, PushResult, Retry
+from ....ports import Push, PushResult, Retry
+from ...breaker import UNREACHABLE
+from .verdicts import verdict_of
 
 log = structlog.get_logger(__name__)
 
 REVOKED = "CredentialRevoked: the credential was revoked or deleted before this could be sent"
 
-_RETRY = {
-    reasons.Retry.NEVER: Retry.NEVER,
-    reasons.Retry.AFTER_FIX: Retry.NEVER,
-    reasons.Retry.NEW_CONNECTION: Retry.SOON,
-    reasons.Retry.DELAYED: Retry.DEVICE,
-    reasons.Retry.BACK_OFF: Retry.LATER,
-}
-_REFUSALS = frozenset({"ExpiredProviderToken"})
-"""What the engine has tried once more on a new connection already: it did not heal."""
-_TOPIC = "TopicDisallowed"
-_WORKS = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken", "TooManyRequests"})
-"""Answers about the device, which APNs gives only after it has taken credential and topic (apns-rules 9.1)."""
 _REFUSED_CAUSE = re.compile(r"GOAWAY with reason (?P<reason>\w+)|TLS alert of the server: |certificate: expired on ")
 """How the engine says that a connection came to nothing because of the credential (CERT-9, CERT-10, CERT-12)."""
-_FATE = {
-    reasons.OnToken.KEEP: DeviceFate.KEEP,
-    reasons.OnToken.QUARANTINE: DeviceFate.QUARANTINE,
-    reasons.OnToken.REMOVE: DeviceFate.REMOVE,
-}
+_UNREACHED_CAUSE = re.compile(
+    r"cannot use |not sent before the push's deadline: (no connection to |the connection's first push is unanswered)"
+)
+"""How it says that no connection came about, or none that answers."""
 
 
 def notification_of(push: Push) -> apns.Notification:
@@ -100,7 +88,7 @@ def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
                 works=True,
             )
         case apns.Rejected():
-            row = outcome.policy
+            verdict = verdict_of(outcome.status, outcome.reason, own_topic=push.topic is None)
             return PushResult(
                 tag=push.tag,
                 outcome=Outcome.REJECTED,
@@ -109,9 +97,9 @@ def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
                 timestamp=outcome.timestamp,
                 wire_ms=wire_ms,
                 retry_after=outcome.retry_after,
-                retry=_retry(push, row),
-                device=_FATE[row.token],
-                works=row.name in _WORKS,
+                retry=verdict.retry,
+                device=verdict.device,
+                works=verdict.works,
             )
         case apns.NotSent():
             return _not_sent(push, outcome.cause)
@@ -121,21 +109,10 @@ def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
             )
 
 
-def _retry(push: Push, row: reasons.Reason) -> Retry:
-    if row.credential is reasons.OnCredential.STOP or row.name in _REFUSALS:
-        return Retry.CREDENTIAL
-    if row.name == _TOPIC and push.topic is None:  # another topic than its own may well be the caller's mistake
-        return Retry.TOPIC
-    return _RETRY[row.retry]
-
-
 def _not_sent(push: Push, cause: str) -> PushResult:
     found = _REFUSED_CAUSE.search(cause)
-    if found is None:
-        return refused(push, cause, Retry.SOON)
-    reason = found["reason"]
-    if reason is None:
+    if found is not None and (found["reason"] is None or verdict_of(403, found["reason"]).retry is Retry.CREDENTIAL):
         return refused(push, cause, Retry.CREDENTIAL)
-    row = reasons.REASONS.get(reason)
-    stops = row is not None and row.credential is reasons.OnCredential.STOP
-    return refused(push, cause, Retry.CREDENTIAL if stops else Retry.SOON)
+    if _UNREACHED_CAUSE.match(cause) is not None:
+        return refused(push, f"{UNREACHABLE}: {cause}", Retry.UNREACHABLE)
+    return refused(push, cause, Retry.SOON)
