@@ -90,12 +90,12 @@ class Progress:
         known, environment = self._misplaced.get((sequence, slot), (b"", None))
         return environment if known == token else None
 
-    def next_retry(self, held_until: int | None = None) -> int | None:
+    def next_retry(self, held_until: int | None = None, *, now: int = 0) -> int | None:
         """When the first device waits to be tried again (ms), None when none does. Those that wait for a credential do
-        so until `held_until`."""
+        so until `held_until`. A clock that was set back to `now` makes no wait longer."""
         return min(
             (
-                held_until if r.held and held_until is not None else r.retry_at or r.at
+                held_until if r.held and held_until is not None else r.due(now) if now else r.retry_at or r.at
                 for records in self.by_sequence.values()
                 for r in records
                 if not r.final
@@ -189,7 +189,7 @@ class Plan:
         self, sequence: int, device: Device, of: int, progress: Progress, *, named_decides: bool = False
     ) -> None:
         earlier = progress.device(sequence, device.slot)
-        if earlier is not None and (earlier.final or (not earlier.held and (earlier.retry_at or 0) > self._now)):
+        if earlier is not None and (earlier.final or (not earlier.held and earlier.waits(self._now))):
             return
         if device.provider is not ProviderName.APN:
             self.records.append(_refused(sequence, device, "FCM is not supported yet", self._now))

@@ -75,7 +75,7 @@ def waits(parts: Sequence[Part], *, attempt: int, claimed: int, user: bool) -> b
 
 def _is_later(record: DeliveryRecord, claimed: int) -> bool:
     """Whether an attempt that began then leaves it alone. One that waits for its credential goes on when that works."""
-    return not record.held and (record.retry_at or 0) > claimed
+    return not record.held and record.waits(claimed)
 
 
 def by_sequence(records: Iterable[DeliveryRecord]) -> dict[int, list[DeliveryRecord]]:

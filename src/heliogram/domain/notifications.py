@@ -133,6 +133,16 @@ class DeliveryRecord(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     of: int = 1
     held: bool = False
 
+    def waits(self, now: int) -> bool:
+        """Whether it is put off until later than now (ms). Once the clock was set back to before it was made, nobody
+        can tell, and it waits no longer."""
+        return self.at <= now < (self.retry_at or 0)
+
+    def due(self, now: int) -> int:
+        """When it is to be tried again (ms): the wait is what counts, should the clock have been set back since."""
+        wanted = self.at if self.retry_at is None else self.retry_at
+        return wanted if self.at <= now else now + max(0, wanted - self.at)
+
 
 class NotificationStatus(enum.StrEnum):
     """Where one notification stands."""
