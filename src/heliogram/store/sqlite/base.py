@@ -12,6 +12,7 @@ import apsw
 from ...domain.errors import FieldProblem, Invalid
 from ...domain.ids import IdFactory, floor_of
 from ...ports import Clock, Listed, Window
+from .steps import ClockSteps
 from .threads import DatabaseThread
 
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ class Base:
         self._ids = ids
         self._clock = clock
         self._turns: dict[tuple[int, int], bytes] = {}
+        self._steps = ClockSteps(clock)
 
     async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._writer.run(job)

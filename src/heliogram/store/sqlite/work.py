@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
@@ -14,11 +14,12 @@ from ...domain.packing import pack_records
 from ...domain.webhooks import EventType
 from ...ports import Lease, LeasedChunk, PackedLease
 from . import statements
-from .base import Base
+from .base import Base, T
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
 from .idempotency import let_go_of_keys
 from .packed import open_leases
+from .steps import settle_start
 
 _sql = statements.load("work")
 
@@ -147,7 +148,11 @@ class Work(Base):
             "until": until,
             "worker": worker,
         }
-        return await self._write(lambda c: _claim(c, wanted, self._turns))
+
+        def job(connection: apsw.Connection, step: int) -> list[PackedLease]:
+            return _claim(connection, {**wanted, "now": now + step, "until": until + step}, self._turns)
+
+        return await self._write_times(job)
 
     async def next_due(self, lane: Lane, shard: int) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits."""
@@ -157,8 +162,10 @@ class Work(Base):
 
     async def extend(self, chunk: Lease, until: int) -> bool:
         """Keeps a lease alive; False when another attempt holds the chunk."""
-        values = {**_fence(chunk), "until": until}
-        return await self._write(lambda c: _changed(c, _sql.extend_lease, values))
+        values = _fence(chunk)
+        return await self._write_times(
+            lambda c, step: _changed(c, _sql.extend_lease, {**values, "until": until + step})
+        )
 
     async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled. False
@@ -193,8 +200,8 @@ class Work(Base):
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
-        values = {**_fence(chunk), "due": due, "at": at, "held": held}
-        return await self._write(lambda c: _let_go(c, _sql.release_chunk, values))
+        values = {**_fence(chunk), "at": at, "held": held}
+        return await self._write_times(lambda c, step: _let_go(c, _sql.release_chunk, {**values, "due": due + step}))
 
     async def let_go_held(self, account: bytes, credential_id: bytes, now: int, *, most: int | None = None) -> int:
         """Makes what waits for a credential due, in slices; how many chunks that were."""
@@ -220,6 +227,21 @@ class Work(Base):
             released = connection.changes()
             connection.execute(_sql.let_all_go, {"now": now})
             let_go_of_keys(connection)
+            settle_start(connection, now)
             return released
 
         return await self._write(job)
+
+    async def _write_times(self, job: Callable[[apsw.Connection, int], T]) -> T:
+        """Writes what says when: `job` gets by how many ms the clock on the wall was set since this was called."""
+        mark = self._steps.mark()
+
+        def settled(connection: apsw.Connection) -> T:
+            moved = self._steps.settle(connection)
+            try:
+                return job(connection, self._steps.since(mark))
+            except BaseException:
+                self._steps.unsettle(moved)
+                raise
+
+        return await self._write(settled)
