@@ -32,6 +32,24 @@ Alarm = Callable[[Credential, str], object]
 """Hears that a credential is refused, and with which reason."""
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process tells the others of a credential that fails: in what (`WHOLE`, `REACH` or a topic), since when,
+    when one push is tried again (both ms), and after how many tries. `credential` is as it was then."""
+
+    account: bytes
+    credential_id: bytes
+    place: str
+    reason: str
+    since: int
+    probe_at: int
+    step: int
+    credential: Credential | None = None
+
+
+Tell = Callable[[Refusal], object]
+"""Passes on to the other processes what this one met."""
+
+
 class Pass(enum.Enum):
     """What a delivery may do with a credential."""
 
@@ -70,17 +88,44 @@ class _Known(msgspec.Struct):
     gates: set[Gate]
     credential: Credential | None = None
 
+    def halt(self) -> None:
+        """Lets nothing more leave that would fail."""
+        for gate in list(self.gates):
+            if gate.is_shut:
+                gate.halt()
+
+    def refusal(self, account: bytes, credential_id: bytes, place: str) -> Refusal:
+        """What to tell of one breaker."""
+        breaker = self.open[place]
+        return Refusal(
+            account=account,
+            credential_id=credential_id,
+            place=place,
+            reason=breaker.reason,
+            since=breaker.since,
+            probe_at=breaker.probe_at,
+            step=breaker.step,
+            credential=self.credential,
+        )
+
 
 class Breakers:
     """All breakers of this process. `ladder` is when a failing credential is tried again, `reach` when a provider that
-    cannot be reached is, both in ms."""
+    cannot be reached is, both in ms. What this process meets it may `tell` to others, which `hear` it: so they all
+    wait, and try at the same moments."""
 
     def __init__(
-        self, ladder: Sequence[int] = PROBE_LADDER, *, reach: Sequence[int] = REACH_LADDER, alarm: Alarm | None = None
+        self,
+        ladder: Sequence[int] = PROBE_LADDER,
+        *,
+        reach: Sequence[int] = REACH_LADDER,
+        alarm: Alarm | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.ladder = tuple(ladder)
         self.reach = tuple(reach)
         self.alarm = alarm
+        self.tell = tell
         self._known: dict[tuple[bytes, bytes], _Known] = {}
 
     def __repr__(self) -> str:
@@ -110,6 +155,22 @@ class Breakers:
             known.open.clear()
             known.credential = None
             self.forget(account, credential_id)
+
+    def hear(self, refusal: Refusal) -> None:
+        """Another process met this: nothing more leaves here either."""
+        known = self._known.setdefault((refusal.account, refusal.credential_id), _Known({}, set()))
+        ladder = self.reach if refusal.place == REACH else self.ladder
+        mine = known.open.get(refusal.place)
+        if mine is None:
+            mine = _Breaker(reason=refusal.reason, since=refusal.since, probe_at=refusal.probe_at, ladder=ladder)
+            known.open[refusal.place] = mine
+        mine.reason, mine.probe_at, mine.step = refusal.reason, refusal.probe_at, min(refusal.step, len(ladder) - 1)
+        known.credential = known.credential or refusal.credential
+        known.halt()
+
+    def refusals(self) -> list[Refusal]:
+        """Everything that fails now, for a process that begins."""
+        return [known.refusal(*at, place) for at, known in self._known.items() for place in known.open]
 
     def gate(self, account: bytes, credential_id: bytes, topic: str | None) -> Gate:
         """The way through for one sending, to be closed by whoever asked. `topic` is what a refusal of the topic would
@@ -203,10 +264,13 @@ class Gate:
         self._mend(REACH)
         if place != WHOLE:
             self._mend(WHOLE)
-        if self._shut(place, reason, now, self._owner.ladder) and credential is not None and self._owner.alarm:
+        news = self._shut(place, reason, now, self._owner.ladder)
+        if news and credential is not None and self._owner.alarm:
             self._owner.alarm(credential, reason)
         if place in self._known.open and self._known.credential is None:
             self._known.credential = credential
+        if news:
+            self._tell(place)
 
     def unreachable(self, credential: Credential | None, reason: str, now: int) -> None:
         """The provider cannot be reached with this credential."""
@@ -214,6 +278,11 @@ class Gate:
             self._known.credential = self._known.credential or credential
             since = self._known.open[REACH].since
             log.error("apns.unreachable", credential=self._shown, reason=reason, seconds=(now - since) // 1000)
+            self._tell(REACH)
+
+    def _tell(self, place: str) -> None:
+        if self._owner.tell is not None:
+            self._owner.tell(self._known.refusal(self._account, self._id, place))
 
     def _shut(self, place: str, reason: str, now: int, ladder: tuple[int, ...]) -> bool:
         """Whether this was news."""
@@ -227,9 +296,7 @@ class Gate:
             known.failed(reason, now)
         else:
             news = False
-        for gate in list(self._known.gates):
-            if gate.is_shut:
-                gate.halt()
+        self._known.halt()
         return news
 
     def heard(self, *, works: bool, answered: bool = True) -> None:

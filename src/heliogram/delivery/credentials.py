@@ -9,7 +9,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential, OpenedCredential
-from ..ports import Clock, CredentialStates, OneAppStore, Provider, Providers, Sealer
+from ..ports import Clock, CredentialStates, CredentialStore, OneAppStore, Provider, Providers, Sealer
 from .mending import Mender
 
 log = structlog.get_logger(__name__)
@@ -127,7 +127,7 @@ class CredentialAlarm:
     """Hears from the provider that APNs refuses a credential, and has the store tell of it: of the same complaint once
     an hour."""
 
-    def __init__(self, store: CredentialStates, clock: Clock) -> None:
+    def __init__(self, store: CredentialStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._told: dict[tuple[bytes, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -10,14 +10,10 @@ from ..domain.apps import Credential, CredentialState
 
 
 class CredentialStates(Protocol):
-    """What whoever sends follows, and tells, of credentials."""
+    """What whoever sends follows of credentials."""
 
     async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
         """What the connections of all the account's credentials must follow, by credential."""
-
-    async def tell_of_failing_credential(self, account: bytes, credential_id: bytes, *, reason: str, at: int) -> bool:
-        """Tells webhooks that the provider refuses a credential, as an event `com.heliogram.credential.failing`; False
-        when none wants to know."""
 
 
 class CredentialStore(CredentialStates, Protocol):
@@ -67,3 +63,7 @@ class CredentialStore(CredentialStates, Protocol):
     async def warn_of_ending_credentials(self, now: int) -> list[tuple[Credential, int]]:
         """For maintenance, over all accounts: good certificates that end within 30, 7 or 1 days, with that number.
         Each is told once for each number, as an event `com.heliogram.credential.expiring`."""
+
+    async def tell_of_failing_credential(self, account: bytes, credential_id: bytes, *, reason: str, at: int) -> bool:
+        """Tells webhooks that the provider refuses a credential, as an event `com.heliogram.credential.failing`; False
+        when none wants to know."""

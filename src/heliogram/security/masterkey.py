@@ -43,6 +43,7 @@ class KeySource(enum.Enum):
     SYSTEMD = "systemd credential"
     DATA = "data directory"
     GENERATED = "generated now"
+    PROCESS = "another process"
 
 
 class MasterKey:
@@ -78,6 +79,15 @@ class KeyRing:
     def first(self) -> MasterKey:
         """The key that seals."""
         return self.keys[0]
+
+    def hand_over(self) -> list[bytes]:
+        """The secrets themselves, for another process of this instance, and nobody else."""
+        return [key._secret for key in self.keys]
+
+    @classmethod
+    def taken_over(cls, secrets_: list[bytes]) -> KeyRing:
+        """The ring that another process handed over. Raises `MasterKeyError`."""
+        return cls(tuple(map(MasterKey, secrets_)), KeySource.PROCESS, "the serving process")
 
     def __repr__(self) -> str:
         return f"KeyRing(keys={len(self.keys)}, first={self.first.id.hex()}, source={self.source.value!r})"
