@@ -19,6 +19,7 @@ from ..rest import Call, Result, endpoint
 from . import examples
 from .answers import OperationAccepted, account_of, operation_accepted
 from .idempotency import made_operation
+from .long_bodies import LongBody
 from .problems import missing
 from .recipients import MAX_PROBLEMS, RecipientIn, find_users, read_recipients
 from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
@@ -93,6 +94,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "Operation-Location": "The same as operationLocation.",
     },
     recover=made_operation,
+    read=LongBody(SendRequest, "to").read,
 )
 async def send_push_notification(call: Call[ApiState]) -> Result:
     """Accepts a send: when this answers 202, every recipient is on disk and will get exactly one outcome.
@@ -103,7 +105,7 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     state, account = call.state, account_of(call)
     body: SendRequest = call.body
     now = state.now()
-    read = read_recipients(body.to)
+    read = await read_recipients(body.to)
     sender, sender_problems, unknown = await choose_sender(state.store, account, body.sender)
     timing, timing_problems = read_timing(body.schedule, body.ttl, body.expires_at, now)
     tags, tag_problems = read_tags(body.tags)

@@ -6,7 +6,7 @@ Imports nothing else of the project; the service's API and the simulator's contr
 from .app import Authenticate, build_app
 from .around import Around, Proceed, Writing
 from .decode import collect_errors, decode_body, decode_query
-from .endpoint import Call, Endpoint, Result, endpoint
+from .endpoint import LONG_BODY, Call, Endpoint, Result, endpoint
 from .openapi import Documented, openapi
 from .paging import PageQuery, Pagination, page, resume
 from .problem import (
@@ -23,6 +23,7 @@ from .problem import (
 
 __all__ = [
     "LAYER_CODES",
+    "LONG_BODY",
     "Around",
     "Authenticate",
     "Call",

@@ -20,7 +20,7 @@ from .body import DEFAULT_BODY_LIMIT, DEFAULT_BODY_SECONDS, read_body
 from .decode import NoQuery, decode_body, decode_query
 from .direct import DirectApp, PathTree
 from .docs import CONTENT_SECURITY_POLICY, docs_page
-from .endpoint import UNDECLARED, Call, Endpoint, Result
+from .endpoint import LONG_BODY, UNDECLARED, Call, Endpoint, Result
 from .openapi import Documented, openapi
 from .problem import (
     INTERNAL,
@@ -104,7 +104,9 @@ class _App:
         return await around.handle(writing, proceed)
 
     async def _handle(self, endpoint: Endpoint, call: Call[Any], raw: bytes) -> Response:
-        if endpoint.body is not None:
+        if endpoint.read is not None and len(raw) >= LONG_BODY:
+            call = replace(call, body=await endpoint.read(raw))
+        elif endpoint.body is not None:
             call = replace(call, body=decode_body(endpoint.body, raw, endpoint.decoder))
         return _answer(endpoint, await endpoint.handler(call))
 

@@ -1,0 +1,54 @@
+"""Long work on the event loop, done in slices: between two of them everything else that is ready goes on.
+
+A slice is a millisecond or so. Of all who do such work one goes on in each pass of the loop, in turn: what else waits
+for the loop, such as a send to one device, waits for one slice at each step, however many campaigns are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from weakref import WeakKeyDictionary
+
+
+class _Turns:
+    """Those who wait for their turn on one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._going = False
+
+    def __repr__(self) -> str:
+        return f"_Turns(waiting={len(self._waiting)})"
+
+    def wait(self) -> asyncio.Future[None]:
+        """Done when it is the caller's turn."""
+        mine: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(mine)
+        if not self._going:
+            self._going = True
+            self._loop.call_soon(self._next)
+        return mine
+
+    def _next(self) -> None:
+        while self._waiting:
+            first = self._waiting.popleft()
+            if not first.done():  # whoever waited may have been cancelled
+                first.set_result(None)
+                break
+        self._going = bool(self._waiting)
+        if self._going:
+            self._loop.call_soon(self._next)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+
+
+async def turn() -> None:
+    """To be awaited between two slices: returns in a later pass of the loop, when who asked earlier has had theirs."""
+    loop = asyncio.get_running_loop()
+    turns = _turns.get(loop)
+    if turns is None:
+        turns = _turns[loop] = _Turns(loop)
+    await turns.wait()
