@@ -63,12 +63,13 @@ class SickDisk(apsw.VFS):
     """What every SQLite file of this process goes through while it is entered.
 
     `trouble` is the SQLite code that writes fail with. `slow` makes each flush wait until `go` is set. `budget` is how
-    many bytes may still be written before `trouble` begins by itself with FULL.
+    many bytes may still be written before `trouble` begins by itself with FULL, `commits` how many flushes.
     """
 
     def __init__(self) -> None:
         self.trouble = 0
         self.budget: int | None = None
+        self.commits: int | None = None
         self.slow = False
         self.go = threading.Event()
         self.waiting = threading.Event()
@@ -92,6 +93,10 @@ class SickDisk(apsw.VFS):
     def flush(self) -> None:
         """Waits, if it is to."""
         self.syncs += 1
+        if self.commits is not None:
+            self.commits -= 1
+            if self.commits == 0:
+                self.trouble, self.commits = FULL, None
         if self.slow:
             self.waiting.set()
             assert self.go.wait(30)
@@ -122,6 +127,6 @@ def sick_disk() -> Iterator[SickDisk]:
     try:
         yield disk
     finally:
-        disk.trouble, disk.slow, disk.budget = 0, False, None
+        disk.trouble, disk.slow, disk.budget, disk.commits = 0, False, None, None
         disk.go.set()
         disk.unregister()

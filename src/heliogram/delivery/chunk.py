@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -11,6 +12,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
+from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, SendingStore, WorkQueue
 from .breaker import Breakers, Gate, Pass
@@ -19,6 +21,7 @@ from .plan import Credentials, Plan, Progress, Target, elsewhere
 from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import Rendering, Terms
+from .stalling import Stall
 from .waiting import Waiting, record_of
 
 log = structlog.get_logger(__name__)
@@ -49,6 +52,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     rendering: Rendering = msgspec.field(default_factory=Rendering)
     breakers: Breakers = msgspec.field(default_factory=Breakers)
+    stall: Stall = msgspec.field(default_factory=Stall)
 
 
 class ChunkDelivery:
@@ -65,7 +69,7 @@ class ChunkDelivery:
         self._tools = tools
         self._spec: SendSpec = chunk.spec
         self._progress = Progress(chunk.records)
-        self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock)
+        self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock, tools.stall)
         self._fates = Fates(chunk, tools.store)
         self._elsewhere: list[Target] = []
         self._gate: Gate | None = None
@@ -86,17 +90,29 @@ class ChunkDelivery:
 
     async def run(self) -> None:
         """Sends what is due and gives the chunk back: done, or to be retried."""
+        write, clock = self._tools.stall.write, self._tools.clock
         try:
-            await self._deliver()
+            await self._attempt()
         finally:
-            # What was answered before a failure is kept: it must not be sent again.
-            await self._recorder.flush()
             await self._recorder.close()
-        await self._fates.settle(self._now())
+        await write(clock, lambda: self._fates.settle(self._now()))
         if self._recorder.fenced:
             log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
             return
-        await self._give_back()
+        await write(clock, self._give_back)
+
+    async def _attempt(self) -> None:
+        """Delivers. What was answered before a failure is kept: it must not be sent again."""
+        try:
+            await self._deliver()
+        except asyncio.CancelledError:  # there is no time left to wait for the store
+            with contextlib.suppress(Unavailable):
+                await self._recorder.flush()
+            raise
+        except Exception:
+            await self._recorder.settle()
+            raise
+        await self._recorder.settle()
 
     async def _give_back(self) -> None:
         queue, breakers, now = self._tools.queue, self._tools.breakers, self._now()
@@ -236,7 +252,7 @@ class ChunkDelivery:
                     done += len(part)
                     self._take_all(gate, opened, part)
                     if self._recorder.full:
-                        await self._recorder.flush()
+                        await self._recorder.settle()
                     if self._recorder.fenced:
                         return
         if gate.is_shut and not self._stop.done():

@@ -6,10 +6,12 @@ import asyncio
 
 import structlog
 
+from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, NotificationStatus, status_of
 from ..domain.operations import Counts, counts_of
 from ..ports import Clock, LeasedChunk, LeaseStore, Timer
 from .plan import Progress
+from .stalling import BACK_OFF_S, Stall, back_off, pause
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +22,22 @@ FLUSH_AT = 1_000
 class Recorder:
     """Takes the records of one chunk, counts its recipients, and writes both.
 
-    After a crash, what repeats is at most what was answered and not yet written. `fenced` says that another attempt
-    holds the chunk: nothing more is written, and the delivery should stop.
+    After a crash, what repeats is at most what was answered and not yet written. What the store does not take stays
+    here and is tried again; meanwhile it is `full`, so that no more is sent than what is under way. `fenced` says that
+    another attempt holds the chunk: nothing more is written, and the delivery should stop.
     """
 
-    def __init__(self, chunk: LeasedChunk, progress: Progress, store: LeaseStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        chunk: LeasedChunk,
+        progress: Progress,
+        store: LeaseStore,
+        clock: Clock,
+        stall: Stall | None = None,
+    ) -> None:
         self._chunk, self._progress, self._store, self._clock = chunk, progress, store, clock
+        self._stall = Stall() if stall is None else stall
+        self._stuck = False
         self._counted: set[int] = set()
         self._counts = Counts()
         self._buffer: list[DeliveryRecord] = []
@@ -41,7 +53,7 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether the buffer should be written before more is taken."""
-        return len(self._buffer) >= FLUSH_AT
+        return self._stuck or len(self._buffer) >= FLUSH_AT
 
     @property
     def room(self) -> int:
@@ -57,9 +69,7 @@ class Recorder:
 
     async def flush(self) -> None:
         """Writes what is buffered; raises what the store raises, and then keeps it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._end_timer()
         async with self._lock:
             if not self._buffer or self.fenced:
                 return
@@ -67,18 +77,41 @@ class Recorder:
             self._count({record.sequence for record in records})
             try:
                 written = await self._store.append_records(self._chunk, records, self._counts)
-            except BaseException:
+            except BaseException as error:
                 self._buffer[:0] = records
+                if isinstance(error, Unavailable):
+                    self._stuck = True
+                    self._stall.begin(self)
                 raise
             self.fenced = not written
+            self._free()
+
+    async def settle(self) -> None:
+        """Writes what is buffered, however long it takes: what was answered must not be sent again."""
+        for wait in back_off():
+            try:
+                await self.flush()
+            except Unavailable:
+                await pause(self._clock, wait)
+            else:
+                break
+
+    def _free(self) -> None:
+        self._stuck = False
+        self._stall.end(self)
 
     async def close(self) -> None:
         """Ends the timer and waits for a write that is under way."""
+        self._end_timer()
+        if self._writing:
+            await asyncio.wait(self._writing)
+        self._end_timer()  # set again by a write that failed
+        self._free()
+
+    def _end_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing:
-            await asyncio.wait(self._writing)
 
     def _due(self) -> None:
         self._timer = None
@@ -88,9 +121,14 @@ class Recorder:
 
     def _written(self, task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # What could not be written is still in the buffer; the next flush tries again or ends the attempt.
-            log.warning("records.write_failed", chunk=self._chunk.id.hex(), error=str(error))
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Unavailable):  # the store tells the log, once for all
+            if self._timer is None:
+                self._timer = self._clock.call_later(BACK_OFF_S[-1], self._due)
+            return
+        # What could not be written is still in the buffer; the next flush tries again or ends the attempt.
+        log.warning("records.write_failed", chunk=self._chunk.id.hex(), error=str(error))
 
     def _count(self, sequences: set[int] | dict[int, list[DeliveryRecord]]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 
 import structlog
 
+from ..domain.errors import Unavailable, Unreadable
 from ..domain.operations import Lane
 from ..ports import Clock, LeasedChunk, Timer, WorkQueue
 from .chunk import ChunkDelivery, Tools
+from .stalling import pause
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 20.0
 RETRY_AFTER_CRASH_MS = 5_000
+"""A chunk whose delivery failed waits so long for each attempt it has had, but not longer than the most."""
+MOST_AFTER_CRASH_MS = 900_000
 
 
 class Worker:
@@ -30,7 +34,7 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._room.set()
-        self._closing = False
+        self._closing = asyncio.Event()
         self.delivered = 0
 
     def __repr__(self) -> str:
@@ -41,8 +45,11 @@ class Worker:
         """Works until `drain`, or until the queue is closed: returns when no chunk is held any more."""
         while True:
             await self._room.wait()
-            if self._closing:
+            if self._closing.is_set():
                 break
+            if self._tools.stall.is_on:
+                await self._stalled()
+                continue
             chunks = await self._lease(self._slots - len(self._running))
             if chunks is not None and not chunks:
                 break
@@ -50,25 +57,35 @@ class Worker:
                 task = asyncio.create_task(self._deliver(chunk))
                 self._running.add(task)
                 task.add_done_callback(self._ended)
-            if len(self._running) >= self._slots and not self._closing:
+            if len(self._running) >= self._slots and not self._closing.is_set():
                 self._room.clear()
         if self._running:
             await asyncio.wait(self._running)
 
     def drain(self) -> None:
         """Leases nothing more; `run` returns when what is held is finished. Close the queue to end its waiting."""
-        self._closing = True
+        self._closing.set()
         self._room.set()
 
     async def _lease(self, free: int) -> list[LeasedChunk] | None:
         """Chunks; none when the queue is closed, None when it failed."""
         try:
             return await self._tools.queue.lease(self._lanes, free)
-        except Exception:
+        except Exception as error:
             # The store may be full or locked for a while; accepted work waits there and nothing is lost.
-            log.exception("worker.lease_failed")
-            await _pause(self._tools.clock, 1.0)
+            if not isinstance(error, Unavailable | Unreadable):  # the store tells the log, once for all
+                log.exception("worker.lease_failed")
+            await pause(self._tools.clock, 1.0)
             return None
+
+    async def _stalled(self) -> None:
+        """Waits until what was answered can be written again, or until `drain`."""
+        tasks = [asyncio.ensure_future(self._tools.stall.over()), asyncio.ensure_future(self._closing.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -79,19 +96,34 @@ class Worker:
         delivery = ChunkDelivery(chunk, self._tools)
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
-            await delivery.run()
-            self.delivered += 1
-        except Exception:
-            log.exception("chunk.failed", chunk=chunk.id.hex(), attempt=chunk.attempt)
+            if await self._may_begin(chunk):
+                await delivery.run()
+                self.delivered += 1
+        except Exception as error:
+            if isinstance(error, Unavailable | Unreadable):
+                log.warning("chunk.put_off", chunk=chunk.id.hex(), attempt=chunk.attempt, error=str(error))
+            else:
+                log.exception("chunk.failed", chunk=chunk.id.hex(), attempt=chunk.attempt)
             await self._give_back(chunk)
         finally:
             unwatch()
             heartbeat.stop()
 
+    async def _may_begin(self, chunk: LeasedChunk) -> bool:
+        """Waits while outcomes cannot be written; False when the lease was lost meanwhile."""
+        stall = self._tools.stall
+        if not stall.is_on:
+            return True
+        await stall.over()
+        return await stall.write(self._tools.clock, lambda: self._tools.queue.extend(chunk))
+
     async def _give_back(self, chunk: LeasedChunk) -> None:
         try:
-            due = int(self._tools.clock.time() * 1000) + RETRY_AFTER_CRASH_MS
+            wait = min(RETRY_AFTER_CRASH_MS * chunk.attempt, MOST_AFTER_CRASH_MS)
+            due = int(self._tools.clock.time() * 1000) + wait
             await self._tools.queue.retry(chunk, due)
+        except Unavailable:
+            log.warning("chunk.not_given_back", chunk=chunk.id.hex())  # its lease runs out by itself
         except Exception:
             log.exception("chunk.give_back_failed", chunk=chunk.id.hex())  # its lease runs out by itself
 
@@ -114,16 +146,11 @@ class _Heartbeat:
         self._again()
 
     def _beaten(self, task: asyncio.Task[bool]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.warning("chunk.heartbeat_failed", chunk=self._chunk.id.hex(), error=str(task.exception()))
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Unavailable):
+            log.warning("chunk.heartbeat_failed", chunk=self._chunk.id.hex(), error=str(error))
 
     def stop(self) -> None:
         """No more beats."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-async def _pause(clock: Clock, seconds: float) -> None:
-    done = asyncio.Event()
-    clock.call_later(seconds, done.set)
-    await done.wait()
