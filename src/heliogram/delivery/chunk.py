@@ -22,7 +22,7 @@ from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import Rendering, Terms
 from .stalling import Stall
-from .waiting import Waiting, record_of
+from .waiting import Waiting, record_of, records_of_accepted
 
 log = structlog.get_logger(__name__)
 
@@ -261,15 +261,15 @@ class ChunkDelivery:
 
     def _take_all(self, gate: Gate, opened: OpenedCredential, results: Sequence[PushResult]) -> None:
         """What nearly all are, accepted, is told here in one go."""
-        now = self._now()
-        for result in results:
-            if result.outcome is Outcome.ACCEPTED and not gate.is_probe:
-                target: Target = result.tag
-                self._recorder.take(record_of(self._chunk, result, now, None, attempt=target.attempt))
-                if target.unsure:
-                    self._fates.take(target, result)
-            else:
-                self._take_one(gate, opened, result)
+        accepted = [] if gate.is_probe else [result for result in results if result.outcome is Outcome.ACCEPTED]
+        self._recorder.take_all(records_of_accepted(self._chunk, accepted, self._now()))
+        for result in accepted:
+            if result.tag.unsure:
+                self._fates.take(result.tag, result)
+        if len(accepted) < len(results):
+            for result in results:
+                if gate.is_probe or result.outcome is not Outcome.ACCEPTED:
+                    self._take_one(gate, opened, result)
 
     def _take_one(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
         if result.retry in _HELD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,16 @@ BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105 - APNs' word for a token of th
 
 _TYPE = {Environment.PRODUCTION: CredentialType.APN, Environment.SANDBOX: CredentialType.APN_SANDBOX}
 _ENVIRONMENT = {type_: environment for environment, type_ in _TYPE.items()}
+
+
+class Place(NamedTuple):
+    """A device as far as sending goes, and whose it is."""
+
+    sequence: int
+    slot: int
+    token: bytes
+    provider: ProviderName
+    environment: Environment | None
 
 
 class Target(msgspec.Struct, gc=False):
@@ -54,6 +65,7 @@ class Progress:
         self.by_sequence: dict[int, list[DeliveryRecord]] = {}
         self._unknowns: dict[tuple[int, int], int] = {}
         self._misplaced: dict[tuple[int, int], tuple[bytes, Environment | None]] = {}
+        self._unended: set[int] = set()
         for record in records:
             self.add(record)
         for sequence, known in self.by_sequence.items():
@@ -64,14 +76,22 @@ class Progress:
 
     def add(self, record: DeliveryRecord) -> None:
         """Takes a record in, in place of an older one of the same device."""
-        known = self.by_sequence.setdefault(record.sequence, [])
-        known[:] = [r for r in known if r.slot != record.slot]
-        known.append(record)
+        sequence = record.sequence
+        known = self.by_sequence.get(sequence)
+        if known is None:
+            self.by_sequence[sequence] = [record]
+        else:
+            known[:] = [r for r in known if r.slot != record.slot]
+            known.append(record)
+        if record.outcome is Outcome.ACCEPTED:
+            return  # nothing comes after that
+        if not record.final:
+            self._unended.add(sequence)
         if record.outcome is Outcome.UNKNOWN:
-            place = (record.sequence, record.slot)
+            place = (sequence, record.slot)
             self._unknowns[place] = self._unknowns.get(place, 0) + 1
         if record.reason == BAD_DEVICE_TOKEN and not record.final:
-            self._misplaced[record.sequence, record.slot] = record.token, record.environment
+            self._misplaced[sequence, record.slot] = record.token, record.environment
 
     def ended(self, sequence: int) -> bool:
         """Whether nothing is left to do for a recipient."""
@@ -79,7 +99,8 @@ class Progress:
 
     def device(self, sequence: int, slot: int) -> DeliveryRecord | None:
         """The latest record of one device of a recipient."""
-        return next((r for r in self.by_sequence.get(sequence, []) if r.slot == slot), None)
+        known = self.by_sequence.get(sequence)
+        return None if known is None else next((r for r in known if r.slot == slot), None)
 
     def unknowns(self, sequence: int, slot: int) -> int:
         """How often a device's push ended without an answer."""
@@ -96,8 +117,8 @@ class Progress:
         return min(
             (
                 held_until if r.held and held_until is not None else r.due(now) if now else r.retry_at or r.at
-                for records in self.by_sequence.values()
-                for r in records
+                for sequence in self._unended
+                for r in self.by_sequence[sequence]
                 if not r.final
             ),
             default=None,
@@ -141,6 +162,7 @@ class Plan:
         self._spec = spec
         self._credentials = credentials
         self._now = now
+        self._choices: dict[Environment | None, tuple[bytes, Environment] | None] = {}
         self.targets: list[Target] = []
         self.records: list[DeliveryRecord] = []
 
@@ -149,27 +171,30 @@ class Plan:
 
     def direct(self, sequence: int, recipient: Recipient, environment: Environment | None, progress: Progress) -> None:
         """Plans a recipient that is a token."""
-        device = Device(slot=0, token=recipient.token, provider=recipient.provider, environment=environment)
-        self._device(sequence, device, 1, progress, named_decides=True)
+        known = None if self._credentials.named is not None else environment
+        place = Place(sequence, 0, recipient.token, recipient.provider, environment)
+        self._device(place, 1, progress, known)
 
     def channel(self, sequence: int, recipient: Recipient, progress: Progress) -> None:
         """Plans a broadcast: a channel lives in one environment, which the send names (BC-2)."""
         token = recipient.channel.encode()  # what the record is told by, as others by their device token
-        device = Device(slot=0, token=token, provider=recipient.provider, environment=self._spec.environment)
-        self._device(sequence, device, 1, progress)
+        place = Place(sequence, 0, token, recipient.provider, self._spec.environment)
+        self._device(place, 1, progress, self._spec.environment)
 
     def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
         """Plans a recipient that is a user: every device with a provider and a credential for it."""
         usable = {device.slot: device for device in devices if self._usable(device)}
-        known = progress.by_sequence.get(sequence, [])
+        known = progress.by_sequence.get(sequence)
         if not usable and not known:
             self.records.append(_nowhere(sequence, self._now))
             return
-        slots = usable.keys() | {record.slot for record in known}
+        of = len(usable.keys() | {record.slot for record in known}) if known else len(usable)
         planned = len(self.targets)
         for device in usable.values():
-            self._device(sequence, device, len(slots), progress)
-        self._settle(sequence, known, usable, len(slots), planned < len(self.targets))
+            place = Place(sequence, device.slot, device.token, device.provider, device.environment)
+            self._device(place, of, progress, device.environment)
+        if known:
+            self._settle(sequence, known, usable, of, planned < len(self.targets))
 
     def _settle(
         self, sequence: int, known: list[DeliveryRecord], usable: Mapping[int, Device], of: int, more: bool
@@ -177,42 +202,41 @@ class Plan:
         """Ends what waited for a device that is gone, and says so when nothing else is left to do."""
         gone = [record for record in known if not record.final and record.slot not in usable]
         waiting = any(not record.final and record.slot in usable for record in known)
-        if known and not gone and not more and not waiting:
+        if not gone and not more and not waiting:
             gone = known[-1:]  # a device that was counted left before it was tried: count anew
         for record in gone:
             self.records.append(msgspec.structs.replace(record, final=True, retry_at=None, at=self._now, of=of))
 
     def _usable(self, device: Device) -> bool:
-        return device.provider is ProviderName.APN and self._credentials.choose(device.environment) is not None
+        return device.provider is ProviderName.APN and self._choose(device.environment) is not None
 
-    def _device(
-        self, sequence: int, device: Device, of: int, progress: Progress, *, named_decides: bool = False
-    ) -> None:
-        earlier = progress.device(sequence, device.slot)
-        if earlier is not None and (earlier.final or (not earlier.held and earlier.waits(self._now))):
+    def _choose(self, environment: Environment | None) -> tuple[bytes, Environment] | None:
+        """As `Credentials.choose`, which is asked once."""
+        try:
+            return self._choices[environment]
+        except KeyError:
+            choice = self._choices[environment] = self._credentials.choose(environment)
+            return choice
+
+    def _device(self, place: Place, of: int, progress: Progress, known: Environment | None) -> None:
+        """Plans one device, whose environment is taken to be `known`."""
+        sequence, slot, token, provider, _ = place
+        earlier = progress.device(sequence, slot)
+        if earlier is not None and (earlier.final or (not earlier.held and (earlier.retry_at or 0) > self._now)):
             return
-        if device.provider is not ProviderName.APN:
-            self.records.append(_refused(sequence, device, "FCM is not supported yet", self._now))
+        if provider is not ProviderName.APN:
+            self.records.append(_refused(place, "FCM is not supported yet", self._now))
             return
-        known = None if named_decides and self._credentials.named is not None else device.environment
-        choice = self._credentials.choose(known)
+        choice = self._choose(known)
         if choice is None:
             reason = f"the app {self._spec.app_name!r} has no APNs credential for this token's environment"
             if self._spec.apn is not None and self._credentials.named is None:
                 reason = "the credential that the send named is gone"
-            self.records.append(_refused(sequence, device, reason, self._now))
+            self.records.append(_refused(place, reason, self._now))
             return
-        target = Target(
-            sequence=sequence,
-            slot=device.slot,
-            token=device.token,
-            provider=device.provider,
-            environment=choice[1],
-            credential=choice[0],
-            of=of,
-            attempt=1 if earlier is None else earlier.attempt + 1,
-            unknowns=progress.unknowns(sequence, device.slot),
-        )
+        target = Target(sequence, slot, token, provider, choice[1], choice[0], of)
+        if earlier is not None:
+            target.attempt, target.unknowns = earlier.attempt + 1, progress.unknowns(sequence, slot)
         if known is None:
             self._look_elsewhere(target, choice[1], progress)
         self.targets.append(target)
@@ -234,15 +258,15 @@ def _nowhere(sequence: int, now: int) -> DeliveryRecord:
     return DeliveryRecord(sequence=sequence, slot=0, outcome=Outcome.UNADDRESSABLE, final=True, at=now)
 
 
-def _refused(sequence: int, device: Device, reason: str, now: int) -> DeliveryRecord:
+def _refused(place: Place, reason: str, now: int) -> DeliveryRecord:
     return DeliveryRecord(
-        sequence=sequence,
-        slot=device.slot,
+        sequence=place.sequence,
+        slot=place.slot,
         outcome=Outcome.NOT_SENT,
         final=True,
         at=now,
-        token=device.token,
-        provider=device.provider,
-        environment=device.environment,
+        token=place.token,
+        provider=place.provider,
+        environment=place.environment,
         reason=reason,
     )

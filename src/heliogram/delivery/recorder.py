@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
 from ..domain.errors import Unavailable
-from ..domain.notifications import DeliveryRecord, NotificationStatus, status_of
+from ..domain.notifications import DeliveryRecord, NotificationStatus, Outcome, status_of
 from ..domain.operations import Counts, counts_of
+from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, LeaseStore, Timer
 from .plan import Progress
 from .stalling import BACK_OFF_S, Stall, back_off, pause
@@ -45,7 +47,7 @@ class Recorder:
         self._writing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self.fenced = False
-        self._count(progress.by_sequence)
+        self._count([record for known in progress.by_sequence.values() for record in known])
 
     def __repr__(self) -> str:
         return f"Recorder(buffered={len(self._buffer)}, counts={self._counts}, fenced={self.fenced})"
@@ -62,19 +64,27 @@ class Recorder:
 
     def take(self, record: DeliveryRecord) -> None:
         """Takes one record; it is written at the latest 100 ms from now."""
-        self._buffer.append(record)
-        self._progress.add(record)
-        if self._timer is None:
+        self.take_all((record,))
+
+    def take_all(self, records: Sequence[DeliveryRecord]) -> None:
+        """Takes records, as `take` does."""
+        add = self._progress.add
+        self._buffer += records
+        for record in records:
+            add(record)
+        if self._timer is None and self._buffer:
             self._timer = self._clock.call_later(FLUSH_AFTER_S, self._due)
 
     async def flush(self) -> None:
         """Writes what is buffered; raises what the store raises, and then keeps it."""
         self._end_timer()
+        if len(self._buffer) > SLICE:
+            await turn()
         async with self._lock:
             if not self._buffer or self.fenced:
                 return
             records, self._buffer = self._buffer, []
-            self._count({record.sequence for record in records})
+            self._count(records)
             try:
                 written = await self._store.append_records(self._chunk, records, self._counts)
             except BaseException as error:
@@ -130,14 +140,22 @@ class Recorder:
         # What could not be written is still in the buffer; the next flush tries again or ends the attempt.
         log.warning("records.write_failed", chunk=self._chunk.id.hex(), error=str(error))
 
-    def _count(self, sequences: set[int] | dict[int, list[DeliveryRecord]]) -> None:
+    def _count(self, records: Sequence[DeliveryRecord]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""
-        ended = []
-        for sequence in sequences:
-            if sequence in self._counted:
+        counted, others, sent = self._counted, set[int](), 0
+        for record in records:
+            sequence = record.sequence
+            if sequence in counted:
                 continue
+            if record.outcome is Outcome.ACCEPTED:  # whatever its other devices' are
+                counted.add(sequence)
+                sent += 1
+            else:
+                others.add(sequence)
+        ended = []
+        for sequence in others - counted:
             verdict = status_of(self._progress.by_sequence[sequence])
             if verdict[0] is not NotificationStatus.QUEUED:
-                self._counted.add(sequence)
+                counted.add(sequence)
                 ended.append(verdict)
-        self._counts += counts_of(ended)
+        self._counts += counts_of(ended) + Counts(sent=sent)

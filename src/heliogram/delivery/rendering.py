@@ -14,11 +14,12 @@ from ..domain import ids
 from ..domain.notifications import SendSpec
 from ..domain.pushtypes import PushType
 from ..domain.render import Renderer
+from ..pacing import SLICE, turn
 from ..ports import LeasedChunk, Push
 from .plan import Target
 
 MAX_RENDERERS = 64
-_SLICE = 50
+_HEAVY_SLICE = 50
 """Recipients that are rendered in one go beside the event loop, so that other operations come in between."""
 
 
@@ -56,19 +57,29 @@ class Rendering:
         """The pushes for targets of one chunk, those of a recipient one after another. Once `stop` is done nothing more
         is rendered."""
         renderer = self.renderer(chunk)
-        if not renderer.heavy:
+        if not renderer.heavy and len(targets) <= SLICE:
             return render(renderer, chunk, targets, terms)
-        if self._aside is None:
-            # One thread: it takes turns with the event loop, and a second would only take from it.
-            self._aside = ThreadPoolExecutor(1, thread_name_prefix="heliogram-render")
-        loop, whole = asyncio.get_running_loop(), Rendered([], [])
-        for part in _parts(targets):
+        whole = Rendered([], [])
+        for part in _parts(targets, _HEAVY_SLICE if renderer.heavy else SLICE):
             if stop is not None and stop.done():
                 break
-            rendered = await loop.run_in_executor(self._aside, render, renderer, chunk, part, terms)
+            if renderer.heavy:
+                rendered = await self._beside(renderer, chunk, part, terms)
+            else:
+                await turn()
+                rendered = render(renderer, chunk, part, terms)
             whole.pushes.extend(rendered.pushes)
             whole.refused.extend(rendered.refused)
         return whole
+
+    async def _beside(
+        self, renderer: Renderer, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms
+    ) -> Rendered:
+        if self._aside is None:
+            # One thread: it takes turns with the event loop, and a second would only take from it.
+            self._aside = ThreadPoolExecutor(1, thread_name_prefix="heliogram-render")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._aside, render, renderer, chunk, targets, terms)
 
     def renderer(self, chunk: LeasedChunk) -> Renderer:
         """The renderer of a chunk's operation, kept for its other chunks."""
@@ -88,32 +99,36 @@ def render(renderer: Renderer, chunk: LeasedChunk, targets: Sequence[Target], te
     push_type, expiration = PushType(spec.push_type), _expiration(spec)
     by_id = terms.collapse_by_id and push_type is PushType.ALERT and spec.collapse_id is None
     late = "Expired: its time was over before it could be sent" if terms.now >= terms.deadline else None
-    rendered = Rendered([], [])
-    sequence, payload, refusal = -1, b"", late
+    pushes, refused = list[Push](), list[tuple[Target, str]]()
+    recipients, first, limit = chunk.recipients, chunk.first, terms.limit
+    text = ids.DeliveryTexts(chunk.operation_id).of
+    sequence, notification, payload, refusal = -1, "", b"", late
+    shared = renderer.attempt(None, limit) if renderer.static else None
+    name, priority = push_type.value, spec.apns
     for target in targets:
         if target.sequence != sequence:  # once for all devices of a recipient, which come one after another
             sequence = target.sequence
-            payload, refusal = renderer.attempt(chunk.recipients[sequence - chunk.first].variables, terms.limit)
+            payload, refusal = shared or renderer.attempt(recipients[sequence - first].variables, limit)
             refusal = refusal or late
+            notification = text(sequence)
         if refusal is not None:
-            rendered.refused.append((target, refusal))
+            refused.append((target, refusal))
             continue
-        notification = ids.notification_id(chunk.operation_id, sequence)
-        rendered.pushes.append(
+        pushes.append(
             Push(
                 tag=target,
                 token=target.token,
-                apns_id=ids.uuid_text(ids.notification_id(chunk.operation_id, sequence, target.slot)),
+                apns_id=text(sequence, target.slot) if target.slot else notification,
                 payload=payload,
-                push_type=push_type.value,
-                priority=spec.apns,
+                push_type=name,
+                priority=priority,
                 expiration=expiration,
-                collapse_id=ids.uuid_text(notification) if by_id else spec.collapse_id,
+                collapse_id=notification if by_id else spec.collapse_id,
                 channel=spec.channel,
                 topic=spec.topic,
             )
         )
-    return rendered
+    return Rendered(pushes, refused)
 
 
 def _expiration(spec: SendSpec) -> int | None:
@@ -123,14 +138,14 @@ def _expiration(spec: SendSpec) -> int | None:
     return spec.expires_at // 1000
 
 
-def _parts(targets: Sequence[Target]) -> Iterator[list[Target]]:
+def _parts(targets: Sequence[Target], size: int) -> Iterator[list[Target]]:
     """Slices of targets that leave no recipient's apart."""
     part: list[Target] = []
     recipients, sequence = 0, -1
     for target in targets:
         if target.sequence != sequence:
             recipients, sequence = recipients + 1, target.sequence
-            if recipients > _SLICE:
+            if recipients > size:
                 yield part
                 part, recipients = [], 1
         part.append(target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import methodcaller
 
 import msgspec
 
@@ -12,6 +13,8 @@ from .breaker import CANNOT_REACH, UNREACHABLE, Gate
 from .plan import Progress, Target
 from .policy import Deadline
 from .recorder import Recorder
+
+_copied = methodcaller("__copy__")  # the copy module takes twice as long to get there
 
 
 class Waiting:
@@ -110,3 +113,23 @@ def record_of(
         of=target.of,
         held=held,
     )
+
+
+def records_of_accepted(chunk: LeasedChunk, results: Sequence[PushResult], now: int) -> list[DeliveryRecord]:
+    """What `record_of` makes of results that are all `ACCEPTED`: most are alike but for recipient and token, and a copy
+    is made sooner than a record."""
+    records: list[DeliveryRecord] = []
+    record: DeliveryRecord
+    model, credential, wire_ms = None, b"", -1
+    for result in results:
+        target: Target = result.tag
+        if model is None or target.credential is not credential or result.wire_ms != wire_ms:
+            credential, wire_ms = target.credential, result.wire_ms
+            record = model = record_of(chunk, result, now, None, attempt=target.attempt)
+        else:
+            record = _copied(model)
+            record.sequence, record.slot, record.token = target.sequence, target.slot, target.token
+            record.environment, record.unique_id = target.environment, result.unique_id
+            record.attempt, record.of = target.attempt, target.of
+        records.append(record)
+    return records

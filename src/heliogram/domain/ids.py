@@ -31,7 +31,11 @@ OPERATION = "comms_operation"
 USER = "comms_pushnotificationuser"
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
+_DIGITS = bytes(
+    ord("0123456789abcdefghijklmnopqrstuv"[_ALPHABET.index(chr(code))]) if chr(code) in _ALPHABET else ord("!")
+    for code in range(256)
+)
+"""From the alphabet's letters to the digits that `int` knows, from all else to what is none."""
 
 
 class InvalidId(ValueError):
@@ -92,6 +96,20 @@ def uuid_text(raw: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
+class DeliveryTexts:
+    """`uuid_text` of the notifications and deliveries of one operation, which differ in the last 20 bits alone."""
+
+    def __init__(self, operation: bytes) -> None:
+        self._shared = uuid_text(notification_id(operation, 0))[: -_LOW_BITS // 4]
+
+    def __repr__(self) -> str:
+        return f"DeliveryTexts({self._shared}…)"
+
+    def of(self, sequence: int, slot: int = 0) -> str:
+        """The text of `notification_id`; both numbers must fit."""
+        return f"{self._shared}{sequence << SLOT_BITS | slot:05x}"
+
+
 def encode(prefix: str, raw: bytes) -> str:
     """The TypeID text: prefix, underscore, 26 characters of Crockford's base 32 in lower case."""
     value = int.from_bytes(raw, "big")
@@ -106,10 +124,8 @@ def decode(prefix: str, text: str) -> bytes:
         raise InvalidId(f"expected an id that starts with {prefix}_")
     if len(tail) != 26 or tail[0] not in "01234567":
         raise InvalidId(f"expected {prefix}_ and 26 characters, the first of them 0 to 7")
-    value = 0
-    for letter in tail:
-        digit = _VALUE.get(letter)
-        if digit is None:
-            raise InvalidId("an id has only the characters 0-9 and a-z without i, l, o and u")
-        value = value << 5 | digit
+    try:
+        value = int(tail.encode("ascii").translate(_DIGITS), 32)
+    except ValueError:
+        raise InvalidId("an id has only the characters 0-9 and a-z without i, l, o and u") from None
     return value.to_bytes(16, "big")
