@@ -25,8 +25,10 @@ async def test_an_account_reads_its_limits_and_counts(service: Service) -> None:
         "apiKeys": 100,
         "requestsPerSecond": None,
         "burst": None,
+        "weight": 1,
+        "queuedRecipients": 2_500_000,
     }
-    assert body["counts"] == {"apps": 2, "credentials": 3, "apiKeys": 1, "webhooks": 0}
+    assert body["counts"] == {"apps": 2, "credentials": 3, "apiKeys": 1, "webhooks": 0, "queuedRecipients": 0}
 
 
 async def test_a_limit_of_requests_is_shown_with_its_burst(service: Service) -> None:

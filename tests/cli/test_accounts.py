@@ -37,7 +37,7 @@ def test_an_account_is_made_and_listed(data: Path) -> None:
     rows = ran(data, "list")
     assert [row["name"] for row in rows] == ["default", "other"]
     assert rows[1] == made
-    assert made["limits"] == {"apps": 10, "credentialsPerApp": 10, "requestsPerSecond": None, "burst": None}
+    assert made["limits"] == {"apps": 10, "credentialsPerApp": 10, "requestsPerSecond": None, "burst": None, "weight": 1}
     assert "other" in run(data, "list").output
 
 
@@ -75,12 +75,12 @@ def test_limits_are_set_one_by_one(data: Path) -> None:
     """What is not given stays, and --unlimited takes the speed limit away."""
     run(data, "create", "other")
     words = ["--apps", "3", "--credentials-per-app", "4", "--requests-per-second", "2.5", "--burst", "9"]
-    all_set = {"apps": 3, "credentialsPerApp": 4, "requestsPerSecond": 2.5, "burst": 9}
+    all_set = {"apps": 3, "credentialsPerApp": 4, "requestsPerSecond": 2.5, "burst": 9, "weight": 1}
     assert ran(data, "limits", "other", *words)["limits"] == all_set
     assert ran(data, "limits", "other", "--apps", "5")["limits"] == {**all_set, "apps": 5}
     shown = run(data, "limits", "other").output
     assert "5 apps, 4 credentials each, 2.5 requests/s, 9 at once" in shown
-    free = {"apps": 5, "credentialsPerApp": 4, "requestsPerSecond": None, "burst": None}
+    free = {"apps": 5, "credentialsPerApp": 4, "requestsPerSecond": None, "burst": None, "weight": 1}
     assert ran(data, "limits", "other", "--unlimited")["limits"] == free
 
 

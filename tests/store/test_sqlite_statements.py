@@ -17,7 +17,9 @@ from heliogram.store.sqlite.statements import Statements, load
 FILES = (
     "apps",
     "canceling",
+    "claims",
     "credentials",
+    "depth",
     "events",
     "idempotency",
     "keys",
@@ -39,6 +41,7 @@ FEW = {
     "c",
     "w",
     "leaving",
+    "queue_depth",
     "CONSTANT",
     "sqlite_sequence",
 }
@@ -111,18 +114,33 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
                 "release_all": "chunk",
                 "let_all_go": "chunk",
                 "due_chunks": "c",
-                "due_accounts": "turn",
+                "starting_chunks": "c",
+                "due_flows": "turn",
+                "starting_flows": "turn",
+                "recount": "chunk",
                 "next_due": "turn",
             }
             assert not whole or allowed.get(key) == table, f"{name}.{key}: {step}"
 
 
 @pytest.mark.anyio
-async def test_a_claim_follows_the_index(connection: apsw.Connection) -> None:
-    """One shard and account, in the order of `due`, without sorting the backlog."""
-    sql = load("work").due_chunks
+@pytest.mark.parametrize(("name", "index"), [("due_chunks", "chunk_due"), ("starting_chunks", "chunk_starting")])
+async def test_a_claim_follows_the_index(connection: apsw.Connection, name: str, index: str) -> None:
+    """One shard and queue, in the order of `due`, without sorting the backlog."""
+    sql = statements("claims")[name]
     plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
-    assert "SEARCH chunk USING INDEX chunk_due (lane=? AND shard=? AND account_id=? AND due<?)" in plan
+    assert f"SEARCH chunk USING INDEX {index} (lane=? AND shard=? AND flow=? AND due<?)" in plan
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("name", "index"), [("due_flows", "chunk_due"), ("starting_flows", "chunk_starting")])
+async def test_queues_are_found_one_after_another(connection: apsw.Connection, name: str, index: str) -> None:
+    """One look-up a queue, however much waits in it: nothing else of the index is walked."""
+    sql = statements("claims")[name]
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    found = [step for step in plan if " chunk " in step]
+    assert len(found) == 3
+    assert all(f"USING INDEX {index} (lane=? AND shard=? AND flow" in step for step in found), plan
 
 
 @pytest.mark.anyio
@@ -163,7 +181,7 @@ async def test_every_table_begins_with_the_account(connection: apsw.Connection) 
     """
     found = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     tables: list[Any] = connection.execute(found).fetchall()
-    assert len(tables) == 18
+    assert len(tables) == 19
     for name, sql in tables:
         if name == "account":
             continue

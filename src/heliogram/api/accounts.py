@@ -13,22 +13,27 @@ from .state import ApiState
 
 class LimitsOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the account may have, and how many requests a second it may make (null: as many as it likes), `burst` of
-    them at once."""
+    them at once. `weight` is its share of the sending beside other accounts; `queuedRecipients` may wait to be sent
+    to."""
 
     apps: int
     credentials_per_app: int
     api_keys: int
     requests_per_second: float | None
     burst: int | None
+    weight: int
+    queued_recipients: int
 
 
 class CountsOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the account has. Of the API keys those that are active."""
+    """What the account has. Of the API keys those that are active; of recipients those that were accepted and have
+    not ended."""
 
     apps: int
     credentials: int
     api_keys: int
     webhooks: int
+    queued_recipients: int
 
 
 class AccountOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -71,9 +76,15 @@ async def get_account(call: Call[ApiState]) -> AccountOut:
             api_keys=MAX_KEYS,
             requests_per_second=limits.requests_per_second,
             burst=None if limits.requests_per_second is None else int(limits.at_once),
+            weight=limits.weight,
+            queued_recipients=call.state.settings.queue.account,
         ),
         counts=CountsOut(
-            apps=counts.apps, credentials=counts.credentials, api_keys=counts.api_keys, webhooks=counts.webhooks
+            apps=counts.apps,
+            credentials=counts.credentials,
+            api_keys=counts.api_keys,
+            webhooks=counts.webhooks,
+            queued_recipients=counts.waiting,
         ),
         created_at=moment(account.created),
     )

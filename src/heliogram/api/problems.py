@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from ..domain.backlog import QueueFull
 from ..domain.errors import MEANINGS, Code, Conflict, Invalid, LimitReached, NotFound, Unavailable, Unreadable
 from ..ports import ChannelRefused
 from ..rest import FieldError, Problem, invalid
@@ -33,6 +34,9 @@ def translate(error: Exception) -> Problem | None:
         detail = _sentence(str(error))
         fields = [FieldError(error.path, detail, error.code)] if error.path else []
         return Problem(409, error.code, "Conflict", detail, fields)
+    if isinstance(error, QueueFull):
+        headers = {"Retry-After": str(error.retry_after)}
+        return Problem(429, error.code, "Queue full", _sentence(str(error)), headers=headers)
     if isinstance(error, LimitReached):
         return Problem(400, error.code, "Limit reached", _sentence(str(error)))
     if isinstance(error, Unavailable):

@@ -137,7 +137,7 @@ async def accept_send(
     timing: Timing,
     tags: dict[str, str] | None,
 ) -> bytes:
-    """Makes the operation durable, then tells the workers."""
+    """Makes the operation durable, then tells the workers. Raises `QueueFull` when too much waits already."""
     now, ident = state.now(), state.ids.new()
     lane = Lane.of(len(recipients))
     operation = Operation(
@@ -153,7 +153,7 @@ async def accept_send(
         send_at_text=timing.send_at_text,
         tags=tags,
     )
-    await state.store.accept(account, operation, cut(ident, recipients))
+    await state.store.accept(account, operation, cut(ident, recipients), bounds=state.settings.queue)
     state.queue.wake(lane)
     return ident
 

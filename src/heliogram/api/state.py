@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ..domain.backlog import QueueBounds
 from ..domain.ids import IdFactory
 from ..ports import Authenticator, Clock, Health, Healthy, KeyMaker, Providers, Sealer, Store, Webhooks, WorkQueue
 
@@ -13,10 +14,12 @@ MIB = 1024 * 1024
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`public_url` is the base of the addresses in answers (default: as the request came in), `body_limit` the most
+    """`public_url` is the base of the addresses in answers (default: as the request came in), `queue`
+    how many recipients may wait, `body_limit` the most
     bytes of a request body, `body_seconds` the time one may take to arrive."""
 
     public_url: str | None = None
+    queue: QueueBounds = QueueBounds()
     body_limit: int = 16 * MIB
     body_seconds: float | None = 60.0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..domain.accounts import ACCOUNT_NAME
+from ..domain.accounts import ACCOUNT_NAME, MAX_WEIGHT
 from .data import Desk, as_json_option, date, on_store
 from .options import data_option, print_json
 
@@ -73,6 +73,11 @@ def list_(data: Path, as_json: bool) -> None:
     "--burst", type=click.IntRange(1, 1_000_000), help="How many requests may come at once (a second's worth)."
 )
 @click.option("--unlimited", is_flag=True, help="Let it call as fast as it likes again.")
+@click.option(
+    "--weight",
+    type=click.IntRange(1, MAX_WEIGHT),
+    help="Its share of the sending when several accounts have something to send (1).",
+)
 @as_json_option
 def limits(
     name: str,
@@ -82,6 +87,7 @@ def limits(
     requests_per_second: float | None,
     burst: int | None,
     unlimited: bool,
+    weight: int | None,
     as_json: bool,
 ) -> None:
     """Show an account's limits, and set those that are given. They act within a second."""
@@ -94,6 +100,7 @@ def limits(
         "credentials_per_app": credentials_per_app,
         "requests_per_second": requests_per_second,
         "burst": burst,
+        "weight": weight,
     }
     changes = {key: value for key, value in wanted.items() if value is not None}
     if unlimited:
@@ -168,6 +175,7 @@ def _limits(limits: AccountLimits) -> dict[str, Any]:
         "credentialsPerApp": limits.credentials_per_app,
         "requestsPerSecond": limits.requests_per_second,
         "burst": limits.burst,
+        "weight": limits.weight,
     }
 
 
@@ -175,4 +183,5 @@ def _words(limits: dict[str, Any]) -> str:
     rate = limits["requestsPerSecond"]
     speed = "any number of requests" if rate is None else f"{rate:g} requests/s"
     burst = f", {limits['burst']} at once" if rate is not None and limits["burst"] is not None else ""
-    return f"{limits['apps']} apps, {limits['credentialsPerApp']} credentials each, {speed}{burst}"
+    weight = f", weight {limits['weight']}" if limits["weight"] != 1 else ""
+    return f"{limits['apps']} apps, {limits['credentialsPerApp']} credentials each, {speed}{burst}{weight}"

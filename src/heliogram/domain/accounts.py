@@ -10,6 +10,7 @@ import msgspec
 
 MAX_ACCOUNTS = 1000
 MAX_KEYS = 100
+MAX_WEIGHT = 100
 MAX_KEY_NAME = 256
 MAX_GRACE_SECONDS = 30 * 86_400
 DEFAULT_GRACE_SECONDS = 86_400
@@ -34,12 +35,14 @@ ALL_SCOPES: tuple[Scope, ...] = tuple(Scope)
 
 class AccountLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What an account may have and how fast it may call. `requests_per_second` counts requests of all its keys to one
-    process (None: unlimited), `burst` how many may come at once (None: one second's worth)."""
+    process (None: unlimited), `burst` how many may come at once (None: one second's worth). `weight` is its share of
+    the sending when several accounts have something to send: so many chunks in its turn."""
 
     apps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
     credentials_per_app: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     requests_per_second: Annotated[float, msgspec.Meta(ge=0.01, le=100_000)] | None = None
     burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_WEIGHT)] = 1
 
     @property
     def at_once(self) -> float:
@@ -59,12 +62,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of its limits an account uses: what is cheap to count."""
+    """How much of its limits an account uses: what is cheap to count. `waiting` are recipients that were accepted and
+    have not ended."""
 
     apps: int
     credentials: int
     api_keys: int
     webhooks: int
+    waiting: int = 0
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ class Code(enum.IntEnum):
     TOO_MANY_KEYS = 70043
     TOO_MANY_WEBHOOKS = 70044
     TOO_MANY_TAGS = 70045
+    QUEUE_FULL = 70046
     PROVIDER_NOT_SUPPORTED = 70050
     BODY_TOO_LARGE = 70060
     TOKEN_OF_OTHER_APP = 70061
@@ -174,6 +175,8 @@ MEANINGS: Mapping[Code, str] = {
     Code.TOO_MANY_KEYS: "The account has 100 active API keys, the most it may have. Revoke those that are not used.",
     Code.TOO_MANY_WEBHOOKS: "The account has as many webhooks as it may.",
     Code.TOO_MANY_TAGS: "A send has at most 10 tags.",
+    Code.QUEUE_FULL: "As many recipients wait as may: of the account, or of the whole service. Nothing was kept."
+    " `Retry-After` says how many seconds to wait; `detail` has the bound.",
     Code.IDEMPOTENCY_KEY_REUSED: "The Idempotency-Key was used for another request within 24 hours. Take a new key.",
     Code.IDEMPOTENCY_KEY_IN_USE: "A request with this Idempotency-Key is being handled. Ask again in a moment.",
     Code.TOO_LATE_TO_CANCEL: "It has left, or is leaving just now.",

@@ -44,7 +44,7 @@ from .webhooks import (
     WebhookStore,
     WebhookWork,
 )
-from .work import Lease, LeasedChunk, LeaseStore, PackedLease, WorkQueue, WorkStore
+from .work import InHand, Lease, LeasedChunk, LeaseStore, PackedLease, Slots, WorkQueue, WorkStore
 
 __all__ = [
     "AccountStore",
@@ -69,6 +69,7 @@ __all__ = [
     "Health",
     "Healthy",
     "IdempotencyStore",
+    "InHand",
     "KeptAnswer",
     "KeyMaker",
     "KeyStore",
@@ -94,6 +95,7 @@ __all__ = [
     "Retry",
     "Sealer",
     "SendingStore",
+    "Slots",
     "Store",
     "Timer",
     "UserStore",

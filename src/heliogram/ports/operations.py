@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from ..domain.apps import ProviderName
+from ..domain.backlog import QueueBounds
 from ..domain.notifications import Notification, NotificationStatus
 from ..domain.operations import NewChunk, Operation, OperationStatus
 from .basics import Listed, Window
@@ -40,9 +41,18 @@ class Cancellation(enum.Enum):
 class OperationStore(Protocol):
     """Accepted sends, as callers see them."""
 
-    async def accept(self, account: bytes, operation: Operation, chunks: Sequence[NewChunk], *, shard: int = 0) -> None:
+    async def accept(
+        self,
+        account: bytes,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        *,
+        shard: int = 0,
+        bounds: QueueBounds | None = None,
+    ) -> None:
         """Makes an operation and its chunks durable, all or nothing: when this returns, they are on disk. The chunks of
-        a scheduled one fall due at its `send_at`."""
+        a scheduled one fall due at its `send_at`. Raises `QueueFull` when more would wait than `bounds` allow (None:
+        any number may); nothing of it is kept then."""
 
     async def get_operation(self, account: bytes, operation_id: bytes) -> Operation | None:
         """An operation with its counters."""

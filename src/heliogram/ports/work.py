@@ -13,16 +13,34 @@ from ..domain.operations import Counts, Lane
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's hold of a chunk until `until`. `attempt` fences every later write: a write of an older attempt changes
-    nothing. `first` is the sequence of the chunk's first recipient."""
+    nothing. `first` is the sequence of the chunk's first recipient. `flow` names the queue of its account that it came
+    from: each app has one, and each credential that callers name."""
 
     account_id: bytes
     id: bytes
     operation_id: bytes
     lane: Lane
     shard: int
+    flow: bytes = b""
     attempt: int
     until: int
     first: int
+
+
+class Slots(msgspec.Struct, frozen=True, kw_only=True):
+    """How many chunks of a lane are worked on at once: in all, of one account, and of one queue of an account. What an
+    account or a queue may not have is there for others, however long its chunks take."""
+
+    total: int
+    account: int
+    flow: int
+
+
+class InHand(msgspec.Struct, kw_only=True):
+    """How many chunks of each queue are being worked on, of how many that may be."""
+
+    slots: Slots
+    flows: dict[bytes, int] = msgspec.field(default_factory=dict)
 
 
 class LeasedChunk(Lease, frozen=True, kw_only=True):
@@ -65,14 +83,16 @@ class LeaseStore(Protocol):
     """What whoever sends asks of the queue's side of the store."""
 
     async def claim(
-        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
     ) -> list[LeasedChunk]:
-        """Takes due chunks of one shard: neither leased nor done, or with an expired lease. Scheduled operations whose
-        time has come begin first, each with one chunk; then the accounts take turns, each with what is longest due: no
-        account's backlog keeps another's waiting."""
+        """Takes due chunks of one shard: neither leased nor done, or with an expired lease. Half goes to scheduled
+        operations whose time has come, each beginning with one chunk. Accounts take turns, an account's weight in
+        chunks each, and in an account its queues, each with what is longest due: no backlog keeps another's waiting.
+        With `hand`, nobody gets more than the slots allow, nor more than a fair share of them while others wait."""
 
-    async def next_due(self, lane: Lane, shard: int) -> int | None:
-        """When the next chunk falls due (or its lease expires), None when none waits."""
+    async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
+        """When the next chunk falls due (or its lease expires), None when none waits. `after` leaves out what was due
+        by then."""
 
     async def extend(self, chunk: Lease, until: int) -> bool:
         """Keeps a lease alive; False when another attempt holds the chunk."""

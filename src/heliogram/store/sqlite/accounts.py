@@ -96,8 +96,10 @@ class Accounts(Base):
         """How much of its limits it uses."""
         values = {"account": account, "now": now}
         row: Any = await self._read(lambda c: c.execute(_sql.count_account, values).fetchone())
-        apps, credentials, api_keys, webhooks = row
-        return AccountCounts(apps=apps, credentials=credentials, api_keys=api_keys, webhooks=webhooks)
+        apps, credentials, api_keys, webhooks, waiting = row
+        return AccountCounts(
+            apps=apps, credentials=credentials, api_keys=api_keys, webhooks=webhooks, waiting=waiting or 0
+        )
 
     async def _change(self, sql: str, values: dict[str, Any], audit: AuditEvent | None) -> bool:
         def job(connection: apsw.Connection) -> bool:

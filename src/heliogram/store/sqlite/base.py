@@ -12,8 +12,10 @@ import apsw
 from ...domain.errors import FieldProblem, Invalid
 from ...domain.ids import IdFactory, floor_of
 from ...ports import Clock, Listed, Window
+from .depth import Doorkeeper
 from .steps import ClockSteps
 from .threads import DatabaseThread
+from .turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,8 +40,9 @@ class Base:
         self._writer, self._reader, self._lister = threads
         self._ids = ids
         self._clock = clock
-        self._turns: dict[tuple[int, int], bytes] = {}
+        self._turns = Turns()
         self._steps = ClockSteps(clock)
+        self._doorkeeper = Doorkeeper(clock)
 
     async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._writer.run(job)

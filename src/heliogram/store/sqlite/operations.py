@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from ...domain.backlog import QueueBounds
 from ...domain.ids import split_notification_id
 from ...domain.notifications import Notification
 from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus
@@ -19,6 +20,7 @@ from .listing import Listing
 from .packed import (
     PackedOperation,
     StoredChunk,
+    flow_of,
     open_notifications,
     open_spec,
     open_tags,
@@ -36,6 +38,8 @@ def _insert(
     connection: apsw.Connection, account: bytes, operation: Operation, packed: PackedOperation, shard: int
 ) -> None:
     lane, created = int(operation.lane), operation.created
+    scheduled = operation.status is OperationStatus.SCHEDULED
+    flow = flow_of(account, operation.spec)
     connection.execute(
         _sql.insert_operation,
         (
@@ -55,11 +59,12 @@ def _insert(
     )
     for first, size, recipients, fingerprints in packed.chunks:
         key = (account, operation.id, first)
-        connection.execute(_sql.insert_chunk, (*key, size, lane, shard, operation.start, operation.updated))
+        starts = scheduled and first == 0
+        values = (*key, size, lane, shard, operation.start, operation.updated, flow, starts)
+        connection.execute(_sql.insert_chunk, values)
         connection.execute(_sql.insert_recipients, (*key, recipients))
         if fingerprints:
             connection.execute(_sql.insert_fingerprints, (*key, fingerprints))
-    scheduled = operation.status is OperationStatus.SCHEDULED
     type_ = EventType.OPERATION_SCHEDULED if scheduled else EventType.OPERATION_PROCESSING
     emit_operation(connection, account, type_, operation.id, created)
 
@@ -109,13 +114,28 @@ def _with_tags(
 class Operations(Base):
     """`ports.OperationStore`."""
 
-    async def accept(self, account: bytes, operation: Operation, chunks: Sequence[NewChunk], *, shard: int = 0) -> None:
+    async def accept(
+        self,
+        account: bytes,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        *,
+        shard: int = 0,
+        bounds: QueueBounds | None = None,
+    ) -> None:
         """Makes an operation and its chunks durable: when this returns, they are on disk.
 
-        Raises `ValueError` when the chunks are not the operation's, `StoreError` when they could not be written.
+        Raises `ValueError` when the chunks are not the operation's, `QueueFull` when it would pass `bounds`,
+        `StoreError` when they could not be written.
         """
         packed = await offload(operation.recipients > CHUNK_SIZE, pack_operation, operation, chunks)
-        await self._write(lambda c: _insert(c, account, operation, packed, shard))
+
+        def job(connection: apsw.Connection) -> None:
+            if bounds is not None:
+                self._doorkeeper.admit(connection, operation, bounds)
+            _insert(connection, account, operation, packed, shard)
+
+        await self._write(job)
 
     async def get_operation(self, account: bytes, operation_id: bytes) -> Operation | None:
         """An operation with its counters."""

@@ -78,7 +78,7 @@ class SqliteStore(
         await self._writer.close()
 
     def __repr__(self) -> str:
-        return f"SqliteStore({str(self._path)!r}, writer={self._writer!r})"
+        return f"SqliteStore({str(self._path)!r}, writer={self._writer!r}, queue={self._doorkeeper!r})"
 
 
 def _connections(path: Path, account: bytes, now: int, busy_timeout_ms: int) -> list[apsw.Connection]:

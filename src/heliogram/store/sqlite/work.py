@@ -7,95 +7,23 @@ from typing import Any
 
 import apsw
 
-from ...domain.ids import notification_id
 from ...domain.notifications import DeliveryRecord
-from ...domain.operations import Counts, Lane, OperationStatus
+from ...domain.operations import Counts, Lane
 from ...domain.packing import pack_records
-from ...domain.webhooks import EventType
-from ...ports import Lease, LeasedChunk, PackedLease
+from ...ports import InHand, Lease, LeasedChunk, PackedLease
 from . import statements
 from .base import Base, T
 from .canceling import Where, end_operation, end_rest
-from .events import emit_operation
+from .claims import claim
+from .depth import recount
 from .idempotency import let_go_of_keys
 from .packed import open_leases
 from .steps import settle_start
 
 _sql = statements.load("work")
 
-NO_ACCOUNT = b""
-Turns = dict[tuple[int, int], bytes]
-"""The account that was served last, of each lane and shard."""
 HELD_SLICE = 500
 """The most waiting chunks that one job makes due."""
-
-
-def _claim(connection: apsw.Connection, wanted: Where, turns: Turns) -> list[PackedLease]:
-    # What is to begin by itself comes first; the rest of it takes its turn among all that is due.
-    claimed = _claim_all(connection, wanted, _sql.starting_chunks, wanted)
-    left = wanted["limit"] - len(claimed)
-    if left <= 0:
-        return claimed
-    lane_shard = wanted["lane"], wanted["shard"]
-    accounts = _in_turn(connection, {**wanted, "limit": left}, turns.get(lane_shard, NO_ACCOUNT))
-    shares = [(account, len(accounts) - place) for place, account in enumerate(accounts)]
-    # What one account has not due goes to those after it, and what is left then to those before.
-    for account, among in (*shares, *((account, 1) for account in accounts)):
-        if left <= 0:
-            break
-        share = -(-left // among)
-        found = _claim_all(connection, wanted, _sql.due_chunks, {**wanted, "account": account, "limit": share})
-        claimed += found
-        left -= len(found)
-    if accounts:
-        turns[lane_shard] = accounts[-1]
-    return claimed
-
-
-def _in_turn(connection: apsw.Connection, wanted: Where, last: bytes) -> list[bytes]:
-    """The accounts with something due, beginning after the one that was served last: as many as can be served."""
-    found: list[bytes] = []
-    for after in (last, NO_ACCOUNT) if last else (NO_ACCOUNT,):
-        values = {**wanted, "after": after, "limit": wanted["limit"] - len(found)}
-        rows: Any = connection.execute(_sql.due_accounts, values).fetchall() if values["limit"] > 0 else ()
-        found += [account for (account,) in rows if account not in found]
-    return found
-
-
-def _claim_all(connection: apsw.Connection, wanted: Where, statement: str, values: Where) -> list[PackedLease]:
-    rows: Any = connection.execute(statement, values).fetchall()
-    return [chunk for row in rows if (chunk := _claim_one(connection, wanted, row)) is not None]
-
-
-def _claim_one(connection: apsw.Connection, wanted: Where, row: Any) -> PackedLease | None:
-    """Hands out one chunk; None for one of an operation that was stopped while a worker that is gone held it."""
-    account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled = row
-    where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
-    if canceled is not None:
-        end_rest(connection, where)
-        end_operation(connection, where)
-        return None
-    connection.execute(_sql.claim_chunk, where)
-    if status == OperationStatus.SCHEDULED:
-        connection.execute(_sql.begin_operation, where)
-        emit_operation(connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
-    parts: Any = connection.execute(_sql.parts, where).fetchall() if written else ()
-    return PackedLease(
-        account_id=account,
-        id=notification_id(operation, first),
-        operation_id=operation,
-        lane=Lane(wanted["lane"]),
-        shard=wanted["shard"],
-        attempt=attempt + 1,
-        until=wanted["until"],
-        first=first,
-        recipients=packed,
-        parts=[part for (part,) in parts],
-        spec=spec,
-        created=created,
-        start=created if send_at is None else send_at,
-        claimed=wanted["now"],
-    )
 
 
 def _fence(chunk: Lease) -> Where:
@@ -130,14 +58,14 @@ class Work(Base):
     """`ports.WorkStore`."""
 
     async def claim(
-        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
     ) -> list[LeasedChunk]:
-        """Takes due chunks of one shard: of the accounts in turn, of each the longest due first."""
-        claimed = await self.claim_packed(lane, shard, limit=limit, now=now, until=until, worker=worker)
+        """Takes due chunks of one shard: of the accounts in turn, by their weights, of each the longest due first."""
+        claimed = await self.claim_packed(lane, shard, limit=limit, now=now, until=until, worker=worker, hand=hand)
         return await open_leases(claimed)
 
     async def claim_packed(
-        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
     ) -> list[PackedLease]:
         """As `claim`, for whoever hands them on: nothing is opened."""
         wanted = {
@@ -150,13 +78,14 @@ class Work(Base):
         }
 
         def job(connection: apsw.Connection, step: int) -> list[PackedLease]:
-            return _claim(connection, {**wanted, "now": now + step, "until": until + step}, self._turns)
+            return claim(connection, {**wanted, "now": now + step, "until": until + step}, self._turns, hand)
 
         return await self._write_times(job)
 
-    async def next_due(self, lane: Lane, shard: int) -> int | None:
-        """When the next chunk falls due (or its lease expires), None when none waits."""
-        values = {"lane": int(lane), "shard": shard}
+    async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
+        """When the next chunk falls due (or its lease expires), None when none waits. `after` leaves out what was due
+        by then."""
+        values = {"lane": int(lane), "shard": shard, "after": -1 if after is None else after}
         due: Any = await self._read(lambda c: c.execute(_sql.next_due, values).get)
         return due if due is None else int(due)
 
@@ -228,6 +157,7 @@ class Work(Base):
             connection.execute(_sql.let_all_go, {"now": now})
             let_go_of_keys(connection)
             settle_start(connection, now)
+            recount(connection)
             return released
 
         return await self._write(job)

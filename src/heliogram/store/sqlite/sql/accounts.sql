@@ -49,4 +49,5 @@ SELECT (SELECT count(*) FROM app WHERE account_id = :account),
        (SELECT count(*) FROM credential WHERE account_id = :account),
        (SELECT count(*) FROM api_key
          WHERE account_id = :account AND revoked IS NULL AND (expires IS NULL OR expires > :now)),
-       (SELECT count(*) FROM webhook WHERE account_id = :account);
+       (SELECT count(*) FROM webhook WHERE account_id = :account),
+       (SELECT waiting FROM queue_depth WHERE account_id = :account);

@@ -7,8 +7,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: insert_chunk
 -- Some of its recipients, waiting.
 INSERT INTO chunk (account_id, operation_id, first, size, lane, shard, state, due, attempt, worker, parts,
-                   sent, failed, unaddressable, canceled, updated)
-VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, '', 0, 0, 0, 0, 0, ?);
+                   sent, failed, unaddressable, canceled, updated, flow, starts)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, '', 0, 0, 0, 0, 0, ?, ?, ?);
 
 -- name: insert_recipients
 -- A chunk's packed recipients.

@@ -1,0 +1,228 @@
+"""Who goes next: accounts take turns by their weights, an account's queues take turns, and nobody holds all slots.
+
+A turn is an account's weight in chunks (deficit round robin): shares converge to the weights, and whoever waits has at
+most the others' turns in front. The state is one process's own; several together are as fair as each of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apsw
+
+from ...domain.ids import notification_id
+from ...domain.operations import Lane, OperationStatus
+from ...domain.webhooks import EventType
+from ...ports import InHand, PackedLease
+from . import statements
+from .canceling import Where, end_operation, end_rest
+from .events import emit_operation
+from .turns import Turn, Turns
+
+_sql = statements.load("claims")
+
+ACCOUNT_BYTES = 16
+FLOWS_AT_ONCE = 8
+"""The most queues of one account that one claim looks at; the next claim begins after the one served last."""
+_BEYOND = b"\xff"
+"""Behind every name of an app: no byte of UTF-8."""
+_END = _BEYOND * (ACCOUNT_BYTES + 1)
+
+
+class _Kind(NamedTuple):
+    """Chunks to choose from, by the statements that find them."""
+
+    name: str
+    flows: str
+    chunks: str
+
+
+_STARTING = _Kind("starting", _sql.starting_flows, _sql.starting_chunks)
+"""First chunks of scheduled operations whose time has come: half of the slots are theirs, whatever is queued."""
+_DUE = _Kind("due", _sql.due_flows, _sql.due_chunks)
+
+
+def claim(connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand | None) -> list[PackedLease]:
+    """At most `limit` chunks of one lane and shard, leased."""
+    return _Claim(connection, wanted, turns, hand).run()
+
+
+class _Claim:
+    """One claim."""
+
+    def __init__(self, connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand | None) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._turns = turns
+        self._slots = None if hand is None else hand.slots
+        self._flows = Counter({} if hand is None else hand.flows)
+        self._accounts: Counter[bytes] = Counter()
+        for flow, count in self._flows.items():
+            self._accounts[flow[:ACCOUNT_BYTES]] += count
+        self._place = wanted["lane"], wanted["shard"]
+        self._left: int = wanted["limit"]
+        self._claimed: list[PackedLease] = []
+
+    def run(self) -> list[PackedLease]:
+        """The leased chunks, in the order in which they are to go."""
+        odd = self._left % 2
+        began = odd and self._place in self._turns.began
+        begin = (self._left + odd) // 2 - began
+        rest = self._left - begin
+        self._serve(_STARTING, begin)
+        if odd:
+            used_up = self._left == rest and not began
+            (self._turns.began.add if used_up else self._turns.began.discard)(self._place)
+        self._serve(_DUE, self._left)
+        self._serve(_STARTING, self._left)
+        return self._claimed
+
+    def _serve(self, kind: _Kind, most: int) -> None:
+        if most <= 0:
+            return
+        stop = self._left - most
+        accounts = list(self._in_turn(kind, most + len(self._accounts)))
+        if not accounts:
+            return
+        weights = self._weights({*accounts, *self._accounts} if len(accounts) > 1 or self._accounts else {*accounts})
+        for fair in (True, False) if self._slots is not None else (False,):
+            waiting = accounts.copy()
+            while self._left > stop and waiting:
+                for account, count in self._allot(kind, waiting, weights, self._left - stop, fair=fair):
+                    if self._take(kind, account, count) < count:
+                        waiting.remove(account)
+                waiting = [account for account in waiting if self._room(account, weights, fair=fair) > 0]
+
+    # --- whose turn it is
+
+    def _in_turn(self, kind: _Kind, most: int) -> Iterator[bytes]:
+        """The accounts with something to claim, beginning with the one whose turn it is: at most so many."""
+        turn = self._turns.accounts.get((*self._place, kind.name))
+        start = b""
+        if turn is not None:
+            start = turn.account if turn.used < self._weight(turn.account) else turn.account + _BEYOND
+        for begin, end in ((start, _END), (b"", start)):
+            after = begin
+            while most > 0 and after < end:
+                found = self._find(kind, after, end, 1)
+                if not found:
+                    break
+                account = found[0][:ACCOUNT_BYTES]
+                yield account
+                most -= 1
+                after = account + _BEYOND
+
+    def _find(self, kind: _Kind, after: bytes, below: bytes, limit: int) -> list[bytes]:
+        values = {**self._wanted, "after": after, "below": below, "limit": limit}
+        rows: Any = self._connection.execute(kind.flows, values).fetchall()
+        return [flow for (flow,) in rows]
+
+    def _weight(self, account: bytes) -> int:
+        weight: Any = self._connection.execute(_sql.weight_of, {"account": account}).get
+        return int(weight or 1)
+
+    def _weights(self, accounts: set[bytes]) -> dict[bytes, int]:
+        return {account: self._weight(account) for account in accounts}
+
+    def _allot(
+        self, kind: _Kind, accounts: list[bytes], weights: dict[bytes, int], left: int, *, fair: bool
+    ) -> list[tuple[bytes, int]]:
+        """How many chunks each account gets, turn after turn, as if each had as many as it may take."""
+        key = (*self._place, kind.name)
+        turn = self._turns.accounts.get(key, Turn(b"", 0))
+        room = {account: min(left, self._room(account, weights, fair=fair)) for account in accounts}
+        counts = dict.fromkeys(accounts, 0)
+        while left > 0 and any(room.values()):
+            for account in accounts:
+                used = turn.used if turn.account == account and turn.used < weights[account] else 0
+                count = min(weights[account] - used, room[account], left)
+                if count > 0:
+                    counts[account] += count
+                    room[account] -= count
+                    left -= count
+                    turn = Turn(account, used + count)
+        self._turns.accounts[key] = turn
+        return [(account, count) for account, count in counts.items() if count > 0]
+
+    def _room(self, account: bytes, weights: dict[bytes, int], *, fair: bool) -> int:
+        """How many more chunks an account may have in hand: its share by weight among those who wait or work, or as
+        many as one may ever have."""
+        if self._slots is None:
+            return self._left
+        most = self._slots.account
+        if fair:
+            most = min(most, max(1, self._slots.total * weights[account] // sum(weights.values())))
+        return max(0, most - self._accounts[account])
+
+    # --- what it gets
+
+    def _take(self, kind: _Kind, account: bytes, count: int) -> int:
+        """Claims for an account, of its queues in turn; how many chunks were found, some of them perhaps stopped."""
+        flows = self._flows_in_turn(kind, account)
+        found = 0
+        shares = [(flow, len(flows) - place) for place, flow in enumerate(flows)]
+        for flow, among in (*shares, *((flow, 1) for flow in flows)):
+            share = min(-(-(count - found) // among), self._room_in(flow))
+            if share <= 0:
+                continue
+            values = {**self._wanted, "flow": flow, "limit": share}
+            rows: Any = self._connection.execute(kind.chunks, values).fetchall()
+            if rows:
+                self._turns.flows[(*self._place, account)] = flow
+            for row in rows:
+                self._lease(flow, row)
+            found += len(rows)
+        return found
+
+    def _flows_in_turn(self, kind: _Kind, account: bytes) -> list[bytes]:
+        """The account's queues with something to claim, beginning after the one that was served last."""
+        end, last = account + _BEYOND, self._turns.flows.get((*self._place, account), account)
+        flows = self._find(kind, account, end, FLOWS_AT_ONCE)
+        if len(flows) == FLOWS_AT_ONCE:
+            later = self._find(kind, last, end, FLOWS_AT_ONCE)
+            flows = later + [flow for flow in flows if flow not in later][: FLOWS_AT_ONCE - len(later)]
+        else:
+            flows = [flow for flow in flows if flow > last] + [flow for flow in flows if flow <= last]
+        return flows
+
+    def _room_in(self, flow: bytes) -> int:
+        return self._left if self._slots is None else self._slots.flow - self._flows[flow]
+
+    def _lease(self, flow: bytes, row: Any) -> None:
+        """Hands out one chunk, unless its operation was stopped while a worker that is gone held it."""
+        wanted = self._wanted
+        account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled = row
+        where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
+        if canceled is not None:
+            end_rest(self._connection, where)
+            end_operation(self._connection, where)
+            return
+        self._connection.execute(_sql.claim_chunk, where)
+        if status == OperationStatus.SCHEDULED:
+            self._connection.execute(_sql.begin_operation, where)
+            emit_operation(self._connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
+        parts: Any = self._connection.execute(_sql.parts, where).fetchall() if written else ()
+        self._flows[flow] += 1
+        self._accounts[account] += 1
+        self._left -= 1
+        self._claimed.append(
+            PackedLease(
+                account_id=account,
+                id=notification_id(operation, first),
+                operation_id=operation,
+                lane=Lane(wanted["lane"]),
+                shard=wanted["shard"],
+                flow=flow,
+                attempt=attempt + 1,
+                until=wanted["until"],
+                first=first,
+                recipients=packed,
+                parts=[part for (part,) in parts],
+                spec=spec,
+                created=created,
+                start=created if send_at is None else send_at,
+                claimed=wanted["now"],
+            )
+        )

@@ -1,0 +1,74 @@
+-- name: due_flows
+-- The queues between two places with something due in a shard: the index is asked for one after another.
+WITH RECURSIVE turn (flow) AS (
+  SELECT (SELECT min(flow) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND flow > :after)
+   UNION ALL
+  SELECT (SELECT min(flow) FROM chunk INDEXED BY chunk_due
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND flow > turn.flow)
+    FROM turn WHERE turn.flow < :below
+)
+SELECT flow FROM turn
+ WHERE flow < :below
+   AND EXISTS (SELECT 1 FROM chunk INDEXED BY chunk_due
+                WHERE lane = :lane AND shard = :shard AND state < 2 AND flow = turn.flow AND due <= :now)
+ LIMIT :limit;
+
+-- name: starting_flows
+-- The same for first chunks of scheduled operations.
+WITH RECURSIVE turn (flow) AS (
+  SELECT (SELECT min(flow) FROM chunk INDEXED BY chunk_starting
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND starts = 1 AND flow > :after)
+   UNION ALL
+  SELECT (SELECT min(flow) FROM chunk INDEXED BY chunk_starting
+           WHERE lane = :lane AND shard = :shard AND state < 2 AND starts = 1 AND flow > turn.flow)
+    FROM turn WHERE turn.flow < :below
+)
+SELECT flow FROM turn
+ WHERE flow < :below
+   AND EXISTS (SELECT 1 FROM chunk INDEXED BY chunk_starting
+                WHERE lane = :lane AND shard = :shard AND state < 2 AND starts = 1 AND flow = turn.flow AND due <= :now)
+ LIMIT :limit;
+
+-- name: due_chunks
+-- What is due of a queue in one shard, the longest due first: not done, and neither leased nor its lease still good.
+SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
+       o.status, o.canceled
+  FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk INDEXED BY chunk_due
+         WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND due <= :now
+         ORDER BY due LIMIT :limit) c
+  JOIN chunk_recipients r
+    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
+  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ ORDER BY c.due, c.operation_id, c.first;
+
+-- name: starting_chunks
+-- The first chunks of scheduled operations whose time has come: they begin whatever is queued in front of them.
+SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
+       o.status, o.canceled
+  FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk INDEXED BY chunk_starting
+         WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND starts = 1 AND due <= :now
+         ORDER BY due LIMIT :limit) c
+  JOIN chunk_recipients r
+    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
+  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ ORDER BY c.due, c.operation_id, c.first;
+
+-- name: claim_chunk
+-- Hands a chunk to a worker; the attempt fences off whoever had it before.
+UPDATE chunk SET state = 1, attempt = attempt + 1, due = :until, claimed = :now, worker = :worker, held = NULL, starts = 0
+ WHERE account_id = :account AND operation_id = :operation AND first = :first;
+
+-- name: begin_operation
+-- A scheduled operation has begun.
+UPDATE operation SET status = 'PROCESSING', updated = max(updated, :now)
+ WHERE account_id = :account AND id = :operation AND status = 'SCHEDULED';
+
+-- name: parts
+-- What was recorded of a chunk, in the order it was.
+SELECT packed FROM chunk_result
+ WHERE account_id = :account AND operation_id = :operation AND first = :first ORDER BY part;
+
+-- name: weight_of
+-- How many chunks an account has in its turn.
+SELECT coalesce(limits ->> '$.weight', 1) FROM account WHERE id = :account;
