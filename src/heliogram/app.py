@@ -21,11 +21,11 @@ from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from .delivery.sender import SLOTS, Sender
 from .domain.apps import ProviderName
 from .domain.ids import IdFactory
+from .domain.operations import Lane
 from .http import CannotListen, HttpServer, bind
 from .observe import log as logs
 from .observe.clock import SystemClock
 from .ports import Clock
-from .queue.db import DbQueue
 from .security import (
     AesGcmSealer,
     KeyHasher,
@@ -37,6 +37,8 @@ from .security import (
     StoreAuthenticator,
     load_master_key,
 )
+from .senders.fleet import Fleet, Plan, SenderFailed
+from .senders.hub import HubQueue, Switchboard
 from .settings import Address, ServeSettings
 from .store.errors import StoreError
 from .store.sqlite import SqliteStore
@@ -52,6 +54,7 @@ log = structlog.get_logger(__name__)
 
 DATABASE = "heliogram.db"
 
+
 class StartError(Exception):
     """The service cannot start; the message says why and what to do."""
 
@@ -59,17 +62,34 @@ class StartError(Exception):
 class Service:
     """API and workers on one embedded store."""
 
-    def __init__(self, settings: ServeSettings, store: SqliteStore, key: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self, settings: ServeSettings, store: SqliteStore, key: KeyRing, clock: Clock, *, lock: int | None = None
+    ) -> None:
         self._settings = settings
         self._store = store
-        self._queue = DbQueue(store, clock, worker=f"{socket.gethostname()}:{os.getpid()}")
         ids = IdFactory(lambda: int(clock.time() * 1000))
         sealer = AesGcmSealer(key)
         hasher, tokens = KeyHasher(key), RegistrationTokens(key)
         self._alarm = CredentialAlarm(store, clock)
         breakers = Breakers(alarm=self._alarm)
         providers = {ProviderName.APN: ApnsProvider(_endpoints(settings))}
-        self._sender = Sender(store, self._queue, providers, sealer, clock, breakers=breakers, slots=SLOTS)
+        # Large sends are for the processes that do nothing else, if there are any.
+        own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
+        switchboard = Switchboard(breakers, self._alarm)
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._queue = HubQueue(store, clock, worker, switchboard=switchboard, lanes=theirs)
+        plan = Plan(
+            senders=settings.senders,
+            database=str(settings.data / DATABASE),
+            keys=key.hand_over,
+            endpoints=_endpoints(settings),
+            slots={lane: SLOTS[lane] for lane in theirs},
+            log_level=settings.log_level,
+            lock=lock,
+        )
+        self._fleet = Fleet(plan, store, switchboard, clock)
+        slots = {lane: SLOTS[lane] for lane in own}
+        self._sender = Sender(store, self._queue, providers, sealer, clock, breakers=breakers, slots=slots)
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
         self._pump = Pump(telling)
@@ -101,6 +121,7 @@ class Service:
         recovered = await self._store.release_all(int(SystemClock().time() * 1000))
         if recovered:
             log.info("leases.recovered", chunks=recovered)
+        await self._fleet.start()
         self._sender.start()
         workers = self._sender.tasks
         telling = asyncio.create_task(self._pump.run())
@@ -130,7 +151,8 @@ class Service:
         log.info("service.draining", seconds=self._settings.drain_seconds)
         self._http.should_exit = True
         await asyncio.wait([http])
-        await self._sender.drain(self._settings.drain_seconds)
+        seconds = self._settings.drain_seconds
+        await asyncio.gather(self._fleet.drain(seconds), self._sender.drain(seconds))
         await self._alarm.close()
         http.result()
 
@@ -141,7 +163,7 @@ def run(settings: ServeSettings, ready: Callable[[str], object]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(settings, ready))
-    except (CannotListen, StoreError, MasterKeyError) as error:
+    except (CannotListen, StoreError, MasterKeyError, SenderFailed) as error:
         raise StartError(str(error)) from error
 
 
@@ -151,13 +173,13 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     listener = bind(settings.listen, option="--listen")
-    with contextlib.closing(listener), own_data_directory(settings.data):
+    with contextlib.closing(listener), own_data_directory(settings.data) as lock:
         async with open_store(settings.data) as (store, clock):
             key = load_master_key(settings.data, file=settings.master_key)
             if key.source is KeySource.GENERATED:
                 log.warning("master_key.made", file=str(settings.data / "master.key"), advice="keep a copy elsewhere")
             url = _url(settings, listener)
-            await Service(settings, store, key, clock).run(listener, lambda: ready(url), stop)
+            await Service(settings, store, key, clock, lock=lock).run(listener, lambda: ready(url), stop)
 
 
 def prepare_data_directory(data: Path) -> None:
@@ -175,8 +197,9 @@ def prepare_data_directory(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def own_data_directory(data: Path) -> Iterator[None]:
-    """Holds the data directory for this process alone: two services on one store would take each other's leases."""
+def own_data_directory(data: Path) -> Iterator[int]:
+    """Holds the data directory for this process and those it gives the handle to: two services on one store would take
+    each other's leases."""
     prepare_data_directory(data)
     lock = data / "serve.lock"
     try:
@@ -190,7 +213,7 @@ def own_data_directory(data: Path) -> Iterator[None]:
             raise StartError(
                 f"another `heliogram serve` is using {data}: stop it, or give this one another directory with --data"
             ) from None
-        yield
+        yield handle
     finally:
         os.close(handle)
 

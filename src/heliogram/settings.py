@@ -10,6 +10,7 @@ import msgspec
 
 MAX_DRAIN_SECONDS = 3600
 MAX_RETENTION_DAYS = 365
+MAX_SENDERS = 64
 
 
 class SettingsError(ValueError):
@@ -61,6 +62,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Path | None = None
     log_level: str = "info"
     drain_seconds: float = 30.0
+    senders: int = 0
     retention_days: int = 7
     webhooks_allow_private: bool = False
     webhooks_allow_http: bool = False
@@ -78,6 +80,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise SettingsError(f"{option}: there is no file {path}")
         if not 0 <= self.drain_seconds <= MAX_DRAIN_SECONDS:  # a NaN is in no range, and click lets it through
             raise SettingsError(f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}")
+        if not 0 <= self.senders <= MAX_SENDERS:
+            raise SettingsError(f"--senders: expected 0 to {MAX_SENDERS}, got {self.senders}")
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
             raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
         self._check_files()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..settings import MAX_DRAIN_SECONDS, MAX_RETENTION_DAYS, Address, ServeSettings, SettingsError
+from ..settings import MAX_DRAIN_SECONDS, MAX_RETENTION_DAYS, MAX_SENDERS, Address, ServeSettings, SettingsError
 from .options import ADDRESS, FILE, data_option, print_json
 
 
@@ -44,6 +44,14 @@ from .options import ADDRESS, FILE, data_option, print_json
     help="How long SIGTERM waits for pushes that are under way.",
 )
 @click.option(
+    "--senders",
+    type=click.IntRange(0, MAX_SENDERS),
+    default=0,
+    show_default=True,
+    envvar="HELIOGRAM_SENDERS",
+    help="Further processes that send large campaigns, one for each core to spare.",
+)
+@click.option(
     "--retention-days",
     type=click.IntRange(1, MAX_RETENTION_DAYS),
     default=7,
@@ -72,6 +80,7 @@ def serve(
     master_key: Path | None,
     log_level: str,
     drain_seconds: float,
+    senders: int,
     retention_days: int,
     webhooks_allow_private: bool,
     webhooks_allow_http: bool,
@@ -102,6 +111,7 @@ def serve(
         master_key=master_key,
         log_level=log_level,
         drain_seconds=drain_seconds,
+        senders=senders,
         retention_days=retention_days,
         webhooks_allow_private=webhooks_allow_private,
         webhooks_allow_http=webhooks_allow_http,

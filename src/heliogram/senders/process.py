@@ -1,0 +1,137 @@
+"""What a sender process does: the delivery room's own code, on a store and a queue that reach the serving process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from ..delivery.breaker import Breakers
+from ..delivery.providers.apns import ApnsProvider
+from ..delivery.sender import Sender
+from ..domain.apps import ProviderName
+from ..domain.ids import IdFactory
+from ..observe import log as logs
+from ..observe.clock import SystemClock
+from ..queue.db import DbQueue
+from ..security import AesGcmSealer, KeyRing
+from ..store.sqlite import SqliteStore
+from .frames import Wire
+from .messages import (
+    Alarm,
+    Answer,
+    Begin,
+    Canceled,
+    Drain,
+    Fault,
+    FromSender,
+    Mended,
+    Ready,
+    Refused,
+    Wake,
+    decode_to_sender,
+    encode,
+)
+from .remote import Caller, RemoteStore
+
+log = structlog.get_logger(__name__)
+
+LOST = 3
+"""The exit code of a sender whose serving process is gone."""
+
+
+class Process:
+    """One sender's end of the socket. When the other end is gone, `leave` is called at once: nothing more is sent, for
+    nobody would write down what became of it."""
+
+    def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
+        loop = asyncio.get_running_loop()
+        self.wire = Wire(self._received, self._lost)
+        self.caller = Caller(self.wire)
+        self.begin: asyncio.Future[Begin] = loop.create_future()
+        self.drain: asyncio.Future[float] = loop.create_future()
+        self._leave = leave
+        self._over = False
+        self._breakers = Breakers(
+            alarm=lambda credential, reason: self._send(Alarm(credential, reason)),
+            tell=lambda refusal: self._send(Refused(refusal)),
+        )
+        self._queue: DbQueue | None = None
+
+    def __repr__(self) -> str:
+        return f"Process({self.caller!r}, {self._queue!r})"
+
+    async def run(self, here: SqliteStore, begin: Begin) -> None:
+        """Sends until it is told to drain. Raises what a worker raises."""
+        clock = SystemClock()
+        store = RemoteStore(here, self.caller)
+        self._queue = queue = DbQueue(store, clock, worker="")  # the serving process knows our name
+        for refusal in begin.refusals:
+            self._breakers.hear(refusal)
+        providers = {ProviderName.APN: ApnsProvider(begin.endpoints)}
+        sealer = AesGcmSealer(KeyRing.taken_over(begin.keys))
+        sender = Sender(store, queue, providers, sealer, clock, breakers=self._breakers, slots=begin.slots)
+        sender.start()
+        self._send(Ready())
+        ends: list[asyncio.Future[Any]] = [self.drain, *sender.tasks]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await sender.drain(self.drain.result() if self.drain.done() else 0)
+        self._over = True
+        self.wire.close()
+
+    # ---- from the serving process
+
+    def _send(self, message: FromSender) -> None:
+        self.wire.send(encode(message))
+
+    def _received(self, body: bytes) -> None:
+        match decode_to_sender(body):
+            case Answer() | Fault() as answer:
+                self.caller.answered(answer)
+            case Wake() as message if self._queue is not None:
+                self._queue.wake(message.lane)
+            case Canceled() as message if self._queue is not None:
+                self._queue.canceled(message.operation_id)
+            case Refused() as message:
+                self._breakers.hear(message.refusal)
+            case Mended() as message:
+                self._breakers.reset(message.account, message.credential_id)
+                self._queue_woken()
+            case Begin() as message if not self.begin.done():
+                self.begin.set_result(message)
+            case Drain() as message if not self.drain.done():
+                self.drain.set_result(message.seconds)
+            case _:
+                pass  # a hint that came before there is anybody to take it
+
+    def _queue_woken(self) -> None:
+        if self._queue is not None and self.begin.done():
+            for lane in self.begin.result().slots:
+                self._queue.wake(lane)
+
+    def _lost(self) -> None:
+        if not self._over:
+            self._leave(LOST)
+
+
+async def work(handle: int, number: int) -> None:
+    """A sender process on the socket with this handle, from start to end."""
+    structlog.contextvars.bind_contextvars(sender=number)
+    process = Process()
+    connection = socket.socket(fileno=handle)
+    await asyncio.get_running_loop().create_unix_connection(lambda: process.wire, sock=connection)
+    begin = await process.begin
+    if os.getppid() != begin.parent:
+        os._exit(LOST)  # it died before it could take us with it
+    logs.configure(level=begin.log_level)
+    clock = SystemClock()
+    ids = IdFactory(lambda: int(clock.time() * 1000))
+    here = await SqliteStore.open_to_read(begin.database, ids=ids, clock=clock)
+    try:
+        await process.run(here, begin)
+    finally:
+        await here.close()
