@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +54,8 @@ from .webhooks.urls import UrlRules
 log = structlog.get_logger(__name__)
 
 DATABASE = "heliogram.db"
+ORPHANS_SECONDS = 5.0
+"""How long a start waits for the senders of a service that was killed: the kernel ends them within milliseconds."""
 
 
 class StartError(Exception):
@@ -199,7 +202,7 @@ def prepare_data_directory(data: Path) -> None:
 @contextlib.contextmanager
 def own_data_directory(data: Path) -> Iterator[int]:
     """Holds the data directory for this process and those it gives the handle to: two services on one store would take
-    each other's leases."""
+    each other's leases. Waits a while for the senders of a service that died. Raises `StartError`."""
     prepare_data_directory(data)
     lock = data / "serve.lock"
     try:
@@ -207,15 +210,43 @@ def own_data_directory(data: Path) -> Iterator[int]:
     except OSError as error:
         raise StartError(f"cannot open {lock}: {error.strerror}; give another directory with --data") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(handle):
             raise StartError(
                 f"another `heliogram serve` is using {data}: stop it, or give this one another directory with --data"
-            ) from None
+            )
+        try:
+            os.pwrite(handle, b"%-20d\n" % os.getpid(), 0)
+        except OSError as error:
+            raise StartError(f"cannot write to {lock}: {error.strerror}; make room in {data}") from error
         yield handle
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Takes the lock. While its holder lives, that fails at once; when it is dead, the kernel is just ending its
+    senders, which have the lock, too, so that nothing is sent by both them and us."""
+    until = time.monotonic() + ORPHANS_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _lives(os.pread(handle, 20, 0)) or time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
+
+
+def _lives(pid: bytes) -> bool:
+    """Whether a process with this number runs; one whose number nobody wrote down does."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True
 
 
 @contextlib.asynccontextmanager
