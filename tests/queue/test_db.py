@@ -11,7 +11,7 @@ from support.clock import FakeClock
 from support.stores import Bench, opened, recipients_of
 
 from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
-from heliogram.ports import LeasedChunk, WorkStore
+from heliogram.ports import InHand, LeasedChunk, WorkStore
 from heliogram.queue import DbQueue
 from heliogram.store.errors import StoreUnavailable
 
@@ -221,11 +221,11 @@ class _FailsAtBulk:
         return getattr(self._store, name)
 
     async def claim(
-        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
     ) -> list[LeasedChunk]:
         if lane is Lane.BULK:
             raise StoreUnavailable("the disk is away")
-        return await self._store.claim(lane, shard, limit=limit, now=now, until=until, worker=worker)
+        return await self._store.claim(lane, shard, limit=limit, now=now, until=until, worker=worker, hand=hand)
 
 
 async def test_trouble_with_one_lane_does_not_lose_what_another_gave(bench: Bench) -> None:
@@ -257,4 +257,4 @@ async def test_a_lease_of_nothing_is_refused(queue: DbQueue) -> None:
 
 async def test_the_queue_shows_itself_with_counts(queue: DbQueue) -> None:
     """One line says who it is and who waits."""
-    assert repr(queue) == "DbQueue('w1', shards=1, waiting=0)"
+    assert repr(queue) == "DbQueue('w1', shards=1, waiting=0, held=0)"

@@ -20,11 +20,12 @@ from .worker import Worker
 
 log = structlog.get_logger(__name__)
 
-TX_SLOTS = 32
-BULK_SLOTS = 4
+TX_SLOTS = 48
+BULK_SLOTS = 6
 SLOTS = {Lane.TX: TX_SLOTS, Lane.BULK: BULK_SLOTS}
 """Chunks of each lane that one process delivers at a time. Small sends have slots of their own: no campaign can keep
-them waiting."""
+them waiting. One account has at most 40 and 5 of them, one queue (an app's, or that of a credential which callers name)
+32 and 4: what hangs leaves the rest to others."""
 
 
 class Sender:

@@ -9,7 +9,7 @@ import structlog
 
 from ..domain.errors import Unavailable, Unreadable
 from ..domain.operations import Lane
-from ..ports import Clock, LeasedChunk, Timer, WorkQueue
+from ..ports import Clock, LeasedChunk, Slots, Timer, WorkQueue
 from .chunk import ChunkDelivery, Tools
 from .stalling import pause
 
@@ -24,7 +24,8 @@ MOST_AFTER_CRASH_MS = 900_000
 class Worker:
     """Takes chunks of some lanes, at most `slots` at a time.
 
-    Small sends have a worker of their own, so that no campaign can hold all the slots.
+    Small sends have a worker of their own, so that no campaign can hold all the slots. No account gets all of them
+    either, nor the credentials of one app: `Slots`.
     """
 
     def __init__(self, tools: Tools, lanes: Sequence[Lane], *, slots: int) -> None:
@@ -70,7 +71,7 @@ class Worker:
     async def _lease(self, free: int) -> list[LeasedChunk] | None:
         """Chunks; none when the queue is closed, None when it failed."""
         try:
-            return await self._tools.queue.lease(self._lanes, free)
+            return await self._tools.queue.lease(self._lanes, free, slots=Slots.of(self._slots))
         except Exception as error:
             # The store may be full or locked for a while; accepted work waits there and nothing is lost.
             if not isinstance(error, Unavailable | Unreadable):  # the store tells the log, once for all

@@ -10,6 +10,9 @@ import msgspec
 from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
 from ..domain.operations import Counts, Lane
 
+ACCOUNT_BYTES = 16
+"""A queue's name begins with its account's id."""
+
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's hold of a chunk until `until`. `attempt` fences every later write: a write of an older attempt changes
@@ -35,12 +38,29 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     account: int
     flow: int
 
+    @classmethod
+    def of(cls, total: int) -> Slots:
+        """Of so many an account may have all but a sixth, and a queue two thirds; of two or one, all."""
+        if total < 3:
+            return cls(total=total, account=total, flow=total)
+        return cls(total=total, account=total - max(1, total // 6), flow=total * 2 // 3)
+
 
 class InHand(msgspec.Struct, kw_only=True):
     """How many chunks of each queue are being worked on, of how many that may be."""
 
     slots: Slots
     flows: dict[bytes, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether an account or a queue has all that it may have."""
+        accounts: dict[bytes, int] = {}
+        for flow, count in self.flows.items():
+            account = flow[:ACCOUNT_BYTES]
+            accounts[account] = accounts.get(account, 0) + count
+        most = max(accounts.values(), default=0)
+        return most >= self.slots.account or max(self.flows.values(), default=0) >= self.slots.flow
 
 
 class LeasedChunk(Lease, frozen=True, kw_only=True):
@@ -132,9 +152,10 @@ class WorkStore(LeaseStore, Protocol):
 class WorkQueue(Protocol):
     """Where workers get chunks from."""
 
-    async def lease(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    async def lease(self, lanes: Sequence[Lane], limit: int, *, slots: Slots | None = None) -> list[LeasedChunk]:
         """Waits until at least one chunk of these lanes is due and leases up to `limit`, earlier lanes first.
-        Returns an empty list when the queue is closed."""
+        Returns an empty list when the queue is closed. With `slots` no account and no queue of one gets more of them
+        than it may have; a chunk has its slot until it is done, given back or watched no more."""
 
     def wake(self, lane: Lane) -> None:
         """A hint that something was put into the lane."""

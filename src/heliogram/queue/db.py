@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from ..domain.operations import Lane
-from ..ports import Clock, LeasedChunk, LeaseStore
+from ..ports import Clock, InHand, LeasedChunk, LeaseStore, Slots
 from .watch import Watch
 
 LEASE_MS = 60_000
@@ -24,9 +24,12 @@ _LEAST_WAIT = 0.001
 class _Waiter:
     """One waiting `lease` and the lanes it waits for."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], slots: Slots | None = None) -> None:
         self.lanes = frozenset(lanes)
+        self.slots = slots
         self.event = asyncio.Event()
+        self.passed_over: int | None = None
+        """Until when (ms) what is due was passed over, because an account or a queue has all the slots it may have."""
 
 
 class DbQueue:
@@ -61,21 +64,24 @@ class DbQueue:
         self._waiters: set[_Waiter] = set()
         self._watch = Watch(store, clock)
         self._giving_back: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[tuple[bytes, int], tuple[Lane, bytes]] = {}
 
     def __repr__(self) -> str:
-        return f"DbQueue({self._worker!r}, shards={len(self._shards)}, waiting={len(self._waiters)})"
+        counts = f"shards={len(self._shards)}, waiting={len(self._waiters)}, held={len(self._in_hand)}"
+        return f"DbQueue({self._worker!r}, {counts})"
 
-    async def lease(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    async def lease(self, lanes: Sequence[Lane], limit: int, *, slots: Slots | None = None) -> list[LeasedChunk]:
         """Waits until at least one chunk of these lanes is due and leases up to `limit`, earlier lanes first.
-        Returns an empty list when the queue is closed. A cancelled call leaves no lease behind."""
+        Returns an empty list when the queue is closed. A cancelled call leaves no lease behind. With `slots` no account
+        and no queue of one gets more of them than it may have."""
         if limit < 1 or not lanes:
             raise ValueError("lease: expected a lane and a limit of at least 1")
-        waiter = _Waiter(lanes)
+        waiter = _Waiter(lanes, slots)
         self._waiters.add(waiter)  # before the claim: a wake in the meantime is not lost
         try:
             while self._is_open():
                 waiter.event.clear()
-                chunks = await self._claim(lanes, limit)
+                chunks = await self._claim(waiter, lanes, limit)
                 if not self._is_open():
                     await self._give_back(chunks)
                 elif chunks:
@@ -95,7 +101,13 @@ class DbQueue:
     def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
         """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
         ends the watching."""
-        return self._watch.add(chunk, stop)
+        remove = self._watch.add(chunk, stop)
+
+        def end() -> None:
+            remove()
+            self._put_down(chunk)
+
+        return end
 
     def canceled(self, operation_id: bytes) -> None:
         """A hint that an operation was cancelled."""
@@ -107,12 +119,15 @@ class DbQueue:
 
     async def done(self, chunk: LeasedChunk) -> bool:
         """The chunk is finished; False when another attempt holds it."""
-        return await self._store.finish(chunk, self._now())
+        done = await self._store.finish(chunk, self._now())
+        self._put_down(chunk)
+        return done
 
     async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
         """The chunk goes back until `due` (ms), or until the credential `held` works again; False when another attempt
         holds it."""
         given_back = await self._store.release(chunk, due, self._now(), held=held)
+        self._put_down(chunk)
         if given_back:
             self.wake(chunk.lane)  # it may fall due before what a waiter set its timer for
         return given_back
@@ -138,9 +153,26 @@ class DbQueue:
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 
-    async def _claim(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    def _hand(self, waiter: _Waiter) -> InHand | None:
+        """What is worked on of the waiter's lanes."""
+        if waiter.slots is None:
+            return None
+        hand = InHand(slots=waiter.slots)
+        for lane, flow in self._in_hand.values():
+            if lane in waiter.lanes:
+                hand.flows[flow] = hand.flows.get(flow, 0) + 1
+        return hand
+
+    def _put_down(self, chunk: LeasedChunk) -> None:
+        """The chunk has its slot no more: whoever was passed over may have it."""
+        if self._in_hand.pop((chunk.id, chunk.attempt), None) is not None:
+            for waiter in self._waiters:
+                if waiter.passed_over is not None and chunk.lane in waiter.lanes:
+                    waiter.event.set()
+
+    async def _claim(self, waiter: _Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         """Claims in a task of its own: it finishes even if the caller is cancelled, and then gives back."""
-        task = asyncio.ensure_future(self._claim_lanes(lanes, limit))
+        task = asyncio.ensure_future(self._claim_lanes(waiter, lanes, limit))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -149,14 +181,15 @@ class DbQueue:
             giving.add_done_callback(self._giving_back.discard)
             raise
 
-    async def _claim_lanes(self, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    async def _claim_lanes(self, waiter: _Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         claimed: list[LeasedChunk] = []
         self._turn += 1  # every shard comes first in its turn
         first = self._turn % len(self._shards)
+        waiter.passed_over = None
         for lane in lanes:
             for shard in self._shards[first:] + self._shards[:first]:
                 try:
-                    claimed += await self._claim_shard(lane, shard, limit - len(claimed))
+                    claimed += await self._claim_shard(waiter, lane, shard, limit - len(claimed))
                 except Exception:
                     if not claimed:
                         raise
@@ -165,11 +198,16 @@ class DbQueue:
                     return claimed
         return claimed
 
-    async def _claim_shard(self, lane: Lane, shard: int, limit: int) -> list[LeasedChunk]:
-        now = self._now()
-        return await self._store.claim(
-            lane, shard, limit=limit, now=now, until=now + self._lease_ms, worker=self._worker
+    async def _claim_shard(self, waiter: _Waiter, lane: Lane, shard: int, limit: int) -> list[LeasedChunk]:
+        now, hand = self._now(), self._hand(waiter)
+        if hand is not None and hand.is_short:
+            waiter.passed_over = now if waiter.passed_over is None else min(now, waiter.passed_over)
+        chunks = await self._store.claim(
+            lane, shard, limit=limit, now=now, until=now + self._lease_ms, worker=self._worker, hand=hand
         )
+        if hand is not None:
+            self._in_hand |= {(chunk.id, chunk.attempt): (lane, chunk.flow) for chunk in chunks}
+        return chunks
 
     async def _abandon(self, claim: asyncio.Task[list[LeasedChunk]]) -> None:
         """Releases what is being claimed for a caller who is gone."""
@@ -182,7 +220,9 @@ class DbQueue:
 
     async def _wait(self, waiter: _Waiter, lanes: Sequence[Lane]) -> None:
         """Until something may be due."""
-        due = [await self._store.next_due(lane, shard) for lane in lanes for shard in self._shards]
+        # What was passed over is due, and yet there is nothing to do about it before a slot is free.
+        after = waiter.passed_over
+        due = [await self._store.next_due(lane, shard, after=after) for lane in lanes for shard in self._shards]
         if not self._is_open():
             return
         soonest = min((moment for moment in due if moment is not None), default=None)

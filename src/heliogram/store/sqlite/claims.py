@@ -16,6 +16,7 @@ from ...domain.ids import notification_id
 from ...domain.operations import Lane, OperationStatus
 from ...domain.webhooks import EventType
 from ...ports import InHand, PackedLease
+from ...ports.work import ACCOUNT_BYTES
 from . import statements
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
@@ -23,7 +24,6 @@ from .turns import Turn, Turns
 
 _sql = statements.load("claims")
 
-ACCOUNT_BYTES = 16
 FLOWS_AT_ONCE = 8
 """The most queues of one account that one claim looks at; the next claim begins after the one served last."""
 _BEYOND = b"\xff"
