@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from ..domain.errors import Unavailable, Unreadable
 from ..domain.webhooks import DOWN_AFTER
 from ..ports import WebhookWork
 from .courier import Courier, Tools
@@ -14,6 +15,9 @@ log = structlog.get_logger(__name__)
 
 POLL_S = 0.5
 SWEEP_S = 60.0
+REST_S = 30.0
+"""Before another courier for a webhook whose last one could not go on, such as one who could not write down what he had
+told: he would tell it again."""
 MAX_AT_ONCE = 256
 """Couriers under way at one moment; a slow receiver has one of them for itself alone."""
 
@@ -30,6 +34,7 @@ class Pump:
         self._poll_seconds = poll_seconds
         self._at_once = at_once
         self._couriers: dict[bytes, tuple[Courier, asyncio.Task[None]]] = {}
+        self._resting: dict[bytes, float] = {}
         self._woken = asyncio.Event()
         self._closing = False
         self._sweep_at = 0.0
@@ -49,8 +54,9 @@ class Pump:
             self._woken.clear()
             try:
                 await self.look()
+            except (Unavailable, Unreadable):
+                pass  # the store may be full or locked for a while, and tells so itself: places and batches stay there
             except Exception:
-                # The store may be full or locked for a while: places and batches stay there.
                 log.exception("webhooks.look_failed")
             await self._pause()
         await self._settled()
@@ -79,12 +85,14 @@ class Pump:
                 pass
         found = await self._tools.store.webhook_work()
         now = self._tools.now()
+        self._resting = {ident: until for ident, until in self._resting.items() if until > clock.monotonic()}
         self._turn += 1  # everyone comes first in its turn
         first = self._turn % len(found) if found else 0
         for work in (*found[first:], *found[:first]):
             if len(self._couriers) >= self._at_once or self._closing:
                 return
-            if work.webhook.id not in self._couriers and is_due(work, now):
+            ident = work.webhook.id
+            if ident not in self._couriers and ident not in self._resting and is_due(work, now):
                 self._send(work)
 
     async def step(self) -> None:
@@ -103,7 +111,11 @@ class Pump:
         courier, _ = self._couriers.pop(ident)
         self.posts += courier.posts
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("webhook.courier_failed", courier=repr(courier), exc_info=error)
+            self._resting[ident] = self._tools.clock.monotonic() + REST_S
+            if isinstance(error, Unavailable | Unreadable):
+                log.warning("webhook.courier_failed", courier=repr(courier), error=str(error))
+            else:
+                log.error("webhook.courier_failed", courier=repr(courier), exc_info=error)
         elif courier.posts:
             self.wake()  # what came meanwhile is not left for the next poll
 
