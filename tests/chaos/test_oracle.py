@@ -49,8 +49,9 @@ async def ended(tmp_path: Path) -> tuple[Told, oracle.Received, str]:
         received = oracle.Received().look(live.simulator)
         told = await told_of(live)
         apns_id = next(each for each, token in received.tokens.items() if token == first)
-        disk = oracle.recorded_on_disk(tmp_path / "heliogram.db")
-        assert oracle.not_recorded(received, disk) == set()
+        disk = oracle.Disk(tmp_path / "heliogram.db")
+        assert (disk.killed(received), disk.leased) == (0, 0)
+        assert disk.recorded == received.accepted.keys()
         return told, received, apns_id
 
 

@@ -2,7 +2,7 @@
 
 `Received` collects what the simulator answered, `judge` compares it with operations as the API tells of them. Without
 crashes and cut connections a push is received exactly once, and only if the API calls it SENT. What may differ is to be
-named: ids whose answer was not on disk when the service was killed (`unrecorded`, see `recorded_on_disk`).
+named: ids whose answer was not on disk when the service was killed (`unrecorded`, see `Disk`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,25 +206,51 @@ def _base(apns_id: str) -> str:
     return ids.uuid_text(ids.notification_id(operation, sequence))
 
 
-def recorded_on_disk(database: Path) -> set[str]:
-    """The `apns-id`s of which the disk says that they were taken, or that nobody can know: read from a copy, so that
-    the next start finds what the crash left."""
-    found: set[str] = set()
-    with tempfile.TemporaryDirectory() as directory:
-        for file in database.parent.glob(f"{database.name}*"):
-            if not file.name.endswith("-shm"):
-                shutil.copy(file, directory)
-        connection = sqlite3.connect(Path(directory) / database.name)
-        try:
-            for operation, packed in connection.execute("SELECT operation_id, packed FROM chunk_result"):
-                for record in open_records([packed]):
-                    if record.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
-                        found.add(ids.uuid_text(ids.notification_id(operation, record.sequence, record.slot)))
-        finally:
-            connection.close()
-    return found
+class Disk:
+    """What a database says of pushes, read from a copy: the next start finds what the crash left."""
 
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._last = 0
+        self._counted: dict[str, int] = {}
+        self.recorded: set[str] = set()
+        self.unrecorded: Counter[str] = Counter()
+        self.leased = 0
 
-def not_recorded(received: Received, recorded: Collection[str]) -> set[str]:
-    """The pushes that were taken, and of which nothing on disk says so."""
-    return received.accepted.keys() - set(recorded)
+    def __repr__(self) -> str:
+        return f"Disk(recorded={len(self.recorded)}, unrecorded={len(self.unrecorded)}, leased={self.leased})"
+
+    def read(self) -> Disk:
+        """`recorded`: the `apns-id`s that were taken, or of which nobody can know; `leased`: for how many recipients a
+        worker held a chunk and had not said how they ended."""
+        with tempfile.TemporaryDirectory() as directory:
+            for file in self._database.parent.glob(f"{self._database.name}*"):
+                if not file.name.endswith("-shm"):
+                    shutil.copy(file, directory)
+            connection = sqlite3.connect(Path(directory) / self._database.name)
+            try:
+                self._read(connection)
+            finally:
+                connection.close()
+        return self
+
+    def killed(self, received: Received) -> int:
+        """After a kill: how many pushes were taken while nothing on disk says so. Those may be taken once more."""
+        self.read()
+        found = 0
+        for apns_id, times in received.accepted.items():
+            if apns_id not in self.recorded and times > self._counted.get(apns_id, 0):
+                self._counted[apns_id] = times
+                self.unrecorded[apns_id] += 1
+                found += 1
+        return found
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        asked = "SELECT sequence, operation_id, packed FROM chunk_result WHERE sequence > ? ORDER BY sequence"
+        for number, operation, packed in connection.execute(asked, (self._last,)):
+            self._last = number
+            for record in open_records([packed]):
+                if record.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
+                    self.recorded.add(ids.uuid_text(ids.notification_id(operation, record.sequence, record.slot)))
+        open_ = "SELECT coalesce(sum(size - sent - failed - unaddressable - canceled), 0) FROM chunk WHERE state = 1"
+        (self.leased,) = connection.execute(open_).fetchone()

@@ -25,16 +25,17 @@ def heliogram(*arguments: str, stdin: str | None = None, timeout: float = 60) ->
 class Program:
     """A long-running command. Entering starts it and reads its ready line, leaving stops it with SIGTERM."""
 
-    def __init__(self, *arguments: str, log: Path) -> None:
+    def __init__(self, *arguments: str, log: Path, command: Sequence[str] = HELIOGRAM) -> None:
         self.arguments: Sequence[str] = arguments
         self.log = log
+        self.command = tuple(command)
         self.ready: dict[str, Any] = {}
         self._child: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Program:
         with self.log.open("a") as errors:
             self._child = subprocess.Popen(
-                [*HELIOGRAM, *self.arguments, "--json"], stdout=subprocess.PIPE, stderr=errors, text=True
+                [*self.command, *self.arguments, "--json"], stdout=subprocess.PIPE, stderr=errors, text=True
             )
         assert self._child.stdout is not None
         line = self._child.stdout.readline()

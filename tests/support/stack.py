@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from support.programs import Program, heliogram
+from support.programs import HELIOGRAM, Program, heliogram
 from support.waiting import eventually
 
 TEAM = "DEF123GHIJ"
@@ -129,14 +130,14 @@ class BackEnd:
         self.http.close()
 
 
-def simulator(directory: Path) -> Program:
+def simulator(directory: Path, *more: str) -> Program:
     """The simulator on free ports."""
     names = ("production", "sandbox", "manage-production", "manage-sandbox", "control")
     words = [word for name in names for word in (f"--{name}", "127.0.0.1:0")]
-    return Program("simulator", *words, "--data", str(directory / "simulator"), log=directory / "simulator.log")
+    return Program("simulator", *words, "--data", str(directory / "simulator"), *more, log=directory / "simulator.log")
 
 
-def service(directory: Path, apns: dict[str, Any], *more: str) -> Program:
+def service(directory: Path, apns: dict[str, Any], *more: str, command: Sequence[str] = HELIOGRAM) -> Program:
     """The service on a free port, pointed at a simulator's ready line."""
     return Program(
         "serve",
@@ -145,4 +146,5 @@ def service(directory: Path, apns: dict[str, Any], *more: str) -> Program:
         *("--apns-manage-production", apns["manage_production"], "--apns-manage-sandbox", apns["manage_sandbox"]),
         *more,
         log=directory / "service.log",
+        command=command,
     )
