@@ -108,6 +108,7 @@ class Service:
             clock=clock,
             ids=ids,
             health=breakers,
+            settings=api.ApiSettings(queue=settings.queue_bounds),
         )
         self._http = HttpServer(
             api.build(state),
@@ -138,15 +139,16 @@ class Service:
             await asyncio.wait([stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         stopping.cancel()
+        until = time.monotonic() + self._settings.drain_seconds
         self._upkeep.stop()
         await self._drain(http)
         await keeping
         self._pump.drain()
-        await self._stop_telling(telling)
+        await self._stop_telling(telling, until - time.monotonic())
 
-    async def _stop_telling(self, telling: asyncio.Task[None]) -> None:
-        """Lets receivers answer, but not for longer than everything else."""
-        await asyncio.wait([telling], timeout=self._settings.drain_seconds)
+    async def _stop_telling(self, telling: asyncio.Task[None], seconds: float) -> None:
+        """Lets receivers answer in what is left of the time to drain."""
+        await asyncio.wait([telling], timeout=max(0.0, seconds))
         await self._pump.stop()
         await telling
 
@@ -174,7 +176,7 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _asked_to_stop, stop, number)
     listener = bind(settings.listen, option="--listen")
     with contextlib.closing(listener), own_data_directory(settings.data) as lock:
         async with open_store(settings.data) as (store, clock):
@@ -183,6 +185,15 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
                 log.warning("master_key.made", file=str(settings.data / "master.key"), advice="keep a copy elsewhere")
             url = _url(settings, listener)
             await Service(settings, store, key, clock, lock=lock).run(listener, lambda: ready(url), stop)
+
+
+def _asked_to_stop(stop: asyncio.Event, number: int) -> None:
+    """The first signal drains, the second ends the process at once: what is under way goes on at the next start, as
+    after a crash."""
+    if stop.is_set():
+        log.warning("service.ended_at_once", signal=signal.Signals(number).name)
+        os._exit(128 + number)
+    stop.set()
 
 
 def prepare_data_directory(data: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from .domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED, QueueBounds
+
 MAX_DRAIN_SECONDS = 3600
 MAX_RETENTION_DAYS = 365
 MAX_SENDERS = 64
@@ -63,6 +65,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     drain_seconds: float = 30.0
     senders: int = 0
+    max_queued: int = DEFAULT_QUEUED
+    max_queued_per_account: int | None = None
     retention_days: int = 7
     webhooks_allow_private: bool = False
     webhooks_allow_http: bool = False
@@ -82,6 +86,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}")
         if not 0 <= self.senders <= MAX_SENDERS:
             raise SettingsError(f"--senders: expected 0 to {MAX_SENDERS}, got {self.senders}")
+        self._check_bounds()
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
             raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
         self._check_files()
@@ -89,6 +94,20 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
                 "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
+            )
+
+    @property
+    def queue_bounds(self) -> QueueBounds:
+        """How many recipients may wait. An account may fill half of the queue where nothing else is said."""
+        return QueueBounds.of(self.max_queued, self.max_queued_per_account)
+
+    def _check_bounds(self) -> None:
+        if not LEAST_QUEUED <= self.max_queued <= MAX_QUEUED:
+            raise SettingsError(f"--max-queued: expected {LEAST_QUEUED} to {MAX_QUEUED}, got {self.max_queued}")
+        own = self.max_queued_per_account
+        if own is not None and not LEAST_QUEUED <= own <= self.max_queued:
+            raise SettingsError(
+                f"--max-queued-per-account: expected {LEAST_QUEUED} to {self.max_queued} (--max-queued), got {own}"
             )
 
     def _check_files(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -133,3 +134,35 @@ def test_things_are_kept_a_day_at_least_and_a_year_at_most(tmp_path: Path, days:
 def test_the_edges_of_retention_are_good(days: int) -> None:
     """A day, and a year."""
     ServeSettings(retention_days=days).check()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_queued": 19_999}, "--max-queued: expected 20000 to 1000000000, got 19999"),
+        ({"max_queued": 1_000_000_001}, "--max-queued: expected"),
+        ({"max_queued_per_account": 19_999}, "--max-queued-per-account: expected 20000 to 5000000 "),
+        ({"max_queued": 30_000, "max_queued_per_account": 30_001}, "expected 20000 to 30000 "),
+    ],
+)
+def test_bounds_of_the_queue_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+    """One past the edges; an account may not have more than all of them together."""
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        ServeSettings(**options).check()  # type: ignore[arg-type] # of two whole numbers
+
+
+@pytest.mark.parametrize(
+    ("options", "bounds"),
+    [
+        ({}, (5_000_000, 2_500_000)),
+        ({"max_queued": 20_000}, (20_000, 20_000)),
+        ({"max_queued": 1_000_000_000}, (1_000_000_000, 500_000_000)),
+        ({"max_queued": 30_000, "max_queued_per_account": 20_000}, (30_000, 20_000)),
+        ({"max_queued": 30_000, "max_queued_per_account": 30_000}, (30_000, 30_000)),
+    ],
+)
+def test_an_account_may_fill_half_of_the_queue(options: dict[str, int], bounds: tuple[int, int]) -> None:
+    """Unless something else is said; the edges are good."""
+    settings = ServeSettings(**options)  # type: ignore[arg-type] # of two whole numbers
+    settings.check()
+    assert (settings.queue_bounds.total, settings.queue_bounds.account) == bounds

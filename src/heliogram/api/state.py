@@ -15,8 +15,8 @@ MIB = 1024 * 1024
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`public_url` is the base of the addresses in answers (default: as the request came in), `queue`
-    how many recipients may wait, `body_limit` the most
-    bytes of a request body, `body_seconds` the time one may take to arrive."""
+    how many recipients may wait, `body_limit` the most bytes of a request body, `body_seconds` the time one may take to
+    arrive."""
 
     public_url: str | None = None
     queue: QueueBounds = QueueBounds()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED
 from ..settings import MAX_DRAIN_SECONDS, MAX_RETENTION_DAYS, MAX_SENDERS, Address, ServeSettings, SettingsError
 from .options import ADDRESS, FILE, data_option, print_json
 
@@ -52,6 +53,21 @@ from .options import ADDRESS, FILE, data_option, print_json
     help="Further processes that send large campaigns, one for each core to spare.",
 )
 @click.option(
+    "--max-queued",
+    type=click.IntRange(LEAST_QUEUED, MAX_QUEUED),
+    default=DEFAULT_QUEUED,
+    show_default=True,
+    envvar="HELIOGRAM_MAX_QUEUED",
+    help="The most recipients that may wait to be sent to; what is more is answered 429.",
+)
+@click.option(
+    "--max-queued-per-account",
+    type=click.IntRange(LEAST_QUEUED, MAX_QUEUED),
+    show_default="half of --max-queued",
+    envvar="HELIOGRAM_MAX_QUEUED_PER_ACCOUNT",
+    help="The most of one account.",
+)
+@click.option(
     "--retention-days",
     type=click.IntRange(1, MAX_RETENTION_DAYS),
     default=7,
@@ -81,6 +97,8 @@ def serve(
     log_level: str,
     drain_seconds: float,
     senders: int,
+    max_queued: int,
+    max_queued_per_account: int | None,
     retention_days: int,
     webhooks_allow_private: bool,
     webhooks_allow_http: bool,
@@ -89,7 +107,7 @@ def serve(
     """Run the REST API and the delivery workers in one process.
 
     Prints one line when it is ready. SIGTERM or Ctrl-C stops taking requests, finishes what is under way and exits 0;
-    what is still queued goes on at the next start.
+    what is still queued goes on at the next start. A second one ends at once, and loses nothing either.
 
     \b
     On your own machine, with the simulator in place of Apple:
@@ -112,6 +130,8 @@ def serve(
         log_level=log_level,
         drain_seconds=drain_seconds,
         senders=senders,
+        max_queued=max_queued,
+        max_queued_per_account=max_queued_per_account,
         retention_days=retention_days,
         webhooks_allow_private=webhooks_allow_private,
         webhooks_allow_http=webhooks_allow_http,

@@ -23,6 +23,7 @@ from .connection import (
     opened_read_only,
     require_sqlite,
 )
+from .depth import recount
 from .idempotency import let_go_of_keys
 from .migrate import migrate
 
@@ -163,6 +164,7 @@ def _bring_up_to_date(draft: Path, was: int, now: int) -> Restored:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_work.release_all, {"now": now})
             let_go_of_keys(connection)
+            recount(connection)
             waiting: Any = connection.execute(_sql.waiting).fetchone()
             connection.execute("COMMIT")
         finally:

@@ -29,6 +29,7 @@ MOST_PROBLEMS = 100
 _ALL = -1
 
 _ASTRAY = {
+    _sql.depths_wrong: "counts of waiting recipients are not what the chunks say: a start counts anew",
     _sql.chunks_astray: "chunks belong to no operation",
     _sql.chunks_without_recipients: "chunks have no recipients",
     _sql.recipients_astray: "lists of recipients belong to no chunk",

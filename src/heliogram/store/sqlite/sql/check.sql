@@ -3,6 +3,20 @@
 SELECT count(*), coalesce(sum(size - sent - failed - unaddressable - canceled), 0)
   FROM chunk INDEXED BY chunk_due WHERE state < 2;
 
+-- name: depths_wrong
+-- Counts of waiting recipients that differ from their sum over the chunks: of each account, and of all.
+WITH counted AS (SELECT account_id, sum(size - sent - failed - unaddressable - canceled) AS waiting
+                   FROM chunk INDEXED BY chunk_due WHERE state < 2 GROUP BY account_id)
+SELECT count(*)
+  FROM (SELECT d.waiting AS told, coalesce(c.waiting, 0) AS true_sum
+          FROM account a
+          LEFT JOIN queue_depth d ON d.account_id = a.id
+          LEFT JOIN counted c ON c.account_id = a.id
+         UNION ALL
+        SELECT (SELECT waiting FROM queue_depth WHERE account_id = x''),
+               (SELECT coalesce(sum(waiting), 0) FROM counted))
+ WHERE told IS NOT true_sum;
+
 -- name: chunks_astray
 -- Chunks of no operation, but for those that are being removed.
 SELECT count(*) FROM chunk c
