@@ -221,8 +221,9 @@ class Disk:
         return f"Disk(recorded={len(self.recorded)}, unrecorded={len(self.unrecorded)}, leased={self.leased})"
 
     def read(self) -> Disk:
-        """`recorded`: the `apns-id`s that were taken, or of which nobody can know; `leased`: for how many recipients a
-        worker held a chunk and had not said how they ended."""
+        """`recorded`: the `apns-id`s that were taken, or of which nobody can know; those of the latter that are to be
+        tried again may come again (`unrecorded`). `leased`: for how many recipients a worker held a chunk and had not
+        said how they ended."""
         with tempfile.TemporaryDirectory() as directory:
             for file in self._database.parent.glob(f"{self._database.name}*"):
                 if not file.name.endswith("-shm"):
@@ -250,7 +251,11 @@ class Disk:
         for number, operation, packed in connection.execute(asked, (self._last,)):
             self._last = number
             for record in open_records([packed]):
-                if record.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
-                    self.recorded.add(ids.uuid_text(ids.notification_id(operation, record.sequence, record.slot)))
+                if record.outcome not in (Outcome.ACCEPTED, Outcome.UNKNOWN):
+                    continue
+                apns_id = ids.uuid_text(ids.notification_id(operation, record.sequence, record.slot))
+                self.recorded.add(apns_id)
+                if record.outcome is Outcome.UNKNOWN and not record.final:
+                    self.unrecorded[apns_id] += 1
         open_ = "SELECT coalesce(sum(size - sent - failed - unaddressable - canceled), 0) FROM chunk WHERE state = 1"
         (self.leased,) = connection.execute(open_).fetchone()

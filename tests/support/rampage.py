@@ -279,6 +279,7 @@ class Rampage:
         """Starts the service once more in peace, sends again what got no answer, and waits until all has ended."""
         with self._service() as program:
             self.back_end.at(program.ready["url"])
+            self.back_end.http.timeout = httpx2.Timeout(60)
             for sent in self.sends:
                 if sent.open:
                     self._post(self.back_end.http, sent)
