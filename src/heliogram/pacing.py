@@ -10,6 +10,9 @@ import asyncio
 from collections import deque
 from weakref import WeakKeyDictionary
 
+SLICE = 128
+"""Recipients of a campaign that one slice does one step for: half a millisecond."""
+
 
 class _Turns:
     """Those who wait for their turn on one loop."""

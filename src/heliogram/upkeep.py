@@ -118,8 +118,8 @@ class _Ended:
 
 def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]:
     """The chores of a service: operations and deleted users go after `retention_days`, the audit log and ended API
-    keys after 400 days, idempotency keys after 24 hours; of certificates that end soon is told. What waits for webhooks
-    is the pump's to bound."""
+    keys after 400 days, idempotency keys and refused tokens after 24 hours; of certificates that end soon is told. What
+    waits for webhooks is the pump's to bound."""
 
     def now() -> int:
         return int(clock.time() * 1000)
@@ -130,6 +130,10 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
 
     async def keys() -> Step:
         gone = await store.forget_idempotency(now())
+        return Step(gone, gone > 0)
+
+    async def tokens() -> Step:
+        gone = await store.forget_refused(now())
         return Step(gone, gone > 0)
 
     async def audit() -> Step:
@@ -152,6 +156,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
         Chore(name="operations", every=MINUTE, slice=_Ended(store, clock, retention_days).slice),
         Chore(name="users", every=10 * MINUTE, slice=users),
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
+        Chore(name="tokens", every=10 * MINUTE, slice=tokens),
         Chore(name="certificates", every=60 * MINUTE, slice=certificates),
         Chore(name="audit", every=24 * 60 * MINUTE, slice=audit),
         Chore(name="space", every=10 * MINUTE, slice=space),

@@ -43,6 +43,11 @@ _CERTIFICATE_CURE = "Nothing was sent: renew the certificate in Apple's portal, 
 _MASTER_KEY_CURE = (
     "Nothing was sent: the server has not the master key that the credential was sealed with; see its log."
 )
+_REFUSED_CURE = (
+    "Nothing was sent: APNs refused this device token before. It gets pushes again once the app registers it; one"
+    " that was never registered is tried again after a day."
+)
+_UNREACHABLE_CURE = "Nothing was sent: APNs could not be reached for as long as it might be tried. Send it again."
 _PREFIXES = {
     TOO_LARGE: (Code.NOT_SENT, _SIZE_CURE),
     RENDER_FAILED: (Code.TEMPLATE_FAILED, _RENDER_CURE),
@@ -51,6 +56,8 @@ _PREFIXES = {
     "NoCredential": (Code.NOT_SENT, _CREDENTIAL_CURE),
     "CertificateExpired": (Code.NOT_SENT, _CERTIFICATE_CURE),
     "CredentialNotOpened": (Code.NOT_SENT, _MASTER_KEY_CURE),
+    "RefusedBefore": (Code.NOT_SENT, _REFUSED_CURE),
+    "Unreachable": (Code.NOT_SENT, _UNREACHABLE_CURE),
     "the app ": (Code.NOT_SENT, _CREDENTIAL_CURE),
 }
 """By how the reason of a push begins that was not even tried: its code and cure. `delivery` makes the reasons."""

@@ -6,7 +6,7 @@ What a service sends to thousands is made of what it has made itself, so that a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .batch import CHUNK, Batch
@@ -17,6 +17,9 @@ from .job import Job, Template
 from .notification import Notification, Prepared
 from .outcomes import Outcome
 from .pushtypes import RULES
+
+SLICE = 128
+"""Jobs that are queued, and written, in one go."""
 
 _ID_SIZE = 36
 _LEAST, _MOST = MIN_DIGITS // 2, MAX_DIGITS // 2
@@ -81,7 +84,10 @@ def _nowhere(outcome: Outcome) -> None:
 
 
 async def outcomes_of(
-    batch: Batch, jobs: Sequence[Job], stop: asyncio.Future[None] | None = None
+    batch: Batch,
+    jobs: Sequence[Job],
+    stop: asyncio.Future[None] | None = None,
+    pause: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[list[Outcome], None]:
     """Sends jobs and yields their outcomes as they come, at most 1,000 at a time. Once `stop` is done only what is on
     the wire already is waited for."""
@@ -98,7 +104,7 @@ async def outcomes_of(
         stop.add_done_callback(end)
     try:
         while True:
-            room = 0 if halted else min(batch.room, CHUNK, len(jobs) - at)
+            room = 0 if halted else min(batch.room, SLICE, len(jobs) - at)
             if room > 0:
                 batch.queue(jobs[at : at + room])
                 at += room
@@ -107,7 +113,8 @@ async def outcomes_of(
             elif (halted or at == len(jobs)) and not batch.open:
                 break
             elif room > 0 and at < len(jobs) and batch.room > 0:
-                await asyncio.sleep(0)  # connections write what they have before more is queued
+                # Connections write what they have before more is queued.
+                await (asyncio.sleep(0) if pause is None else pause())
             else:
                 await batch.wait()
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -183,11 +183,15 @@ class Client:
         return jobs_of(common, template, letters)
 
     def send_ready(
-        self, jobs: Sequence[Job], *, stop: asyncio.Future[None] | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        stop: asyncio.Future[None] | None = None,
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[list[Outcome], None]:
         """Send what `ready` made, each once; yields outcomes as they come, many at a time, the `tag` of each being its
-        letter. `stop` is as in `send_many`."""
-        return outcomes_of(self.batch(), jobs, stop)
+        letter. `stop` is as in `send_many`; `pause` is awaited between slices of jobs, to let others go on."""
+        return outcomes_of(self.batch(), jobs, stop, pause)
 
     def batch(self, concurrency: int | None = None) -> Batch:
         """What `send_many` is made of, for facades that feed and collect in their own way."""

@@ -14,13 +14,17 @@ from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
+from ..domain.operations import Lane
+from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, SendingStore, WorkQueue
+from . import refusals
 from .breaker import Breakers, Gate, Pass
 from .fates import Fates
 from .plan import Credentials, Plan, Progress, Target, elsewhere
 from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import Rendering, Terms
+from .resting import Resting
 from .stalling import Stall
 from .waiting import Waiting, record_of, records_of_accepted
 
@@ -52,6 +56,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     rendering: Rendering = msgspec.field(default_factory=Rendering)
     breakers: Breakers = msgspec.field(default_factory=Breakers)
+    resting: Resting = msgspec.field(default_factory=Resting)
     stall: Stall = msgspec.field(default_factory=Stall)
 
 
@@ -76,6 +81,8 @@ class ChunkDelivery:
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._tried: set[bytes] = set()
+        # A small send that met a 5xx is tried again on another connection (ERR-3).
+        self._fresh = chunk.lane is Lane.TX and any(r.status >= 500 and not r.final for r in chunk.records)
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -155,14 +162,30 @@ class ChunkDelivery:
             chunk.account_id, app_name, users, kind=self._spec.kind, activity_id=self._spec.activity_id
         )
         known = await store.token_environments(chunk.account_id, app_name, tokens) if tokens else {}
-        for sequence, recipient in open_:
+        for place, (sequence, recipient) in enumerate(open_, 1):
+            if not place % SLICE:
+                await turn()
             if recipient.channel:
                 plan.channel(sequence, recipient, self._progress)
             elif recipient.user:
                 plan.user(sequence, devices.get(recipient.user, []), self._progress)
             else:
                 plan.direct(sequence, recipient, known.get(recipient.token), self._progress)
+        await self._spare(plan, tokens)
         return plan
+
+    async def _spare(self, plan: Plan, tokens: Sequence[bytes]) -> None:
+        """Takes out what must not reach the provider now: tokens it refused for good, and devices that rest."""
+        chunk, now = self._chunk, self._now()
+        if tokens and self._spec.topic is None:
+            refused = await self._tools.store.refused_tokens(
+                chunk.account_id, self._spec.app_name, tokens, kind=self._spec.kind, now=now
+            )
+            if refused:
+                plan.targets, records = refusals.sift(chunk, plan.targets, refused, now)
+                plan.records += records
+        plan.targets, records = self._tools.resting.sift(chunk, plan.targets, self._deadline, now)
+        plan.records += records
 
     async def _credentials(self) -> Credentials:
         account, store = self._chunk.account_id, self._tools.store
@@ -243,12 +266,14 @@ class ChunkDelivery:
     async def _pour(self, gate: Gate, opened: OpenedCredential, pushes: Sequence[Push]) -> None:
         """Sends, and holds what did not leave because the credential turned out to be refused."""
         provider, answered = self._tools.providers[ProviderName.APN], list[list[PushResult]]()
-        async with aclosing(provider.send(opened, pushes, stop=gate.stop)) as found:
+        async with aclosing(provider.send(opened, pushes, stop=gate.stop, fresh=self._fresh)) as found:
             async for results in found:
                 answered.append(results)
                 done = 0
                 while done < len(results):
-                    part = results[done : done + self._recorder.room]
+                    if done:
+                        await turn()
+                    part = results[done : done + min(self._recorder.room, SLICE)]
                     done += len(part)
                     self._take_all(gate, opened, part)
                     if self._recorder.full:
@@ -263,9 +288,15 @@ class ChunkDelivery:
         """What nearly all are, accepted, is told here in one go."""
         accepted = [] if gate.is_probe else [result for result in results if result.outcome is Outcome.ACCEPTED]
         self._recorder.take_all(records_of_accepted(self._chunk, accepted, self._now()))
+        resting = self._tools.resting
+        if self._tools.resting:
+            for result in accepted:
+                self._tools.resting.wake(self._chunk.account_id, result.tag.token)
         for result in accepted:
             if result.tag.unsure:
                 self._fates.take(result.tag, result)
+            if resting:
+                resting.wake(self._chunk.account_id, result.tag.token)
         if len(accepted) < len(results):
             for result in results:
                 if gate.is_probe or result.outcome is not Outcome.ACCEPTED:
@@ -316,11 +347,20 @@ class ChunkDelivery:
 
     def _retry_at(self, target: Target, result: PushResult, now: int) -> int | None:
         """When it would be tried again, None for never."""
+        account, resting = self._chunk.account_id, self._tools.resting
         if result.outcome is Outcome.ACCEPTED:
+            if resting:
+                resting.wake(account, target.token)
             return None
-        return self._tools.settings.policy.retry_at(
-            result, lane=self._chunk.lane, attempt=target.attempt, unknowns=target.unknowns, now=now
+        attempt = target.attempt
+        if result.retry is Retry.DEVICE:
+            attempt = max(attempt, resting.times(account, target.token) + 1)
+        retry_at = self._tools.settings.policy.retry_at(
+            result, lane=self._chunk.lane, attempt=attempt, unknowns=target.unknowns, now=now
         )
+        if result.retry is Retry.DEVICE and retry_at is not None:
+            resting.rest(account, target.token, retry_at)
+        return retry_at
 
     def _now(self) -> int:
         return int(self._tools.clock.time() * 1000)

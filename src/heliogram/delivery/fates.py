@@ -8,6 +8,7 @@ from ..domain.apps import Environment
 from ..domain.notifications import Outcome
 from ..ports import DeviceFate, DeviceStore, LeasedChunk, PushResult
 from .plan import Target
+from .refusals import OF_TOPIC
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +22,7 @@ class Fates:
 
     def __init__(self, chunk: LeasedChunk, store: DeviceStore) -> None:
         self._account, self._app_name = chunk.account_id, chunk.spec.app_name
+        self._kind, self._topic = chunk.spec.kind, chunk.spec.topic
         self._store = store
         self._waiting: list[tuple[Target, PushResult]] = []
         self._learned: dict[bytes, Environment] = {}
@@ -31,6 +33,8 @@ class Fates:
     def take(self, target: Target, result: PushResult) -> None:
         """Notes an answer, if it says anything of the token."""
         if result.device is not DeviceFate.KEEP:
+            if result.reason == OF_TOPIC and self._topic is not None:
+                return  # the caller chose the topic: the token is as good as it was
             self._waiting.append((target, result))
         elif target.unsure and target.environment is not None and result.outcome is Outcome.ACCEPTED:
             self._learn(target, target.environment)
@@ -60,6 +64,8 @@ class Fates:
                     dead_since=since,
                     environment=target.environment,
                     reason=result.reason,
+                    kind=self._kind,
+                    remember=target.credential,
                 )
                 log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
             else:
@@ -71,6 +77,8 @@ class Fates:
                     reason=result.reason,
                     at=now,
                     environment=target.environment,
+                    kind=self._kind,
+                    remember=target.credential,
                 )
                 log.info("device.quarantined", app=app_name, reason=result.reason)
         self._waiting.clear()

@@ -25,7 +25,7 @@ from .providers import (
     PushResult,
     Retry,
 )
-from .registrations import DeviceStore, RegistrationStore
+from .registrations import DeviceStore, RefusedToken, RegistrationStore
 from .retention import Removal, RetentionStore
 from .sending import SendingStore
 from .store import Store
@@ -88,6 +88,7 @@ __all__ = [
     "Providers",
     "Push",
     "PushResult",
+    "RefusedToken",
     "RegistrationStore",
     "Removal",
     "Reserved",

@@ -18,7 +18,7 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     """One push for a provider. `tag` comes back in the answer. `expiration` is in seconds since 1970.
 
     With a `channel` (base64, as APNs gives it) it is a broadcast, and `token` is not looked at. `topic` is another one
-    than the credential's. A `fresh` one wants a connection younger than the trouble that it met before.
+    than the credential's.
     """
 
     tag: Any
@@ -31,7 +31,6 @@ class Push(msgspec.Struct, gc=False, kw_only=True):
     collapse_id: str | None = None
     channel: str | None = None
     topic: str | None = None
-    fresh: bool = False
 
 
 class Retry(enum.Enum):
@@ -143,11 +142,17 @@ class Provider(Channels, Protocol):
         """What push types have in common that share a topic of a credential; `broadcast` counts as a push type here."""
 
     def send(
-        self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
+        self,
+        credential: OpenedCredential,
+        pushes: Sequence[Push],
+        *,
+        stop: asyncio.Future[None] | None = None,
+        fresh: bool = False,
     ) -> AsyncGenerator[list[PushResult], None]:
         """Sends, and yields exactly one result per push as they come, many at a time. What the credential cannot send
         is said before anything leaves. With a revoked credential nothing leaves. Once `stop` is done nothing more
-        leaves, and what had not left by then has no result."""
+        leaves, and what had not left by then has no result. `fresh` asks for new connections: what was used so far met
+        trouble."""
 
     async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
         """Proves a credential with a push to a device that is not there, within so many seconds."""

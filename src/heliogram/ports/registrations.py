@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..domain.apps import Environment, ProviderName
 from ..domain.devices import Device, DeviceRegistration, NewDevice, Registered, TokenKind
 from .basics import Listed, Window
+
+
+class RefusedToken(NamedTuple):
+    """That the provider refused a token: of which environment (None: any), its word for it, and the credential that was
+    used, where that is known."""
+
+    environment: Environment | None
+    reason: str
+    credential: bytes | None
 
 
 class DeviceStore(Protocol):
@@ -44,10 +53,13 @@ class DeviceStore(Protocol):
         dead_since: int | None,
         environment: Environment | None = None,
         reason: str = "",
+        kind: TokenKind | None = None,
+        remember: bytes | None = None,
     ) -> bool:
         """Removes a token that the provider called dead, but only if the app registered it before `dead_since` (ms,
-        ERR-1); without a time always. With `environment` the token in the other one stays; `reason` is the provider's
-        word. False when it was registered later, or is not there."""
+        ERR-1); without a time always. With `environment` the token in the other one stays, with `kind` those of other
+        kinds; `reason` is the provider's word. False when it was registered later, or is not there: then it is
+        remembered as refused for a day, with the credential `remember` and both of these given."""
 
     async def quarantine_device(
         self,
@@ -59,9 +71,18 @@ class DeviceStore(Protocol):
         reason: str,
         at: int,
         environment: Environment | None = None,
+        kind: TokenKind | None = None,
+        remember: bytes | None = None,
     ) -> bool:
         """Stops sending to a token, keeping it and the reason, until it is registered anew. With `environment` the
-        token in the other one goes on. False when it is not there, or was registered since `at`."""
+        token in the other one goes on, with `kind` those of other kinds. False when it is not there, or was registered
+        since `at`; `remember` as in `remove_device`."""
+
+    async def refused_tokens(
+        self, account: bytes, app_name: str, tokens: Iterable[bytes], *, kind: TokenKind, now: int
+    ) -> dict[bytes, list[RefusedToken]]:
+        """Which of these APNs tokens the provider refused for good: registered ones that are quarantined, and others
+        for a day, unless they were registered since."""
 
 
 class RegistrationStore(DeviceStore, Protocol):

@@ -27,6 +27,10 @@ class RetentionStore(Protocol):
     async def remove_deleted_users(self, before: int) -> int:
         """Removes the entries of users that were deleted at `before` (ms) or earlier; how many, 0 when none is left."""
 
+    async def forget_refused(self, now: int) -> int:
+        """Removes refused tokens that are no longer believed (`DeviceStore.refused_tokens`); how many, 0 when none is
+        left."""
+
     async def compact(self) -> int:
         """Gives space that is not needed back to the file system; how many pages, 0 when there is none to give."""
 

@@ -13,6 +13,7 @@ from ...domain.devices import MAX_DEVICES, DeviceState, NewDevice, Registered
 from ...domain.errors import Code, Conflict, NotFound
 from ...domain.webhooks import EventType
 from . import statements
+from .refused import forget_token
 from .slots import ALL_SLOTS, Place, give_back, remove, take_out
 from .users import owner_of
 
@@ -64,6 +65,7 @@ def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: in
     rows: Any = connection.execute(_sql.same_token, where).fetchall()
     same = [_Known(*row) for row in rows]
     known = _which(same, new)
+    forget_token(connection, where)
     if known is None or known.state != DeviceState.ACTIVE:
         _admit(connection, where, new, same)
     holder = _holder(connection, where, known)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import apsw
-import msgspec
 
 from ...domain.apps import Environment, ProviderName
 from ...domain.devices import Device, DeviceRegistration, DeviceState, NewDevice, Registered, TokenKind
@@ -15,6 +14,7 @@ from ...ports import Listed, Window
 from . import statements
 from .base import Base, cut_window, page_of
 from .devices import FreshIds, register
+from .refused import refuse
 from .slots import Place, take_out, tell
 from .users import empty_registration
 
@@ -23,9 +23,9 @@ _sql = statements.load("registrations")
 DELETED = "DeletedByRequest"
 
 
-def _sendable(row: Any) -> Device:
-    """A device with what sending needs to know."""
-    slot, token, provider, environment, kind, state, reason, registered_at, created = row
+def _device(row: Any) -> Device:
+    slot, token, provider, environment, kind, state, reason, registered_at, created, *more = row
+    learned, installation, activity, app_version, locale, time_zone = more
     return Device(
         slot=slot,
         token=token,
@@ -36,13 +36,6 @@ def _sendable(row: Any) -> Device:
         state_reason=reason,
         registered_at=registered_at,
         created=created,
-    )
-
-
-def _device(row: Any) -> Device:
-    learned, installation, activity, app_version, locale, time_zone = row[9:]
-    return msgspec.structs.replace(
-        _sendable(row[:9]),
         environment_learned=bool(learned),
         installation_id=installation,
         activity_id=activity,
@@ -148,8 +141,16 @@ class Registrations(Base):
             "activity": activity_id,
         }
         rows: Any = await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall())
-        for user_id, *device in rows:
-            found.setdefault(user_id, []).append(_sendable(device))
+        for user_id, slot, token, provider, environment, of_kind in rows:
+            found.setdefault(user_id, []).append(
+                Device(
+                    slot=slot,
+                    token=token,
+                    provider=ProviderName(provider),
+                    environment=Environment(environment) if environment else None,
+                    kind=TokenKind(of_kind),
+                )
+            )
         return found
 
     async def token_environments(
@@ -190,15 +191,19 @@ class Registrations(Base):
         dead_since: int | None,
         environment: Environment | None = None,
         reason: str = "",
+        kind: TokenKind | None = None,
+        remember: bytes | None = None,
     ) -> bool:
         """Removes a token that the provider called dead, but only if it was registered before `dead_since`."""
-        where = {**_verdict(account, app_name, provider, token, environment), "before": dead_since}
+        where = {**_verdict(account, app_name, provider, token, environment, kind), "before": dead_since}
         now = self._now()
 
         def job(connection: apsw.Connection) -> bool:
             dead: Any = connection.execute(_sql.dead_devices, where).fetchall()
             for registration, slot in dead:
                 take_out(connection, account, Place(registration, slot), now, reason)
+            if remember is not None:
+                _remember(connection, where, remember, reason, now)
             return bool(dead)
 
         return await self._write(job)
@@ -213,17 +218,21 @@ class Registrations(Base):
         reason: str,
         at: int,
         environment: Environment | None = None,
+        kind: TokenKind | None = None,
+        remember: bytes | None = None,
     ) -> bool:
         """Stops sending to a token until it is registered anew; False when it is not there or was since `at`."""
-        where = {**_verdict(account, app_name, provider, token, environment), "reason": reason, "at": at}
+        where = {**_verdict(account, app_name, provider, token, environment, kind), "reason": reason, "at": at}
 
         def job(connection: apsw.Connection) -> bool:
             rows: Any = connection.execute(_sql.quarantine, where).fetchall()
-            for registration, of, kind in rows:
+            for registration, of, of_kind in rows:
                 here = {"account": account, "registration": registration, "at": at}
                 connection.execute(_sql.touch_registration, here)
-                device = {**where, "environment": of, "kind": kind}
+                device = {**where, "environment": of, "kind": of_kind}
                 tell(connection, account, EventType.DEVICE_QUARANTINED, at, registration, device, reason)
+            if remember is not None:
+                _remember(connection, where, remember, reason, at)
             return bool(rows)
 
         return await self._write(job)
@@ -239,8 +248,19 @@ def _environments(connection: apsw.Connection, where: dict[str, Any], tokens: tu
     return rows
 
 
+def _remember(connection: apsw.Connection, where: dict[str, Any], credential: bytes, reason: str, at: int) -> None:
+    """Of a token that is not registered: that it was refused."""
+    if where["kind"] is not None and where["environment"] is not None:
+        refuse(connection, {**where, "reason": reason, "credential": credential, "at": at})
+
+
 def _verdict(
-    account: bytes, app_name: str, provider: ProviderName, token: bytes, environment: Environment | None
+    account: bytes,
+    app_name: str,
+    provider: ProviderName,
+    token: bytes,
+    environment: Environment | None,
+    kind: TokenKind | None,
 ) -> dict[str, Any]:
     """What the provider's word is about."""
     return {
@@ -249,4 +269,5 @@ def _verdict(
         "provider": provider.value,
         "token": token,
         "environment": None if environment is None else environment.value,
+        "kind": None if kind is None else kind.value,
     }

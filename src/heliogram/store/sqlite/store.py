@@ -20,6 +20,7 @@ from .idempotency import Idempotency
 from .keys import Keys
 from .migrate import migrate
 from .operations import Operations
+from .refused import RefusedTokens
 from .registrations import Registrations
 from .retention import Retention
 from .threads import reader, writer
@@ -38,6 +39,7 @@ class SqliteStore(
     Credentials,
     Users,
     Registrations,
+    RefusedTokens,
     Operations,
     Canceling,
     Idempotency,
@@ -70,6 +72,16 @@ class SqliteStore(
         write, read, lists = connections
         threads = writer(file, write), reader("reader", file, read), reader("lister", file, lists)
         return cls(file, threads, ids, clock)
+
+    @classmethod
+    async def open_to_read(cls, path: str | os.PathLike[str], *, ids: IdFactory, clock: Clock) -> SqliteStore:
+        """Opens a file that another process of this version keeps, on one connection that cannot write: whatever would
+        raises `StoreReadOnly`. Raises `StoreError` for a file that cannot be read."""
+        require_sqlite(apsw.sqlite_lib_version())
+        file = Path(path)
+        connection = await asyncio.to_thread(connect_reader, file, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        thread = reader("reader", file, connection)
+        return cls(file, (thread, thread, thread), ids, clock)
 
     async def close(self) -> None:
         """Finishes what was begun and closes. May be called more than once."""

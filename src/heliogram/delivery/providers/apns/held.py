@@ -13,6 +13,7 @@ from ....apns.broadcast import prepare_broadcast
 from ....apns.entitlements import check_push
 from ....apns.job import Job
 from ....domain.apps import CredentialState, Environment, OpenedCredential
+from ....pacing import turn
 from ....ports import Push
 from .endpoints import ApnsEndpoints
 from .parsing import identity_of
@@ -20,6 +21,8 @@ from .results import notification_of
 
 RENEW_AGAIN = 900.0
 """Seconds before connections are opened anew once more because a topic is refused."""
+FRESHEN_AGAIN = 1.0
+"""Seconds before they are once more because of an answer of 5xx."""
 MAX_TOPICS = 1_000
 """Topics a credential is known to cover that are remembered."""
 _BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
@@ -61,6 +64,7 @@ class Held:
         )
         self._broadcasts: apns.BroadcastClient | None = None
         self._channels: apns.ChannelClient | None = None
+        self._freshened: float | None = None
         self._generation = 0
         self._renewed: dict[str, float] = {}
         self._carried: set[str] = set()
@@ -108,6 +112,14 @@ class Held:
         self._generation += 1
         for client in self._clients():
             client.reconnect()
+
+    def freshen(self) -> None:
+        """Has new connections carry what comes: the ones so far met trouble. Once a second at most: whoever is in
+        trouble must not have a connection for each push on top."""
+        now = self._clock.monotonic()
+        if self._freshened is None or now - self._freshened >= FRESHEN_AGAIN:
+            self._freshened = now
+            self._pushes.reconnect()
 
     # ---- sending
 
@@ -205,7 +217,7 @@ class Held:
     async def _send(self, ready: Ready, stop: asyncio.Future[None] | None) -> AsyncGenerator[list[apns.Outcome], None]:
         broadcasts = [self._broadcast(item) for item in ready.broadcasts]
         if ready.jobs:
-            async with aclosing(self._pushes.send_ready(ready.jobs, stop=stop)) as found:
+            async with aclosing(self._pushes.send_ready(ready.jobs, stop=stop, pause=turn)) as found:
                 async for outcomes in found:
                     yield outcomes
         for waiting in broadcasts:

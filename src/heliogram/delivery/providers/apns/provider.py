@@ -18,10 +18,11 @@ from ....domain.apps import (
     ParsedCredential,
     ProviderName,
 )
+from ....pacing import SLICE, turn
 from ....ports import CheckResult, Clock, Push, PushResult, Retry
 from . import checking, parsing
 from .endpoints import ApnsEndpoints
-from .held import Held
+from .held import Held, Ready
 from .managing import Managing
 from .results import REVOKED, refused, results_of, said
 
@@ -126,7 +127,12 @@ class ApnsProvider(Managing):
         return apns.topic_for("app", apns.PushType.LIVEACTIVITY if push_type == "broadcast" else push_type)
 
     async def send(
-        self, credential: OpenedCredential, pushes: Sequence[Push], *, stop: asyncio.Future[None] | None = None
+        self,
+        credential: OpenedCredential,
+        pushes: Sequence[Push],
+        *,
+        stop: asyncio.Future[None] | None = None,
+        fresh: bool = False,
     ) -> AsyncGenerator[list[PushResult], None]:
         """Sends over the credential's own connections and yields one result per push as they come, many at a time."""
         if self._is_ended(credential):
@@ -139,9 +145,17 @@ class ApnsProvider(Managing):
             yield [refused(push, reason, Retry.CREDENTIAL) for push in pushes]
             return
         with self._using(held):
-            ready, wrong = held.ready(pushes)
-            if wrong:
-                yield [refused(push, str(error)) for push, error in wrong]
+            if fresh:
+                held.freshen()
+            ready = Ready([], [])
+            for first in range(0, len(pushes), SLICE):
+                if first:
+                    await turn()
+                part, wrong = held.ready(pushes[first : first + SLICE])
+                ready.jobs.extend(part.jobs)
+                ready.broadcasts.extend(part.broadcasts)
+                if wrong:
+                    yield [refused(push, str(error)) for push, error in wrong]
             async with aclosing(held.outcomes(ready, stop)) as found:
                 async for outcomes in found:
                     yield results_of(outcomes)

@@ -98,6 +98,7 @@ SELECT registration_id, slot FROM device INDEXED BY device_by_token
  WHERE account_id = :account AND token = :token AND app_name = :app AND provider = :provider
    AND (:before IS NULL OR registered_at < :before)
    AND (:environment IS NULL OR environment IN ('', :environment))
+   AND (:kind IS NULL OR kind = :kind)
  ORDER BY kind, environment;
 
 -- name: quarantine
@@ -106,6 +107,7 @@ UPDATE device INDEXED BY device_by_token SET state = 'quarantined', state_reason
  WHERE account_id = :account AND token = :token AND app_name = :app AND provider = :provider
    AND registered_at <= :at
    AND (:environment IS NULL OR environment IN ('', :environment))
+   AND (:kind IS NULL OR kind = :kind)
 RETURNING registration_id, environment, kind;
 
 -- name: learn_environment
@@ -134,14 +136,12 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
   FROM device WHERE account_id = :account AND registration_id = :registration ORDER BY slot;
 
 -- name: devices_of_users
--- What can be sent to of many users' devices in an app, the users in the order they are given: what sending needs to
--- know. Given in the order of their ids, they are read from page to page.
-SELECT r.user_id, d.slot, d.token, d.provider, d.environment, d.kind, d.state, d.state_reason, d.registered_at,
-       d.created
+-- What can be sent to of many users' devices in an app, the users in the order they are given. Given in the order of
+-- their ids, they are read from page to page.
+SELECT r.user_id, r.slot, r.token, r.provider, r.environment, r.kind
   FROM carray(:users) w
- CROSS JOIN registration r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
- CROSS JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
- WHERE d.state = 'active' AND (:kind IS NULL OR d.kind = :kind) AND (:activity IS NULL OR d.activity_id = :activity);
+ CROSS JOIN reachable r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
+ WHERE (:kind IS NULL OR r.kind = :kind) AND (:activity IS NULL OR r.activity_id = :activity);
 
 -- name: token_environments
 -- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read.
