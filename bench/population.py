@@ -200,7 +200,8 @@ _OPERATION = (
 )
 _CHUNK = (
     "INSERT INTO chunk (account_id, operation_id, first, size, lane, shard, state, due, attempt, worker, parts, sent,"
-    " failed, unaddressable, canceled, updated, claimed) VALUES (?, ?, ?, ?, ?, 0, 2, ?, 1, ?, ?, ?, 0, 0, 0, ?, ?)"
+    " failed, unaddressable, canceled, updated, claimed, flow)"
+    " VALUES (?, ?, ?, ?, ?, 0, 2, ?, 1, ?, ?, ?, 0, 0, 0, ?, ?, ?)"
 )
 _RECIPIENTS = "INSERT INTO chunk_recipients (account_id, operation_id, first, packed) VALUES (?, ?, ?, ?)"
 _FINGERPRINTS = "INSERT INTO chunk_user (account_id, operation_id, first, fingerprints) VALUES (?, ?, ?, ?)"
@@ -211,13 +212,14 @@ def insert_send(connection: apsw.Connection, send: Send) -> None:
     """An operation with its chunks and results, as they are when all of it has ended."""
     operation, ends = send.operation, []
     account, ident, at, lane = operation.account_id, operation.id, operation.created, int(operation.lane)
+    flow = account + APP.encode()
     packed = pack_operation(operation, cut(ident, list(send.recipients)))
     for first, size, recipients, fingerprints in packed.chunks:
         parts = records_of(send, first, size)
         end = parts[-1][-1].at
         ends.append(end)
         key = (account, ident, first)
-        connection.execute(_CHUNK, (*key, size, lane, end, send.worker, len(parts), size, end, at))
+        connection.execute(_CHUNK, (*key, size, lane, end, send.worker, len(parts), size, end, at, flow))
         connection.execute(_RECIPIENTS, (*key, recipients))
         if fingerprints:
             connection.execute(_FINGERPRINTS, (*key, fingerprints))
