@@ -117,15 +117,19 @@ class _Ended:
 
 
 def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]:
-    """The chores of a service: operations and deleted users go after `retention_days`, the audit log and ended API
-    keys after 400 days, idempotency keys and refused tokens after 24 hours; of certificates that end soon is told. What
-    waits for webhooks is the pump's to bound."""
+    """The chores of a service: operations and deleted users go after `retention_days`, what is left of removed apps at
+    once, the audit log and ended API keys after 400 days, idempotency keys and refused tokens after 24 hours; of
+    certificates that end soon is told. What waits for webhooks is the pump's to bound."""
 
     def now() -> int:
         return int(clock.time() * 1000)
 
     async def users() -> Step:
         gone = await store.remove_deleted_users(now() - retention_days * DAY_MS)
+        return Step(gone, gone > 0)
+
+    async def apps() -> Step:
+        gone = await store.remove_leaving_apps()
         return Step(gone, gone > 0)
 
     async def keys() -> Step:
@@ -154,6 +158,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
 
     return [
         Chore(name="operations", every=MINUTE, slice=_Ended(store, clock, retention_days).slice),
+        Chore(name="apps", every=MINUTE, slice=apps),
         Chore(name="users", every=10 * MINUTE, slice=users),
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
         Chore(name="tokens", every=10 * MINUTE, slice=tokens),

@@ -8,7 +8,7 @@ import pytest
 from support.stores import Bench, token_of
 
 from heliogram.domain.apps import App, Credential, CredentialType, DefaultCredential
-from heliogram.domain.errors import Code, Invalid, LimitReached
+from heliogram.domain.errors import Code, Conflict, Invalid, LimitReached, NotFound
 from heliogram.ports import Window
 from heliogram.store.sqlite.apps import SLICE
 
@@ -83,19 +83,40 @@ async def test_an_app_dies_with_its_last_credential(bench: Bench) -> None:
 
 
 async def test_nobody_waits_for_the_end_of_a_large_app(bench: Bench) -> None:
-    """Its registrations go in slices, with other writes in between; then the app is gone, and all of them."""
+    """It and its devices are seen by nobody at once; they go in slices, and then an app may have its name again."""
     credential = await bench.app("large")
     await bench.app("shop")
     many = range(3 * SLICE)
     made = await asyncio.gather(*(bench.device(token_of(number), app_name="large") for number in many))
-    ending = asyncio.create_task(bench.store.delete_credential(bench.account, credential.id, bench.clock.ms))
-    await asyncio.sleep(0)
-    await bench.device(token_of(9_999))
-    assert not ending.done()
-    assert await ending
+    assert await bench.store.delete_credential(bench.account, credential.id, bench.clock.ms)
     assert await bench.store.get_app(bench.account, "large") is None
-    left = [await bench.store.get_registration(bench.account, each.registration_id) for each in made]
-    assert left == [None] * len(made)
+    assert [app.name for app in (await bench.store.list_apps(bench.account, Window())).items] == ["shop"]
+    assert (await app_of(bench)).is_default
+    for each in made[:: SLICE - 1]:
+        assert await bench.store.get_registration(bench.account, each.registration_id) is None
+        assert (await bench.store.list_registrations(bench.account, Window(), user_id=each.user_id)).items == ()
+    with pytest.raises(NotFound):
+        await bench.device(token_of(0), app_name="large")
+    with pytest.raises(Conflict) as refused:
+        await bench.app("large")
+    assert refused.value.code is Code.APP_LEAVING
+    removed = []
+    while rows := await bench.store.remove_leaving_apps():
+        removed.append(rows)
+    assert (sum(removed), max(removed)) == (2 * SLICE + 1, SLICE)
+    await bench.app("large")
+    users = [each.user_id for each in made]
+    assert await bench.store.devices_of_users(bench.account, "large", users) == {}
+
+
+async def test_a_device_of_an_app_that_is_being_removed_may_go_to_another(bench: Bench) -> None:
+    """What is left of a removed app claims no token."""
+    credential = await bench.app("large", bundleId="com.example.large")
+    await bench.app("shop", bundleId="com.example.shop")
+    await asyncio.gather(*(bench.device(token_of(number), app_name="large") for number in range(2 * SLICE)))
+    await bench.store.delete_credential(bench.account, credential.id, bench.clock.ms)
+    for number in (0, 2 * SLICE - 1):
+        await bench.device(token_of(number))
 
 
 async def test_another_apps_devices_stay(bench: Bench) -> None:

@@ -42,7 +42,7 @@ async def _made(call: Call[ApiState], ident: bytes) -> Result | None:
     returns=ResourceAccepted,
     status=202,
     scope=Scope.CREDENTIALS,
-    errors=(404,),
+    errors=(404, 409),
     response_headers={"Location": "The credential's address."},
     recover=_made,
 )
@@ -155,7 +155,8 @@ async def update_credential(call: Call[ApiState]) -> Result:
 )
 async def delete_credential(call: Call[ApiState]) -> Result:
     """Removes a credential and closes its connections. With an app's last credential go the app and its device
-    registrations."""
+    registrations: nobody sees them or sends to them from then on. Of an app with many devices they are removed in the
+    minutes after, in which an app of that name cannot be made anew (409). Webhooks are not told of each device."""
     credential = await credential_in_path(call)
     text = call.path["credentialId"]
     event = audit_event(call, "credential.deleted", text, appName=credential.app_name)

@@ -52,6 +52,7 @@ class Code(enum.IntEnum):
     BODY_TOO_LARGE = 70060
     TOKEN_OF_OTHER_APP = 70061
     EXTERNAL_ID_TAKEN = 70062
+    APP_LEAVING = 70063
     IDEMPOTENCY_KEY_REUSED = 70070
     IDEMPOTENCY_KEY_IN_USE = 70071
     TOO_LATE_TO_CANCEL = 70080
@@ -170,6 +171,7 @@ MEANINGS: Mapping[Code, str] = {
     Code.TOKEN_OF_OTHER_APP: "The device token is known under an app with another bundle id: a token belongs to one"
     " app alone. Remove it there, or register it under the app it came from.",
     Code.EXTERNAL_ID_TAKEN: "Another user of the account has this externalId.",
+    Code.APP_LEAVING: "An app of that name is being removed with its devices. Try again in some minutes.",
     Code.UNKNOWN_CHANNEL: "There is no broadcast channel with that id for the app.",
     Code.TOO_MANY_ACCOUNTS: "The instance has as many accounts as it may: 1,000.",
     Code.TOO_MANY_KEYS: "The account has 100 active API keys, the most it may have. Revoke those that are not used.",

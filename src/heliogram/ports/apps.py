@@ -46,9 +46,10 @@ class AppStore(OneAppStore, Protocol):
     async def delete_credential(
         self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
     ) -> bool:
-        """Removes it; with an app's last credential go the app and its device registrations, which may be millions:
-        nobody who writes meanwhile waits for all of them. When a default goes, the oldest credential left of its type
-        becomes the default. When the default app goes, the oldest app left does."""
+        """Removes it; with an app's last credential go the app and its device registrations. These may be millions:
+        none of them is seen or sent to any more, and they go in slices (`RetentionStore.remove_leaving_apps`); until
+        then an app of that name cannot be made anew (`Conflict`, `APP_LEAVING`). When a default goes, the oldest
+        credential left of its type becomes the default. When the default app goes, the oldest app left does."""
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""

@@ -31,6 +31,10 @@ class RetentionStore(Protocol):
         """Removes refused tokens that are no longer believed (`DeviceStore.refused_tokens`); how many, 0 when none is
         left."""
 
+    async def remove_leaving_apps(self) -> int:
+        """Removes registrations of apps whose last credential was deleted (`AppStore.delete_credential`), and then the
+        apps; how many rows, 0 when none is left."""
+
     async def compact(self) -> int:
         """Gives space that is not needed back to the file system; how many pages, 0 when there is none to give."""
 

@@ -15,7 +15,7 @@ from ...domain.apps import (
     CredentialType,
     DefaultCredential,
 )
-from ...domain.errors import Code, LimitReached
+from ...domain.errors import Code, Conflict, LimitReached
 from ...ports import Listed, Window
 from . import statements
 from .accounts import limits_of
@@ -25,7 +25,8 @@ from .base import Base, bad_cursor, cut_window, page_of
 _sql = statements.load("apps")
 
 SLICE = 200
-"""The most registrations that one write removes with an app: no other write waits long for it."""
+"""The most registrations that one write removes with an app: no other write waits long for it. An app that has fewer
+goes at once."""
 
 
 def credential_of(row: Any) -> Credential:
@@ -55,7 +56,7 @@ def get(connection: apsw.Connection, account: bytes, credential_id: bytes) -> Cr
 
 def has_app(connection: apsw.Connection, account: bytes, name: str) -> bool:
     """Whether the account has an app of that name."""
-    return connection.execute(_sql.app_exists, {"account": account, "app": name}).get is not None
+    return bool(connection.execute(_sql.app_exists, {"account": account, "app": name}).get)
 
 
 def touch_app(connection: apsw.Connection, account: bytes, name: str, at: int) -> None:
@@ -80,7 +81,15 @@ def _where(like: Credential, at: int) -> dict[str, Any]:
 def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed: bytes) -> Credential:
     where = {"account": account, "app": new.app_name, "type": new.type.value, "at": new.created}
     limits = limits_of(connection, account)
-    if not has_app(connection, account, new.app_name):
+    known: Any = connection.execute(_sql.app_exists, where).get
+    if known == 0:
+        raise Conflict(
+            f"the app {new.app_name!r} is being removed with its devices, which takes some minutes: try again later, or"
+            " give the app another name",
+            Code.APP_LEAVING,
+            path="$.appName",
+        )
+    if known is None:
         apps: Any = connection.execute(_sql.count_apps, where).get
         if apps >= limits.apps:
             raise LimitReached(
@@ -116,21 +125,18 @@ def _create(connection: apsw.Connection, account: bytes, new: Credential, sealed
     return msgspec.structs.replace(new, account_id=account, is_default=is_default)
 
 
-def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> bool | None:
-    """None when the app goes with it and has more registrations than one write removes: some are gone, ask again."""
+def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, at: int) -> bool:
     found: Any = connection.execute(_sql.credential_to_delete, {"account": account, "id": credential_id}).fetchone()
     if found is None:
         return False
     app_name, is_only = found
     where = {"account": account, "app": app_name, "at": at}
-    if is_only and _delete_registrations(connection, where) == SLICE:
-        return None
     gone: Any = connection.execute(_sql.delete_credential, {"account": account, "id": credential_id}).fetchall()
     _, kind, was_default = gone[0]
     if is_only:
-        gone = connection.execute(_sql.delete_app, where).fetchall()
-        if gone[0][0]:
-            connection.execute(_sql.promote_oldest_app, where)
+        connection.execute(_sql.leave_app, where)
+        connection.execute(_sql.promote_oldest_app, where)
+        _remove_some(connection, where)
         return True
     if was_default:
         connection.execute(_sql.promote_oldest_credential, {**where, "type": kind})
@@ -138,12 +144,22 @@ def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, a
     return True
 
 
-def _delete_registrations(connection: apsw.Connection, where: dict[str, Any]) -> int:
-    """Removes at most `SLICE` of an app's registrations with their devices; how many."""
+def _remove_some(connection: apsw.Connection, where: dict[str, Any]) -> int:
+    """Removes at most `SLICE` of an app's registrations with their devices, and the app when these were the last; how
+    many rows that were, but for devices."""
     some = {**where, "limit": SLICE}
     connection.execute(_sql.some_app_devices, some)
     connection.execute(_sql.some_app_registrations, some)
-    return connection.changes()
+    count = connection.changes()
+    if count == SLICE:
+        return count
+    connection.execute(_sql.delete_app, where)
+    return count + 1
+
+
+def _remove_leaving(connection: apsw.Connection) -> int:
+    row: Any = connection.execute(_sql.first_leaving_app).fetchone()
+    return 0 if row is None else _remove_some(connection, {"account": row[0], "app": row[1]})
 
 
 def _apps(connection: apsw.Connection, account: bytes) -> list[App]:
@@ -219,18 +235,19 @@ class Apps(Base):
     async def delete_credential(
         self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
     ) -> bool:
-        """Removes it; with an app's last credential go the app and its device registrations, these before it and in
-        slices: a crash in between leaves the credential, and some of the registrations."""
+        """Removes it; with an app's last credential goes the app. Its device registrations are seen by nobody from then
+        on; `remove_leaving_apps` removes those that are more than one slice."""
 
-        def job(connection: apsw.Connection) -> bool | None:
+        def job(connection: apsw.Connection) -> bool:
             gone = _delete(connection, account, credential_id, at)
             write_audit(connection, account, audit if gone else None)
             return gone
 
-        done = None
-        while done is None:
-            done = await self._write(job)
-        return done
+        return await self._write(job)
+
+    async def remove_leaving_apps(self) -> int:
+        """Removes at most `SLICE` registrations of apps that are being removed."""
+        return await self._write(_remove_leaving)
 
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""

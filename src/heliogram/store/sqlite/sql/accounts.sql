@@ -45,7 +45,7 @@ UPDATE account SET disabled = :at WHERE id = :account;
 
 -- name: count_account
 -- How much of its limits an account uses; every count is of few rows.
-SELECT (SELECT count(*) FROM app WHERE account_id = :account),
+SELECT (SELECT count(*) FROM app WHERE account_id = :account AND leaving IS NULL),
        (SELECT count(*) FROM credential WHERE account_id = :account),
        (SELECT count(*) FROM api_key
          WHERE account_id = :account AND revoked IS NULL AND (expires IS NULL OR expires > :now)),

@@ -1,10 +1,10 @@
 -- name: app_exists
--- 1 when the account has the app.
-SELECT 1 FROM app WHERE account_id = :account AND name = :app;
+-- 1 when the account has the app, 0 when it is being removed.
+SELECT leaving IS NULL FROM app WHERE account_id = :account AND name = :app;
 
 -- name: count_apps
 -- How many apps the account has.
-SELECT count(*) FROM app WHERE account_id = :account;
+SELECT count(*) FROM app WHERE account_id = :account AND leaving IS NULL;
 
 -- name: insert_app
 -- A new app.
@@ -14,22 +14,32 @@ INSERT INTO app (account_id, name, is_default, created, updated) VALUES (:accoun
 -- Something about the app's credentials has changed.
 UPDATE app SET updated = :at WHERE account_id = :account AND name = :app;
 
+-- name: leave_app
+-- From here on nobody sees the app, and it is no default.
+UPDATE app SET leaving = :at, is_default = 0 WHERE account_id = :account AND name = :app;
+
+-- name: first_leaving_app
+-- The app that is being removed longest.
+SELECT account_id, name FROM app INDEXED BY app_leaving
+ WHERE leaving IS NOT NULL ORDER BY leaving, account_id, name LIMIT 1;
+
 -- name: delete_app
--- Removes an app and says whether it was the default.
-DELETE FROM app WHERE account_id = :account AND name = :app RETURNING is_default;
+-- Removes an app of which nothing is left.
+DELETE FROM app WHERE account_id = :account AND name = :app;
 
 -- name: promote_oldest_app
--- Makes the oldest app that is left the default.
+-- Makes the oldest app that is left the default, unless there is one.
 UPDATE app SET is_default = 1, updated = :at
  WHERE account_id = :account
-   AND name = (SELECT name FROM app WHERE account_id = :account ORDER BY created, name LIMIT 1);
+   AND name = (SELECT name FROM app WHERE account_id = :account AND leaving IS NULL ORDER BY created, name LIMIT 1)
+   AND NOT EXISTS (SELECT 1 FROM app WHERE account_id = :account AND is_default = 1);
 
 -- name: select_apps
 -- The account's apps with their default credentials, newest first; at most ten, so the rest is done in memory.
 SELECT a.name, a.is_default, a.created, a.updated, c.type, c.id
   FROM app a
   LEFT JOIN credential c ON c.account_id = a.account_id AND c.app_name = a.name AND c.is_default = 1
- WHERE a.account_id = :account
+ WHERE a.account_id = :account AND a.leaving IS NULL
  ORDER BY a.created DESC, a.name DESC, c.type;
 
 -- name: count_credentials

@@ -1,6 +1,6 @@
 -- name: app_is_default
 -- 1 when this app is the account's default, 0 when another is.
-SELECT is_default FROM app WHERE account_id = :account AND name = :app;
+SELECT is_default FROM app WHERE account_id = :account AND name = :app AND leaving IS NULL;
 
 -- name: clear_default_app
 -- No app is the account's default any more.

@@ -2,8 +2,8 @@
 -- say which it is and what comes first.
 
 -- name: app_exists
--- 1 when the account has the app.
-SELECT 1 FROM app WHERE account_id = :account AND name = :app;
+-- 1 when the account has the app, and it is not being removed.
+SELECT 1 FROM app WHERE account_id = :account AND name = :app AND leaving IS NULL;
 
 -- name: same_token
 -- The account's devices with this token, under whichever apps: at most one a provider, kind and environment of each.
@@ -117,16 +117,18 @@ UPDATE device INDEXED BY device_by_token SET environment = :environment, learned
 RETURNING registration_id;
 
 -- name: get_registration
--- A registration.
+-- A registration, unless its app is being removed.
 SELECT account_id, id, app_name, user_id, created, updated FROM registration
- WHERE account_id = :account AND id = :registration;
+ WHERE account_id = :account AND id = :registration
+   AND app_name IN (SELECT name FROM app WHERE account_id = :account AND leaving IS NULL);
 
 -- name: list_registrations
 -- A user's registrations, newest first.
 SELECT account_id, id, app_name, user_id, created, updated
   FROM registration INDEXED BY registration_by_user
  WHERE account_id = :account AND user_id = :user AND id >= :low AND id < :before
-   AND app_name IN (SELECT name FROM app WHERE account_id = :account AND (:app IS NULL OR name = :app))
+   AND app_name IN (SELECT name FROM app
+                     WHERE account_id = :account AND leaving IS NULL AND (:app IS NULL OR name = :app))
  ORDER BY id DESC LIMIT :limit;
 
 -- name: devices
