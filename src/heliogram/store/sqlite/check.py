@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ SAMPLE_REGISTRATIONS = 20_000
 """Without `full` so many are looked at, half of them the newest, half the oldest."""
 MOST_PROBLEMS = 100
 _ALL = -1
+_TREE = re.compile(r"Tree (\d+) page")
 
 _ASTRAY = {
     _sql.depths_wrong: "counts of waiting recipients are not what the chunks say: a start counts anew",
@@ -69,8 +71,7 @@ def owner_problem(connection: apsw.Connection, path: Path) -> tuple[int, str | N
 
 def damage(connection: apsw.Connection) -> list[str]:
     """What SQLite finds: pages, rows and indexes, then references to rows that are not there."""
-    rows: list[Any] = connection.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})").fetchall()
-    problems = [f"integrity: {line}" for (text,) in rows for line in str(text).splitlines() if line != "ok"]
+    problems = _damaged_pages(connection)
     broken: Counter[tuple[str, str]] = Counter()
     for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         broken[str(table), str(parent)] += 1
@@ -78,6 +79,28 @@ def damage(connection: apsw.Connection) -> list[str]:
         f"references: {n} rows of {table} name a {parent} that is not there" for (table, parent), n in broken.items()
     ]
     return problems
+
+
+def _damaged_pages(connection: apsw.Connection) -> list[str]:
+    rows: list[Any] = connection.execute("SELECT rootpage, type, name FROM sqlite_schema").fetchall()
+    trees = {int(root): f"{kind} {name}" for root, kind, name in rows if root}
+
+    def named(found: re.Match[str]) -> str:
+        return f"{trees.get(int(found[1]), 'a table that is unknown')}, page"
+
+    lines: list[str] = []
+    for table in (None, *sorted(name for _, kind, name in rows if kind == "table")):
+        what = MOST_PROBLEMS if table is None else f"'{table}'"
+        try:
+            texts: list[Any] = connection.execute(f"PRAGMA integrity_check({what})").fetchall()
+        except apsw.CorruptError as error:  # it ends the reading of all: then one table after another
+            if table is not None:
+                lines.append(f"table {table}: {error}")
+            continue
+        lines += [_TREE.sub(named, line) for (text,) in texts for line in str(text).splitlines() if line != "ok"]
+        if table is None:
+            break
+    return [f"integrity: {line}" for line in lines]
 
 
 def examine(path: Path, *, full: bool = False) -> Findings:

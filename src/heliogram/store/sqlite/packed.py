@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from ...domain.ids import MAX_SEQUENCE, notification_id
 from ...domain.notifications import (
@@ -20,9 +21,11 @@ from ...domain.notifications import (
     status_of,
 )
 from ...domain.operations import NewChunk, Operation, OperationStatus
-from ...domain.packing import pack_recipients, unpack_recipients, unpack_records
+from ...domain.packing import Unpackable, is_packed, pack_recipients, seal, unpack_recipients, unpack_records, unseal
 from ...ports import LeasedChunk, PackedLease
 from .base import OFFLOAD_BYTES, offload
+
+log = structlog.get_logger(__name__)
 
 _encode_spec = msgspec.msgpack.Encoder().encode
 _decode_spec = msgspec.msgpack.Decoder(SendSpec).decode
@@ -78,7 +81,7 @@ def fingerprint(user: bytes) -> bytes:
 def pack_operation(operation: Operation, chunks: Sequence[NewChunk]) -> PackedOperation:
     """Raises `ValueError` when the chunks are not the operation's."""
     check_chunks(operation, chunks)
-    return PackedOperation(spec=_encode_spec(operation.spec), chunks=[_pack(chunk) for chunk in chunks])
+    return PackedOperation(spec=seal(_encode_spec(operation.spec)), chunks=[_pack(chunk) for chunk in chunks])
 
 
 def _pack(chunk: NewChunk) -> PackedChunk:
@@ -101,8 +104,11 @@ def check_chunks(operation: Operation, chunks: Sequence[NewChunk]) -> None:
 
 
 def open_spec(packed: bytes) -> SendSpec:
-    """What an operation sends."""
-    return _decode_spec(packed)
+    """What an operation sends. Raises `Unpackable`."""
+    try:
+        return _decode_spec(unseal(packed))
+    except msgspec.MsgspecError as error:
+        raise Unpackable(f"what is sent does not decode: {error}") from error
 
 
 def pack_tags(tags: dict[str, str] | None) -> str | None:
@@ -111,8 +117,11 @@ def pack_tags(tags: dict[str, str] | None) -> str | None:
 
 
 def open_tags(packed: str | None) -> dict[str, str] | None:
-    """An operation's tags, None for none."""
-    return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
+    """An operation's tags, None for none. Raises `Unpackable`."""
+    try:
+        return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise Unpackable(f"tags do not decode: {error}") from error
 
 
 def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
@@ -120,32 +129,50 @@ def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
     return [record for part in parts for record in unpack_records(part)]
 
 
+def is_sound(chunk: PackedLease) -> bool:
+    """Whether a chunk's rows are what was written, as far as their checksums tell."""
+    try:
+        for packed in (chunk.recipients, chunk.spec, *chunk.parts):
+            unseal(packed)
+    except Unpackable:
+        return False
+    return all(is_packed(packed) for packed in (chunk.recipients, *chunk.parts))
+
+
 async def open_leases(packed: Sequence[PackedLease]) -> list[LeasedChunk]:
-    """Claimed chunks as they are worked on; many bytes are opened in a thread. Raises `Unpackable`."""
+    """Claimed chunks as they are worked on; many bytes are opened in a thread. One that does not open is left out, and
+    comes again when its lease has run out."""
     return await offload(sum(chunk.size for chunk in packed) >= OFFLOAD_BYTES, _open_all, packed)
 
 
 def _open_all(packed: Sequence[PackedLease]) -> list[LeasedChunk]:
-    return [
-        LeasedChunk(
-            account_id=chunk.account_id,
-            id=chunk.id,
-            operation_id=chunk.operation_id,
-            lane=chunk.lane,
-            shard=chunk.shard,
-            flow=chunk.flow,
-            attempt=chunk.attempt,
-            until=chunk.until,
-            first=chunk.first,
-            recipients=unpack_recipients(chunk.recipients),
-            records=open_records(chunk.parts),
-            spec=open_spec(chunk.spec),
-            created=chunk.created,
-            start=chunk.start,
-            claimed=chunk.claimed,
-        )
-        for chunk in packed
-    ]
+    opened = []
+    for chunk in packed:
+        try:
+            opened.append(_open(chunk))
+        except Unpackable as error:
+            log.error("chunk.unreadable", chunk=chunk.id.hex(), error=str(error))
+    return opened
+
+
+def _open(chunk: PackedLease) -> LeasedChunk:
+    return LeasedChunk(
+        account_id=chunk.account_id,
+        id=chunk.id,
+        operation_id=chunk.operation_id,
+        lane=chunk.lane,
+        shard=chunk.shard,
+        flow=chunk.flow,
+        attempt=chunk.attempt,
+        until=chunk.until,
+        first=chunk.first,
+        recipients=unpack_recipients(chunk.recipients),
+        records=open_records(chunk.parts),
+        spec=open_spec(chunk.spec),
+        created=chunk.created,
+        start=chunk.start,
+        claimed=chunk.claimed,
+    )
 
 
 def open_notifications(chunk: StoredChunk, wanted: Iterable[int] | None = None) -> list[Notification]:

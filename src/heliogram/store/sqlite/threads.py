@@ -198,7 +198,9 @@ class DatabaseThread:
             task.result, task.error = None, error
 
     def _explained(self, error: BaseException) -> BaseException:
-        """SQLite's own errors as `StoreError`, all others as they are."""
+        """SQLite's own errors as `StoreError`, all others as they are; text that is no UTF-8 was not written by us."""
+        if isinstance(error, UnicodeDecodeError):
+            error = apsw.CorruptError(f"text is no UTF-8: {error.reason}")
         if not isinstance(error, apsw.Error):
             return error
         explained = as_store_error(error, self._path, self._connection.system_errno)

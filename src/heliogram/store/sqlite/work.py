@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import apsw
+import structlog
 
+from ...domain.errors import Unreadable
+from ...domain.ids import notification_id
 from ...domain.notifications import DeliveryRecord
 from ...domain.operations import Counts, Lane
 from ...domain.packing import pack_records
 from ...ports import InHand, Lease, LeasedChunk, PackedLease
+from ..errors import StoreDamaged
 from . import statements
 from .base import Base, T
 from .canceling import Where, end_operation, end_rest
 from .claims import claim
 from .depth import recount
 from .idempotency import let_go_of_keys
-from .packed import open_leases
+from .packed import is_sound, open_leases
 from .steps import settle_start
+from .unreadable import Key, count_unreadable, due_keys, fail_unreadable, put_off, read_chunk
 
+log = structlog.get_logger(__name__)
 _sql = statements.load("work")
 
 HELD_SLICE = 500
@@ -80,7 +87,39 @@ class Work(Base):
         def job(connection: apsw.Connection, step: int) -> list[PackedLease]:
             return claim(connection, {**wanted, "now": now + step, "until": until + step}, self._turns, hand)
 
-        return await self._write_times(job)
+        try:
+            claimed = await self._write_times(job)
+        except StoreDamaged:
+            if not await self._put_damaged_aside(int(lane), shard, now):
+                raise
+            claimed = await self._write_times(job)
+        broken = [chunk for chunk in claimed if not is_sound(chunk)]
+        if not broken:
+            return claimed
+        for chunk in broken:
+            await self._put_aside((chunk.account_id, chunk.operation_id, chunk.first), now)
+        return [chunk for chunk in claimed if chunk not in broken]
+
+    async def _put_damaged_aside(self, lane: int, shard: int, now: int) -> int:
+        """Puts aside what is due and cannot be read, so that the rest can go; how many chunks that were."""
+        put = 0
+        for key in await self._list(lambda c: due_keys(c, lane, shard, now)):
+            try:
+                await self._list(partial(read_chunk, key=key))
+            except Unreadable:
+                put += await self._put_aside(key, now)
+        return put
+
+    async def _put_aside(self, key: Key, now: int) -> bool:
+        """Ends a chunk that cannot be read, or lets it wait when not even that can be written; False for neither."""
+        error: Exception | None = None
+        for attempt in (fail_unreadable, count_unreadable, put_off):
+            try:
+                return await self._write(partial(attempt, key=key, now=now))
+            except StoreDamaged as caught:
+                error = caught
+        log.error("chunk.unreadable", chunk=notification_id(key[1], key[2]).hex(), error=str(error))
+        return False
 
     async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits. `after` leaves out what was due
