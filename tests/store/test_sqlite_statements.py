@@ -154,6 +154,15 @@ async def test_environments_of_tokens_are_read_from_the_index_alone(connection: 
 
 
 @pytest.mark.anyio
+async def test_quarantined_tokens_are_found_among_themselves(connection: apsw.Connection) -> None:
+    """No device is read that is not quarantined."""
+    sql = load("refused").refused
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    (step,) = [step for step in plan if "SEARCH d " in step]
+    assert step.startswith("SEARCH d USING COVERING INDEX device_quarantined (account_id=? AND token=? AND app_name=?")
+
+
+@pytest.mark.anyio
 async def test_devices_of_users_are_found_in_one_place(connection: apsw.Connection) -> None:
     """One search a user, in the order in which they are given, and nothing to sort."""
     sql = load("registrations").devices_of_users

@@ -45,7 +45,7 @@ class RefusedTokens(Base):
         values = {
             "account": account,
             "app": app_name,
-            "tokens": apsw.carray(tuple(wanted)),
+            "tokens": apsw.carray(tuple(sorted(wanted))),
             "kind": kind.value,
             "since": now - REMEMBERED_MS,
         }

@@ -13,7 +13,7 @@ SELECT :account, :app, :token, :kind, :environment, :reason, :credential, :at
 DELETE FROM refused_token WHERE account_id = :account AND app_name = :app AND token = :token;
 
 -- name: refused
--- Which of many tokens were refused since, and which registered ones are quarantined.
+-- Which of many tokens were refused since, and which registered ones are quarantined: few are, and have an index.
 SELECT t.token, t.environment, t.reason, t.credential_id
   FROM carray(:tokens) w
  CROSS JOIN refused_token t
@@ -22,7 +22,7 @@ SELECT t.token, t.environment, t.reason, t.credential_id
  UNION ALL
 SELECT d.token, d.environment, coalesce(d.state_reason, ''), x''
   FROM carray(:tokens) w
- CROSS JOIN device d INDEXED BY device_by_token
+ CROSS JOIN device d INDEXED BY device_quarantined
     ON d.account_id = :account AND d.app_name = :app AND d.token = w.value AND d.provider = 'APN' AND d.kind = :kind
  WHERE d.state = 'quarantined';
 
