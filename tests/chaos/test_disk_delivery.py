@@ -104,16 +104,20 @@ async def test_outcomes_that_cannot_be_written_are_kept(tmp_path: Path, disk: Si
     assert 1 <= len([line for line in lines if line["event"] == "store.trouble"]) <= 3
 
 
-async def test_sends_are_refused_while_the_disk_is_full_and_reads_go_on(tmp_path: Path, disk: SickDisk) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "code", "seconds"),
+    [(FULL, Code.STORE_FULL, "30"), (READ_ONLY, Code.STORE_READ_ONLY, "30"), (BROKEN, Code.UNAVAILABLE, "5")],
+)
+async def test_sends_are_refused_meanwhile_and_reads_go_on(
+    tmp_path: Path, disk: SickDisk, trouble: int, code: Code, seconds: str
+) -> None:
     """503 with a code of its own and when to come again; nothing of what was refused is there."""
-    async with stuck(tmp_path, disk) as it:
+    async with stuck(tmp_path, disk, trouble) as it:
         body = {"to": [{"token": "ab" * 32, "provider": "APN"}], "content": {"body": "x"}}
         for _ in range(3):
             answer = await it.live.service.post("", body)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
-            problem = answer.json()
-            assert (problem["code"], problem["title"]) == (Code.STORE_FULL, "Store full")
-            assert "data directory" in problem["detail"]
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, seconds)
+            assert answer.json()["code"] == code
             assert str(tmp_path) not in answer.text
         listed = await it.live.get("/Operations")
         assert {each["id"] for each in listed["operations"]} == set(it.operations)

@@ -139,16 +139,22 @@ def as_store_error(error: apsw.Error, path: Path, system_errno: int = 0) -> Stor
         case apsw.IOError() | apsw.FullError() | apsw.ReadOnlyError():
             return _of_the_disk(error, path, system_errno)
         case apsw.CantOpenError() | apsw.PermissionsError():
-            more = f" ({os.strerror(system_errno)})" if system_errno else ""
-            return _kind_of(system_errno)(
-                f"cannot open the database {path} for writing{more}: check its directory and modes"
-            )
+            return _not_opened(path, system_errno)
         case apsw.BusyError() | apsw.LockedError():
             return StoreUnavailable(f"another process keeps the database {path} locked")
         case apsw.ConstraintError():
             return Conflict(f"the database refused it: {error}")
         case _:
             return StoreUnavailable(f"the database {path} failed: {type(error).__name__}: {error}")
+
+
+def _not_opened(path: Path, system_errno: int) -> StoreError:
+    for place in (path.parent, path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if place.exists() and not os.access(place, os.W_OK):
+            return StoreReadOnly(f"cannot open the database {path} for writing: {place} is read-only; make it writable")
+    more = f" ({os.strerror(system_errno)})" if system_errno else ""
+    kind = _kind_of(system_errno)
+    return kind(f"cannot open the database {path} for writing{more}: check its directory and modes")
 
 
 def _of_the_disk(error: apsw.Error, path: Path, system_errno: int) -> StoreError:

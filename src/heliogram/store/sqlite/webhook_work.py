@@ -6,10 +6,12 @@ import json
 from typing import Any, NamedTuple
 
 import apsw
+import structlog
 
 from ...domain.endings import Ending, Endings
-from ...domain.notifications import Recipient
-from ...domain.packing import unpack_recipients, unpack_records
+from ...domain.ids import notification_id
+from ...domain.notifications import Recipient, SendSpec
+from ...domain.packing import Unpackable, unpack_recipients, unpack_records
 from ...domain.webhooks import DOWN_AFTER, MAX_DEAD, OF_NOTIFICATIONS, Event, subject_of
 from ...ports import Batch, Ended, Failure, Feed, Place, WebhookWork
 from . import statements
@@ -17,6 +19,7 @@ from .base import OFFLOAD_BYTES, Base, offload
 from .packed import open_spec
 from .webhooks import one, open_webhook
 
+log = structlog.get_logger(__name__)
 _sql = statements.load("webhooks")
 
 EVENTS_AT_ONCE = 200
@@ -105,15 +108,28 @@ def _read_chunk(connection: apsw.Connection, account: bytes, operation: bytes, f
     return _Chunk(operation, first, told[0], told[1], told[2], parts)
 
 
+def _endings(chunk: _Chunk) -> dict[int, list[_Ending]]:
+    """Who ended with each part of a chunk."""
+    recipients, endings = unpack_recipients(chunk.recipients), Endings()
+    found = {}
+    for sequence, packed in chunk.parts:
+        ended = endings.take(unpack_records(packed))
+        found[sequence] = [_Ending(chunk, recipients[each.sequence - chunk.first], each) for each in ended]
+    return found
+
+
 def _ended(read: _Read, after: Place) -> list[Ended]:
     """The notifications that ended with the unread parts and were not told, in the order of the parts."""
     by_part: dict[int, list[_Ending]] = {}
+    specs: dict[bytes, tuple[SendSpec, str | None]] = {}
     for chunk in read.parts.chunks:
-        recipients, endings = unpack_recipients(chunk.recipients), Endings()
-        for sequence, packed in chunk.parts:
-            found = endings.take(unpack_records(packed))
-            by_part[sequence] = [_Ending(chunk, recipients[each.sequence - chunk.first], each) for each in found]
-    specs = {chunk.operation: (open_spec(chunk.spec), chunk.tags) for chunk in read.parts.chunks}
+        try:
+            specs[chunk.operation] = open_spec(chunk.spec), chunk.tags
+            by_part |= _endings(chunk)
+        except Unpackable as error:  # what is damaged can be told to nobody; it must not keep the rest waiting
+            log.error(
+                "webhook.chunk_unreadable", chunk=notification_id(chunk.operation, chunk.first).hex(), error=str(error)
+            )
     told, before, skip = [], after.result, after.offset
     for sequence in read.parts.sequences:
         part = by_part.get(sequence, [])
