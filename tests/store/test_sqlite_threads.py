@@ -172,3 +172,51 @@ async def test_a_thread_shows_itself_with_counts(tmp_path: Path) -> None:
     async with set_up(tmp_path) as setup:
         await setup.writer.run(insert(1))
         assert repr(setup.writer) == "DatabaseThread(writer, waiting=0, done=1, groups=1)"
+
+
+async def test_a_long_job_keeps_the_others_waiting_for_itself_alone(tmp_path: Path) -> None:
+    """Of what waits, the short jobs come first, all in one transaction; long ones follow, each in one of its own, and
+    what comes meanwhile goes before the next of them."""
+    order: list[str] = []
+
+    async with set_up(tmp_path) as setup:
+
+        def job(name: str) -> Callable[[apsw.Connection], None]:
+            return lambda _: order.append(name)
+
+        loop, late = asyncio.get_running_loop(), list[asyncio.Future[None]]()
+        came = threading.Event()
+
+        def come() -> None:
+            late.append(asyncio.ensure_future(setup.writer.run(job("late"))))
+            loop.call_soon(came.set)
+
+        def first(_: apsw.Connection) -> None:
+            order.append("long 1")
+            loop.call_soon_threadsafe(come)
+            came.wait(30)
+
+        held = await setup.hold()
+        before = setup.writer.groups
+        longs = [asyncio.ensure_future(setup.writer.run(each, long=True)) for each in (first, job("long 2"))]
+        shorts = [asyncio.ensure_future(setup.writer.run(job(f"short {n}"))) for n in range(3)]
+        await asyncio.sleep(0)
+        setup.gate.set()
+        await asyncio.gather(held, *longs, *shorts, *late)
+        await asyncio.gather(*late)
+        assert order == ["short 0", "short 1", "short 2", "long 1", "late", "long 2"]
+        assert setup.writer.groups - before == 5  # the held job's, the short ones', and three of one job each
+
+
+async def test_long_jobs_are_finished_before_the_writer_closes(tmp_path: Path) -> None:
+    """What was put before `close` is done, long or not."""
+    async with set_up(tmp_path) as setup:
+        held = await setup.hold()
+        tasks = [asyncio.ensure_future(setup.writer.run(insert(n), long=n % 2 == 0)) for n in range(6)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(setup.writer.close())
+        await asyncio.sleep(0)
+        setup.gate.set()
+        assert await asyncio.gather(*tasks) == list(range(6))
+        await asyncio.gather(held, closing)
+        assert setup.rows() == list(range(6))

@@ -247,7 +247,7 @@ class Apps(Base):
 
     async def remove_leaving_apps(self) -> int:
         """Removes at most `SLICE` registrations of apps that are being removed."""
-        return await self._write(_remove_leaving)
+        return await self._write(_remove_leaving, long=True)
 
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""

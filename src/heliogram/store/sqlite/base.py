@@ -44,8 +44,8 @@ class Base:
         self._steps = ClockSteps(clock)
         self._doorkeeper = Doorkeeper(clock)
 
-    async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
-        return await self._writer.run(job)
+    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
+        return await self._writer.run(job, long=long)
 
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._reader.run(job)

@@ -135,7 +135,7 @@ class Operations(Base):
                 self._doorkeeper.admit(connection, operation, bounds)
             _insert(connection, account, operation, packed, shard)
 
-        await self._write(job)
+        await self._write(job, long=operation.recipients > CHUNK_SIZE)
 
     async def get_operation(self, account: bytes, operation_id: bytes) -> Operation | None:
         """An operation with its counters."""

@@ -204,15 +204,15 @@ class Retention(Base):
 
     async def remove_ended(self, before: int, now: int, *, after: bytes | None = None) -> Removal:
         """Removes operations that ended at `before` (ms) or earlier: at most `SLICE_ROWS` rows of them."""
-        return await self._write(lambda c: _remove_slice(c, before, now, after))
+        return await self._write(lambda c: _remove_slice(c, before, now, after), long=True)
 
     async def remove_deleted_users(self, before: int) -> int:
         """Removes at most `SLICE_USERS` users that were deleted at `before` (ms) or earlier."""
-        return await self._write(lambda c: _remove_users(c, before))
+        return await self._write(lambda c: _remove_users(c, before), long=True)
 
     async def compact(self) -> int:
         """Gives at most `VACUUM_PAGES` free pages back to the file system, but for the slack."""
-        return await self._write(_compact)
+        return await self._write(_compact, long=True)
 
     async def checkpoint(self) -> None:
         """Copies what the log holds into the file, on a connection and in a thread of its own."""

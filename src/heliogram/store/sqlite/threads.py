@@ -4,6 +4,9 @@ The writer runs every job that queued up while its last commit ran in one transa
 failing job rolls back alone and the price of the disk's flush is shared. There is no timer: a job that comes to an
 idle writer is committed at once. Futures are resolved after COMMIT, a whole group in one call into the loop.
 
+Long jobs, such as a campaign of 10,000 or a slice of what is removed, have transactions of their own, between those of
+the others: whoever else waits, waits for one of them at most.
+
 What the disk or the file has against a group may be one job's alone: a large one on a disk that is nearly full, one
 that reads a damaged page. Its jobs are then run again, each in a transaction of its own.
 """
@@ -14,6 +17,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,11 +40,12 @@ _OF_ONE = (StoreFull, StoreDamaged)
 class _Task:
     """A job, the future that waits for it, and how it ended."""
 
-    __slots__ = ("error", "future", "job", "result")
+    __slots__ = ("error", "future", "job", "long", "result")
 
-    def __init__(self, future: asyncio.Future[Any], job: Job[Any]) -> None:
+    def __init__(self, future: asyncio.Future[Any], job: Job[Any], long: bool) -> None:
         self.future = future
         self.job = job
+        self.long = long
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -77,6 +82,7 @@ class DatabaseThread:
         self._trouble = Trouble(name)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._long: deque[_Task] = deque()
         self._closed = False
         self._ended = self._loop.create_future()
         self.groups = 0
@@ -85,14 +91,16 @@ class DatabaseThread:
         self._thread.start()
 
     def __repr__(self) -> str:
-        return f"DatabaseThread({self._name}, waiting={self._jobs.qsize()}, done={self.done}, groups={self.groups})"
+        waiting = self._jobs.qsize() + len(self._long)
+        return f"DatabaseThread({self._name}, waiting={waiting}, done={self.done}, groups={self.groups})"
 
-    async def run(self, job: Job[T]) -> T:
-        """What `job` returns for the connection, after COMMIT. Raises what the job raised, or `StoreError`."""
+    async def run(self, job: Job[T], *, long: bool = False) -> T:
+        """What `job` returns for the connection, after COMMIT. Raises what the job raised, or `StoreError`. Between two
+        `long` ones everything else that waits is done."""
         if self._closed:
             raise StoreClosed("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Task(future, job))
+        self._jobs.put(_Task(future, job, long))
         return await future
 
     async def close(self) -> None:
@@ -105,11 +113,14 @@ class DatabaseThread:
 
     def _work(self) -> None:
         going = True
-        while going:
-            group, going = self._take()
-            if group:
-                self._run_group(group)
-                self._tell(_resolve, group)
+        while going or self._long:
+            group: list[_Task] = []
+            if going:
+                group, going = self._take()
+            for some in (group, [self._long.popleft()] if self._long else []):
+                if some:
+                    self._run_group(some)
+                    self._tell(_resolve, some)
         self._connection.close()
         self._tell(self._end)
 
@@ -124,18 +135,18 @@ class DatabaseThread:
             self._closed = True
 
     def _take(self) -> tuple[list[_Task], bool]:
-        """Waits for a job and takes what else is there; False with it once the queue is closed."""
+        """Waits for a job, unless a long one is put aside, and takes what else is there; False with it once the queue
+        is closed."""
         group: list[_Task] = []
-        task = self._jobs.get()
-        while task is not None:
-            group.append(task)
-            if len(group) == MAX_GROUP:
-                return group, True
+        while len(group) < MAX_GROUP:
             try:
-                task = self._jobs.get_nowait()
+                task = self._jobs.get(block=not group and not self._long)
             except queue.Empty:
-                return group, True
-        return group, False
+                break
+            if task is None:
+                return group, False
+            (self._long if task.long else group).append(task)
+        return group, True
 
     def _run_group(self, group: list[_Task]) -> None:
         error = self._attempt(group)
