@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.harness import Verdict, describe, report
 from bench.service import CORES, PUSH, TICKS, post, start
-from bench.sinks import Child, certificate, sink
+from bench.sinks import Child, certificate, relay, sink
 
 HERE = Path(__file__).resolve().parent
 BIG = 10_000
@@ -85,16 +85,19 @@ class Round(NamedTuple):
 
 
 class Stand:
-    """A new service, a sink for the campaign and one that remembers when each push came."""
+    """A new service, a sink for the campaign and one that remembers when each push came. `slow`: the campaign's is
+    50 ms away, and takes so many streams a connection."""
 
-    def __init__(self, stack: ExitStack, probe: Path | None, place: str | None) -> None:
+    def __init__(self, stack: ExitStack, probe: Path | None, place: str | None, *, slow: int = 0) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliogram-bench-", dir=place)))
         self.data = folder / "data"
         pem = certificate(folder)
-        self.bulk = stack.enter_context(sink(folder, CORES[-1:]))
+        self.bulk = way = stack.enter_context(sink(folder, CORES[-1:], *(["--streams", str(slow)] if slow else [])))
+        if slow:
+            way = stack.enter_context(relay(way.port, CORES[-1:], 25))
         self.receipts = stack.enter_context(Receipts([sys.executable, str(HERE / "receipts.py"), str(pem)], CORES[-1:]))
         words = ["--data", str(self.data), "--listen", "127.0.0.1:0", "--log-level", "error"]
-        words += ["--apns-production", f"127.0.0.1:{self.bulk.port}", "--apns-cacert", str(folder / "ca.pem")]
+        words += ["--apns-production", f"127.0.0.1:{way.port}", "--apns-cacert", str(folder / "ca.pem")]
         words += ["--apns-sandbox", f"127.0.0.1:{self.receipts.port}"]
         program = ("-m", "heliogram") if probe is None else (str(HERE / "probe.py"), "5", str(probe))
         child, ready = start(stack, CORES[:1], "serve", *words, program=program)
