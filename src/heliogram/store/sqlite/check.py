@@ -37,6 +37,8 @@ _ASTRAY = {
     _sql.recipients_astray: "lists of recipients belong to no chunk",
     _sql.results_astray: "result parts belong to no chunk",
     _sql.fingerprints_astray: "lists of users belong to no chunk",
+    _sql.devices_out_of_reach: "devices can be sent to, and sending would not find them",
+    _sql.reach_astray: "entries of what can be sent to are no such devices",
     _sql.webhooks_ahead: "webhooks were told more than there ever was",
 }
 _OPERATIONS = (_sql.oldest_operations, _sql.newest_operations)

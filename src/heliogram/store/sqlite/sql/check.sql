@@ -47,6 +47,26 @@ SELECT count(*) FROM chunk_user u
  WHERE NOT EXISTS (SELECT 1 FROM chunk c
                     WHERE c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first);
 
+-- name: devices_out_of_reach
+-- Devices that can be sent to, and nobody would find.
+SELECT count(*)
+  FROM device d
+ CROSS JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
+ WHERE d.state = 'active'
+   AND NOT EXISTS (SELECT 1 FROM reachable f
+                    WHERE f.account_id = d.account_id AND f.app_name = d.app_name AND f.user_id = r.user_id
+                      AND f.slot = d.slot AND f.provider = d.provider AND f.environment = d.environment
+                      AND f.kind = d.kind AND f.token = d.token AND f.activity_id IS d.activity_id);
+
+-- name: reach_astray
+-- What would be sent to, and is no such device.
+SELECT count(*) FROM reachable f
+ WHERE NOT EXISTS (SELECT 1
+                     FROM registration r INDEXED BY registration_by_user
+                    CROSS JOIN device d ON d.account_id = r.account_id AND d.registration_id = r.id
+                    WHERE r.account_id = f.account_id AND r.app_name = f.app_name AND r.user_id = f.user_id
+                      AND d.slot = f.slot AND d.state = 'active');
+
 -- name: webhooks_ahead
 -- Webhooks that were told more than there ever was.
 SELECT count(*) FROM webhook
