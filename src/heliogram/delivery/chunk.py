@@ -151,11 +151,9 @@ class ChunkDelivery:
     async def _plan(self) -> Plan:
         chunk, store, app_name = self._chunk, self._tools.store, self._spec.app_name
         plan = Plan(self._spec, await self._credentials(), now=chunk.claimed)
-        open_ = [
-            (chunk.first + index, recipient)
-            for index, recipient in enumerate(chunk.recipients)
-            if not self._progress.ended(chunk.first + index)
-        ]
+        open_ = list(enumerate(chunk.recipients, chunk.first))
+        if self._progress.by_sequence:
+            open_ = [each for each in open_ if not self._progress.ended(each[0])]
         users = {recipient.user for _, recipient in open_ if recipient.user}
         tokens = [recipient.token for _, recipient in open_ if recipient.token]
         devices = await store.devices_of_users(

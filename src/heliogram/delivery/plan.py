@@ -172,6 +172,13 @@ class Plan:
     def direct(self, sequence: int, recipient: Recipient, environment: Environment | None, progress: Progress) -> None:
         """Plans a recipient that is a token."""
         known = None if self._credentials.named is not None else environment
+        if recipient.provider is ProviderName.APN and not progress.by_sequence:
+            choice = self._choose(known)
+            if choice is not None:
+                self._push(
+                    Target(sequence, 0, recipient.token, recipient.provider, choice[1], choice[0]), known, progress
+                )
+                return
         place = Place(sequence, 0, recipient.token, recipient.provider, environment)
         self._device(place, 1, progress, known)
 
@@ -183,18 +190,30 @@ class Plan:
 
     def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
         """Plans a recipient that is a user: every device with a provider and a credential for it."""
-        usable = {device.slot: device for device in devices if self._usable(device)}
         known = progress.by_sequence.get(sequence)
-        if not usable and not known:
-            self.records.append(_nowhere(sequence, self._now))
+        if known:
+            self._user_again(sequence, devices, progress, known)
             return
-        of = len(usable.keys() | {record.slot for record in known}) if known else len(usable)
+        usable = [device for device in devices if self._usable(device)]
+        if not usable:
+            self.records.append(_nowhere(sequence, self._now))
+        of = len(usable)
+        for device in usable:
+            choice = self._choices[device.environment]
+            if choice is not None:  # as it is: the device is usable
+                target = Target(sequence, device.slot, device.token, device.provider, choice[1], choice[0], of)
+                self._push(target, device.environment, progress)
+
+    def _user_again(
+        self, sequence: int, devices: list[Device], progress: Progress, known: list[DeliveryRecord]
+    ) -> None:
+        usable = {device.slot: device for device in devices if self._usable(device)}
+        of = len(usable.keys() | {record.slot for record in known})
         planned = len(self.targets)
         for device in usable.values():
             place = Place(sequence, device.slot, device.token, device.provider, device.environment)
             self._device(place, of, progress, device.environment)
-        if known:
-            self._settle(sequence, known, usable, of, planned < len(self.targets))
+        self._settle(sequence, known, usable, of, planned < len(self.targets))
 
     def _settle(
         self, sequence: int, known: list[DeliveryRecord], usable: Mapping[int, Device], of: int, more: bool
@@ -237,8 +256,11 @@ class Plan:
         target = Target(sequence, slot, token, provider, choice[1], choice[0], of)
         if earlier is not None:
             target.attempt, target.unknowns = earlier.attempt + 1, progress.unknowns(sequence, slot)
-        if known is None:
-            self._look_elsewhere(target, choice[1], progress)
+        self._push(target, known, progress)
+
+    def _push(self, target: Target, known: Environment | None, progress: Progress) -> None:
+        if known is None and target.environment is not None:
+            self._look_elsewhere(target, target.environment, progress)
         self.targets.append(target)
 
     def _look_elsewhere(self, target: Target, chosen: Environment, progress: Progress) -> None:

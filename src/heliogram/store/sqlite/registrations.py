@@ -21,6 +21,10 @@ from .users import empty_registration
 _sql = statements.load("registrations")
 
 DELETED = "DeletedByRequest"
+# By their texts: asked of the classes, each costs as much as the device itself.
+_PROVIDERS = {each.value: each for each in ProviderName}
+_ENVIRONMENTS: dict[str, Environment | None] = {"": None, **{each.value: each for each in Environment}}
+_KINDS = {each.value: each for each in TokenKind}
 
 
 def _device(row: Any) -> Device:
@@ -141,16 +145,20 @@ class Registrations(Base):
             "activity": activity_id,
         }
         rows: Any = await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall())
+        providers, environments, kinds = _PROVIDERS, _ENVIRONMENTS, _KINDS
         for user_id, slot, token, provider, environment, of_kind in rows:
-            found.setdefault(user_id, []).append(
-                Device(
-                    slot=slot,
-                    token=token,
-                    provider=ProviderName(provider),
-                    environment=Environment(environment) if environment else None,
-                    kind=TokenKind(of_kind),
-                )
+            device = Device(
+                slot=slot,
+                token=token,
+                provider=providers[provider],
+                environment=environments[environment],
+                kind=kinds[of_kind],
             )
+            others = found.get(user_id)
+            if others is None:
+                found[user_id] = [device]
+            else:
+                others.append(device)
         return found
 
     async def token_environments(
