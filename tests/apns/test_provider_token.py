@@ -127,6 +127,17 @@ def test_a_clock_set_forward_makes_the_connection_useless() -> None:
     assert not token.usable
 
 
+def test_a_clock_set_back_makes_the_connection_useless() -> None:
+    """A token from a time yet to come, which APNs refuses, is not presented; a new connection has a good one."""
+    clock = ManualClock(MIDNIGHT + 500)
+    source = TokenSource(KEY, clock)
+    token = source.connect()
+    clock.wall -= 3600
+    assert not token.refresh()
+    assert not token.usable
+    assert source.connect().usable
+
+
 @pytest.mark.anyio
 async def test_connections_share_the_token(
     server: ApnsServer, make_client: MakeClient, signing_key: SigningKey, clock: ManualClock

@@ -118,6 +118,16 @@ def test_a_device_that_waits_is_left_alone_until_its_time() -> None:
     assert made.targets[0].attempt == 3
 
 
+def test_a_device_waits_no_longer_because_the_clock_was_set_back() -> None:
+    """What was put off at a time yet to come is tried; and to be given back, it waits as long as it was to."""
+    waiting = record(1, Outcome.NOT_SENT, final=False, retry_at=NOW + 3_630_000)
+    waiting.at = NOW + 3_600_000
+    made, progress = plan(waiting)
+    made.user(0, [device(1)], progress)
+    assert [target.slot for target in made.targets] == [1]
+    assert progress.next_retry(now=NOW) == NOW + 30_000
+
+
 def test_a_device_that_left_while_it_waited_ends() -> None:
     """A chunk must not wait for a device that is gone."""
     made, progress = plan(record(1, Outcome.UNKNOWN, final=False, retry_at=NOW - 1))

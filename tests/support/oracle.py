@@ -210,7 +210,7 @@ class Disk:
     """What a database says of pushes, read from a copy: the next start finds what the crash left."""
 
     def __init__(self, database: Path) -> None:
-        self._database = database
+        self.database = database
         self._last = 0
         self._counted: dict[str, int] = {}
         self.recorded: set[str] = set()
@@ -225,10 +225,10 @@ class Disk:
         tried again may come again (`unrecorded`). `leased`: for how many recipients a worker held a chunk and had not
         said how they ended."""
         with tempfile.TemporaryDirectory() as directory:
-            for file in self._database.parent.glob(f"{self._database.name}*"):
+            for file in self.database.parent.glob(f"{self.database.name}*"):
                 if not file.name.endswith("-shm"):
                     shutil.copy(file, directory)
-            connection = sqlite3.connect(Path(directory) / self._database.name)
+            connection = sqlite3.connect(Path(directory) / self.database.name)
             try:
                 self._read(connection)
             finally:

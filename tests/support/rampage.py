@@ -27,6 +27,7 @@ from support.programs import Program, heliogram
 from support.stack import BUNDLE, BackEnd, Phones, service, simulator
 from support.waiting import eventually
 
+from heliogram.domain import ids
 from heliogram.simulator import Simulator
 
 POINTS = ("accept", "claim", "sending", "recording", "drain", "retention", "backup", "start")
@@ -200,12 +201,13 @@ class Rampage:
 
     def _age(self) -> int:
         """Lets what has ended, and was looked at, have ended eight days ago: the upkeep is to remove it."""
-        connection = sqlite3.connect(self.disk._database)
+        connection = sqlite3.connect(self.disk.database)
+        known = [(EIGHT_DAYS_MS, ids.decode(ids.OPERATION, ident)) for ident in self.told]
         try:
             with connection:
-                values = (EIGHT_DAYS_MS,)
-                aged = "UPDATE operation SET finished = finished - ? WHERE finished IS NOT NULL"
-                return connection.execute(aged, values).rowcount if self.told else 0
+                return connection.executemany(
+                    "UPDATE operation SET finished = finished - ? WHERE id = ?", known
+                ).rowcount
         finally:
             connection.close()
 

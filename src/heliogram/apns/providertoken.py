@@ -93,11 +93,12 @@ class ConnectionToken:
 
     @property
     def usable(self) -> bool:
-        """False when the token is too old to be presented and too young on this connection to be changed.
+        """False when the token is too old to be presented and too young on this connection to be changed, or from a
+        time that is yet to come.
 
-        It takes a clock that was set forward to come to this; only a new connection helps.
+        It takes a clock that was set to come to this; only a new connection helps.
         """
-        return self.age < MAX_AGE
+        return 0 <= self.age < MAX_AGE
 
     def refresh(self) -> bool:
         """Move to the current slot if the floor allows it; True when the token changed."""

@@ -357,7 +357,7 @@ class ChunkDelivery:
             result, lane=self._chunk.lane, attempt=attempt, unknowns=target.unknowns, now=now
         )
         if result.retry is Retry.DEVICE and retry_at is not None:
-            resting.rest(account, target.token, retry_at)
+            resting.rest(account, target.token, retry_at, now)
         return retry_at
 
     def _now(self) -> int:

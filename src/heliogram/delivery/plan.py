@@ -241,7 +241,7 @@ class Plan:
         """Plans one device, whose environment is taken to be `known`."""
         sequence, slot, token, provider, _ = place
         earlier = progress.device(sequence, slot)
-        if earlier is not None and (earlier.final or (not earlier.held and (earlier.retry_at or 0) > self._now)):
+        if earlier is not None and (earlier.final or (not earlier.held and earlier.waits(self._now))):
             return
         if provider is not ProviderName.APN:
             self.records.append(_refused(place, "FCM is not supported yet", self._now))

@@ -19,6 +19,7 @@ REASON = "TooManyRequests"
 class _Rest(NamedTuple):
     until: int
     times: int
+    since: int
 
 
 class Resting:
@@ -40,11 +41,11 @@ class Resting:
         known = self._rests.get((account, token))
         return 0 if known is None else known.times
 
-    def rest(self, account: bytes, token: bytes, until: int) -> None:
-        """Leaves a device alone until then (ms)."""
+    def rest(self, account: bytes, token: bytes, until: int, now: int) -> None:
+        """Leaves a device alone from now until then (ms)."""
         times = self.times(account, token) + 1
         self._rests.pop((account, token), None)
-        self._rests[account, token] = _Rest(until, times)
+        self._rests[account, token] = _Rest(until, times, now)
         if len(self._rests) > self._most:
             self._rests.popitem(last=False)
 
@@ -53,9 +54,9 @@ class Resting:
         self._rests.pop((account, token), None)
 
     def until(self, account: bytes, token: bytes, now: int) -> int | None:
-        """Until when a device is to be left alone; None when it is not."""
+        """Until when a device is to be left alone; None when it is not, or when the clock was set back to before."""
         known = self._rests.get((account, token))
-        return None if known is None or known.until <= now else known.until
+        return known.until if known is not None and known.since <= now < known.until else None
 
     def sift(
         self, chunk: LeasedChunk, targets: list[Target], deadline: Deadline, now: int
