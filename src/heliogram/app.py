@@ -26,6 +26,7 @@ from .domain.operations import Lane
 from .http import CannotListen, HttpServer, bind
 from .observe import log as logs
 from .observe.clock import SystemClock
+from .pacing import settle
 from .ports import Clock
 from .security import (
     AesGcmSealer,
@@ -184,7 +185,9 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
             if key.source is KeySource.GENERATED:
                 log.warning("master_key.made", file=str(settings.data / "master.key"), advice="keep a copy elsewhere")
             url = _url(settings, listener)
-            await Service(settings, store, key, clock, lock=lock).run(listener, lambda: ready(url), stop)
+            service = Service(settings, store, key, clock, lock=lock)
+            settle()
+            await service.run(listener, lambda: ready(url), stop)
 
 
 def _asked_to_stop(stop: asyncio.Event, number: int) -> None:

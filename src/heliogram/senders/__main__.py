@@ -28,8 +28,10 @@ def main() -> None:
 
     import uvloop
 
+    from ..pacing import settle
     from .process import work
 
+    settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work(int(sys.argv[1]), int(sys.argv[2])))
 
