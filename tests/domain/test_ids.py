@@ -79,6 +79,14 @@ def test_what_does_not_fit_is_refused(sequence: int, slot: int) -> None:
         ids.notification_id(factory().new(), sequence, slot)
 
 
+@given(sequence=st.integers(0, ids.MAX_SEQUENCE), slot=st.integers(0, ids.MAX_SLOT))
+def test_deliveries_of_an_operation_have_the_texts_of_their_ids(sequence: int, slot: int) -> None:
+    """REQ-1: made of what they share and their own five digits, they are what `uuid_text` says."""
+    operation = factory().new()
+    text = ids.DeliveryTexts(operation).of(sequence, slot)
+    assert text == ids.uuid_text(ids.notification_id(operation, sequence, slot))
+
+
 @given(raw=RAW)
 def test_an_id_as_text_comes_back(raw: bytes) -> None:
     """26 characters after the prefix, in the documented alphabet."""
@@ -117,6 +125,8 @@ def test_the_uuid_form_is_what_uuid_prints(raw: bytes) -> None:
         "key_81h455vb4pex5vsknk084sn02q",
         "key_01H455VB4PEX5VSKNK084SN02Q",
         "key_01h455vb4pex5vsknk084sn02u",
+        "key_01h455vb4pex5vsknk084sn02 ",
+        "key_0+h455vb4pex5vsknk084sn02q",
         "key_01h455vb4pex5vsknk084sn0\u0661q",
         "account_01h455vb4pex5vsknk084sn02q",
         "_key_01h455vb4pex5vsknk084sn02q",

@@ -17,7 +17,7 @@ from ....pacing import turn
 from ....ports import Push
 from .endpoints import ApnsEndpoints
 from .parsing import identity_of
-from .results import notification_of
+from .results import announcement_of
 
 RENEW_AGAIN = 900.0
 """Seconds before connections are opened anew once more because a topic is refused."""
@@ -296,6 +296,6 @@ def _shared(push: Push) -> apns.Notification:
 
 def _announcement(push: Push) -> apns.Push:
     """The engine's broadcast. Raises `ApnsError`."""
-    notification = notification_of(push)
+    notification = announcement_of(push)
     prepare_broadcast(notification)
     return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)

@@ -25,22 +25,14 @@ _UNREACHED_CAUSE = re.compile(
 """How it says that no connection came about, or none that answers."""
 
 
-def notification_of(push: Push) -> apns.Notification:
-    """The engine's notification, not checked yet. Of a broadcast it is a Live Activity's; without an expiration it is
-    not stored, which every channel takes (BC-3)."""
-    if push.channel is not None:
-        return apns.Notification(
-            payload=push.payload,
-            push_type=apns.PushType.LIVEACTIVITY,
-            priority=push.priority,
-            expiration=push.expiration or 0,
-        )
+def announcement_of(push: Push) -> apns.Notification:
+    """The engine's notification of a broadcast, not checked yet: a Live Activity's. Without an expiration it is not
+    stored, which every channel takes (BC-3)."""
     return apns.Notification(
         payload=push.payload,
-        push_type=push.push_type,
+        push_type=apns.PushType.LIVEACTIVITY,
         priority=push.priority,
-        expiration=push.expiration,
-        collapse_id=push.collapse_id,
+        expiration=push.expiration or 0,
     )
 
 
