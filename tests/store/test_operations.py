@@ -248,6 +248,25 @@ async def test_notifications_are_filtered_by_user(bench: Bench) -> None:
     assert await all_pages(bench, 50, user_id=bench.ids.new()) == []
 
 
+@pytest.mark.parametrize("looks", [4, 5])
+async def test_a_user_who_got_little_is_looked_for_a_bounded_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """A page compares so many fingerprints, no more, and its cursor leads on, also within an operation's chunks."""
+    monkeypatch.setattr(listing, "USER_LOOKS", looks)
+    user, others = bench.ids.new(), [Recipient(user=bench.ids.new()) for _ in range(6)]
+    oldest = await bench.accept([*others, Recipient(user=user)], size=3)
+    for _ in range(4):
+        bench.clock.advance(1)
+        await bench.accept(others[:2], size=1)
+    bench.clock.advance(1)
+    newest = await bench.accept([Recipient(user=user)])
+    page = await notifications(bench, user_id=user)
+    assert [notification.id for notification in page.items] == [newest.id]
+    assert page.next is not None
+    assert await all_pages(bench, 5, user_id=user) == [newest.id, notification_id(oldest.id, 6)]
+
+
 async def test_notifications_are_filtered_by_provider(bench: Bench) -> None:
     """By a direct recipient's provider, or by the providers a user's devices had."""
     fcm = ProviderName.FCM

@@ -112,6 +112,8 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
             whole = step.endswith("(account_id=?)") or (step.startswith("SCAN") and "VIRTUAL" not in step)
             allowed = {
                 "release_all": "chunk",
+                "chunks_of_user_newest_first": "u",
+                "last_looked_at": "u",
                 "let_all_go": "chunk",
                 "due_chunks": "c",
                 "starting_chunks": "c",

@@ -19,8 +19,11 @@ _sql = statements.load("operations")
 
 SCAN_BUDGET = 100_000
 """About how many recipients are opened for one page, so that a filter that matches nothing does not read for
-minutes. A chunk that is opened counts as its recipients and `_CHUNK_COST` more, one that is skipped as 1."""
+minutes. A chunk that is opened counts as its recipients and `_CHUNK_COST` more, one that is skipped as `_SKIP_COST`."""
 _CHUNK_COST = 20
+_SKIP_COST = 5
+USER_LOOKS = 20_000
+"""The most chunks whose fingerprints are compared for one page of a user's notifications."""
 
 
 class _Candidate(NamedTuple):
@@ -85,13 +88,23 @@ class Listing:
                     found.append(notification)
                 budget -= candidate.size + _CHUNK_COST
             else:
-                budget -= 1
+                budget -= _SKIP_COST
             looked_at = notification_id(candidate.operation, candidate.first + candidate.size - 1)
-        return Listed(items=tuple(found))
+        return Listed(items=tuple(found), next=self._cut(connection))
+
+    def _cut(self, connection: apsw.Connection) -> bytes | None:
+        """Where a page goes on that ended because enough fingerprints were compared."""
+        if self._wanted.user_id is None:
+            return None
+        row: Any = connection.execute(_sql.last_looked_at, self._where()).fetchone()
+        return None if row is None else notification_id(row[0], row[1] + row[2] - 1)
+
+    def _where(self) -> dict[str, Any]:
+        low, high = self._range()
+        return {"account": self._account, "low": low, "high": high, "looks": USER_LOOKS}
 
     def _candidates(self, connection: apsw.Connection) -> Iterator[_Candidate]:
-        low, high = self._range()
-        where: dict[str, Any] = {"account": self._account, "low": low, "high": high}
+        where = self._where()
         sql = _sql.chunks_newest_first
         if self._wanted.user_id is not None:
             where["fingerprint"] = fingerprint(self._wanted.user_id)

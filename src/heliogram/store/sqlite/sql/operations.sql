@@ -64,11 +64,20 @@ SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.ca
  ORDER BY c.operation_id DESC, c.first;
 
 -- name: chunks_of_user_newest_first
--- The same for the chunks that may hold a user.
+-- The same for the chunks that may hold a user, among so many chunks with users.
 SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status, o.tags
-  FROM chunk_user u
-  JOIN chunk c ON c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first
-  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
- WHERE u.account_id = :account AND u.operation_id >= :low AND u.operation_id <= :high
-   AND instr(u.fingerprints, :fingerprint) > 0
+  FROM (SELECT account_id, operation_id, first, fingerprints FROM chunk_user
+         WHERE account_id = :account AND operation_id >= :low AND operation_id <= :high
+         ORDER BY operation_id DESC, first LIMIT :looks) u
+ CROSS JOIN chunk c ON c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first
+ CROSS JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+ WHERE instr(u.fingerprints, :fingerprint) > 0
  ORDER BY u.operation_id DESC, u.first;
+
+-- name: last_looked_at
+-- The last of these, where there are so many.
+SELECT c.operation_id, c.first, c.size
+  FROM (SELECT account_id, operation_id, first FROM chunk_user
+         WHERE account_id = :account AND operation_id >= :low AND operation_id <= :high
+         ORDER BY operation_id DESC, first LIMIT 1 OFFSET :looks - 1) u
+ CROSS JOIN chunk c ON c.account_id = u.account_id AND c.operation_id = u.operation_id AND c.first = u.first;
