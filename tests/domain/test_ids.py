@@ -37,6 +37,17 @@ def test_random_bits_stay_in_their_place(bits: int) -> None:
     assert (parsed.version, parsed.variant, parsed.int & 0xFFFFF) == (7, uuid.RFC_4122, 0)
 
 
+@pytest.mark.parametrize(("back", "kept"), [(1, True), (ids.STEP_BACK_MS, True), (ids.STEP_BACK_MS + 1, False)])
+def test_ids_stay_in_order_when_the_clock_is_set_back(back: int, kept: bool) -> None:
+    """By up to an hour; by more, and the clock was wrong before: ids follow it."""
+    moments = [1_800_000_000_000, 1_800_000_000_000 - back, 1_800_000_000_001]
+    given = ids.IdFactory(iter(moments).__next__)
+    first, second, third = given.new(), given.new(), given.new()
+    assert ids.time_of(second) == (moments[0] if kept else moments[1])
+    assert first != second
+    assert ids.time_of(third) == moments[2]
+
+
 def test_ids_sort_by_time() -> None:
     """A later millisecond is a greater id, whatever the random bits."""
     assert factory(5, -1).new() < factory(6, 0).new()

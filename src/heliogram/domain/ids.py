@@ -42,17 +42,28 @@ class InvalidId(ValueError):
     """The text is not an id of the wanted kind."""
 
 
+STEP_BACK_MS = 3_600_000
+"""By how much a clock may be set back while ids go on where they were: to order, not to be exact, is what they are for.
+A clock that is set back by more was wrong before."""
+
+
 class IdFactory:
-    """Makes ids from an injected clock (milliseconds since 1970) and source of random bits."""
+    """Makes ids from an injected clock (milliseconds since 1970) and source of random bits. Later ones of one factory
+    sort behind earlier ones of another millisecond, also when the clock was set back by up to `STEP_BACK_MS`."""
 
     def __init__(self, now_ms: Callable[[], int], random_bits: Callable[[int], int] = secrets.randbits) -> None:
         self._now_ms = now_ms
         self._random_bits = random_bits
+        self._last = 0
 
     def new(self) -> bytes:
         """A fresh id, 16 bytes, its last 20 bits zero."""
         bits = self._random_bits(54)  # at once: each call asks the system
-        return make(self._now_ms(), bits >> 42, bits)
+        now = self._now_ms()
+        if now < self._last <= now + STEP_BACK_MS:
+            now = self._last
+        self._last = now
+        return make(now, bits >> 42, bits)
 
 
 def make(ms: int, rand_a: int, rand_b: int) -> bytes:
