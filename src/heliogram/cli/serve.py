@@ -50,7 +50,7 @@ from .options import ADDRESS, FILE, data_option, print_json
     default=0,
     show_default=True,
     envvar="HELIOGRAM_SENDERS",
-    help="Further processes that send large campaigns, one for each core to spare.",
+    help="Processes beside this one that send to more than 100 recipients: one for each core to spare.",
 )
 @click.option(
     "--max-queued",
@@ -104,10 +104,14 @@ def serve(
     webhooks_allow_http: bool,
     as_json: bool,
 ) -> None:
-    """Run the REST API and the delivery workers in one process.
+    """Run the REST API and the delivery workers.
 
     Prints one line when it is ready. SIGTERM or Ctrl-C stops taking requests, finishes what is under way and exits 0;
     what is still queued goes on at the next start. A second one ends at once, and loses nothing either.
+
+    One process uses one core. Where campaigns should go out faster, and there are cores to spare, --senders N starts N
+    further processes that send them: one less than there are cores is a good number. The API and small sends stay with
+    this process.
 
     \b
     On your own machine, with the simulator in place of Apple:
