@@ -59,3 +59,17 @@ def test_the_retention_benchmark_tells_the_longest_slice() -> None:
     """`retention.py` fills, removes, gives space back, and says how long others waited."""
     said = bench("retention.py", "--recipients", "1000", "--small", "20")
     assert [line.split()[0] for line in said.splitlines() if "longest" in line] == ["remove", "compact"], said
+
+
+def test_the_latency_benchmark_tells_its_percentiles() -> None:
+    """`latency.py --only CASE` measures single sends and ends with a line for each target of that case."""
+    said = bench("latency.py", "--only", "idle", "--seconds", "0.2", "--rounds", "1")
+    assert "a flush of this disk takes" in said, said
+    verdicts = [line.split()[1:3] for line in said.splitlines() if line.startswith(("PASS", "miss"))]
+    assert verdicts == [["idle:", "p50"], ["idle:", "p99"]], said
+
+
+def test_the_memory_benchmark_tells_the_most_there_was() -> None:
+    """`memory.py` has a verdict on the idle service and on the campaign."""
+    said = bench("memory.py", "--recipients", "20000", "--seconds", "0")
+    assert [line.split()[0] for line in said.splitlines() if "MiB  " in line] == ["PASS", "PASS"], said
