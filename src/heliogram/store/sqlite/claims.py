@@ -26,6 +26,8 @@ _sql = statements.load("claims")
 
 FLOWS_AT_ONCE = 8
 """The most queues of one account that one claim looks at; the next claim begins after the one served last."""
+STEPS = 8
+"""So many queues are looked at one by one, which is cheapest for few; those after them in one go."""
 _BEYOND = b"\xff"
 """Behind every name of an app: no byte of UTF-8."""
 _END = _BEYOND * (ACCOUNT_BYTES + 1)
@@ -35,13 +37,14 @@ class _Kind(NamedTuple):
     """Chunks to choose from, by the statements that find them."""
 
     name: str
+    step: str
     flows: str
     chunks: str
 
 
-_STARTING = _Kind("starting", _sql.starting_flows, _sql.starting_chunks)
+_STARTING = _Kind("starting", _sql.starting_step, _sql.starting_flows, _sql.starting_chunks)
 """First chunks of scheduled operations whose time has come: half of the slots are theirs, whatever is queued."""
-_DUE = _Kind("due", _sql.due_flows, _sql.due_chunks)
+_DUE = _Kind("due", _sql.due_step, _sql.due_flows, _sql.due_chunks)
 
 
 def claim(connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand | None) -> list[PackedLease]:
@@ -61,9 +64,11 @@ class _Claim:
         self._accounts: Counter[bytes] = Counter()
         for flow, count in self._flows.items():
             self._accounts[flow[:ACCOUNT_BYTES]] += count
+        self._first: dict[bytes, bytes] = {}
         self._place = wanted["lane"], wanted["shard"]
         self._left: int = wanted["limit"]
         self._claimed: list[PackedLease] = []
+        turns.look(wanted["now"])
 
     def run(self) -> list[PackedLease]:
         """The leased chunks, in the order in which they are to go."""
@@ -71,21 +76,24 @@ class _Claim:
         began = odd and self._place in self._turns.began
         begin = (self._left + odd) // 2 - began
         rest = self._left - begin
-        self._serve(_STARTING, begin)
+        starting = self._serve(_STARTING, begin)
         if odd:
             used_up = self._left == rest and not began
             (self._turns.began.add if used_up else self._turns.began.discard)(self._place)
         self._serve(_DUE, self._left)
-        self._serve(_STARTING, self._left)
+        if starting:
+            self._serve(_STARTING, self._left)
         return self._claimed
 
-    def _serve(self, kind: _Kind, most: int) -> None:
+    def _serve(self, kind: _Kind, most: int) -> bool:
+        """Claims at most so many of a kind; False when there is nothing of it."""
         if most <= 0:
-            return
+            return True
         stop = self._left - most
         accounts = list(self._in_turn(kind, most + len(self._accounts)))
         if not accounts:
-            return
+            self._turns.accounts.pop((*self._place, kind.name), None)
+            return False
         weights = self._weights({*accounts, *self._accounts} if len(accounts) > 1 or self._accounts else {*accounts})
         for fair in (True, False) if self._slots is not None else (False,):
             waiting = accounts.copy()
@@ -94,6 +102,7 @@ class _Claim:
                     if self._take(kind, account, count) < count:
                         waiting.remove(account)
                 waiting = [account for account in waiting if self._room(account, weights, fair=fair) > 0]
+        return True
 
     # --- whose turn it is
 
@@ -110,18 +119,34 @@ class _Claim:
                 if not found:
                     break
                 account = found[0][:ACCOUNT_BYTES]
+                self._first[account] = found[0]
                 yield account
                 most -= 1
                 after = account + _BEYOND
 
     def _find(self, kind: _Kind, after: bytes, below: bytes, limit: int) -> list[bytes]:
-        values = {**self._wanted, "after": after, "below": below, "limit": limit}
+        """At most so many queues between two places with something to claim."""
+        values, found = {**self._wanted, "below": below}, list[bytes]()
+        for _ in range(STEPS):
+            values["after"] = after
+            row: Any = self._connection.execute(kind.step, values).fetchone()
+            if row is None:
+                return found
+            after, is_due = row
+            if is_due:
+                found.append(after)
+            if len(found) == limit:
+                return found
+        values |= {"after": after, "limit": limit - len(found)}
         rows: Any = self._connection.execute(kind.flows, values).fetchall()
-        return [flow for (flow,) in rows]
+        return found + [flow for (flow,) in rows]
 
     def _weight(self, account: bytes) -> int:
-        weight: Any = self._connection.execute(_sql.weight_of, {"account": account}).get
-        return int(weight or 1)
+        weight = self._turns.weights.get(account)
+        if weight is None:
+            found: Any = self._connection.execute(_sql.weight_of, {"account": account}).get
+            weight = self._turns.weights[account] = int(found or 1)
+        return weight
 
     def _weights(self, accounts: set[bytes]) -> dict[bytes, int]:
         return {account: self._weight(account) for account in accounts}
@@ -179,7 +204,8 @@ class _Claim:
     def _flows_in_turn(self, kind: _Kind, account: bytes) -> list[bytes]:
         """The account's queues with something to claim, beginning after the one that was served last."""
         end, last = account + _BEYOND, self._turns.flows.get((*self._place, account), account)
-        flows = self._find(kind, account, end, FLOWS_AT_ONCE)
+        first = self._first[account]
+        flows = [first, *self._find(kind, first, end, FLOWS_AT_ONCE - 1)]
         if len(flows) == FLOWS_AT_ONCE:
             later = self._find(kind, last, end, FLOWS_AT_ONCE)
             flows = later + [flow for flow in flows if flow not in later][: FLOWS_AT_ONCE - len(later)]

@@ -1,3 +1,21 @@
+-- name: due_step
+-- The next queue of a shard between two places, and whether something of it is due.
+SELECT flow, EXISTS (SELECT 1 FROM chunk d INDEXED BY chunk_due
+                      WHERE d.lane = :lane AND d.shard = :shard AND d.state < 2 AND d.flow = c.flow
+                        AND d.due <= :now)
+  FROM chunk c INDEXED BY chunk_due
+ WHERE lane = :lane AND shard = :shard AND state < 2 AND flow > :after AND flow < :below
+ ORDER BY flow LIMIT 1;
+
+-- name: starting_step
+-- The same for first chunks of scheduled operations.
+SELECT flow, EXISTS (SELECT 1 FROM chunk d INDEXED BY chunk_starting
+                      WHERE d.lane = :lane AND d.shard = :shard AND d.state < 2 AND d.starts = 1 AND d.flow = c.flow
+                        AND d.due <= :now)
+  FROM chunk c INDEXED BY chunk_starting
+ WHERE lane = :lane AND shard = :shard AND state < 2 AND starts = 1 AND flow > :after AND flow < :below
+ ORDER BY flow LIMIT 1;
+
 -- name: due_flows
 -- The queues between two places with something due in a shard: the index is asked for one after another.
 WITH RECURSIVE turn (flow) AS (
