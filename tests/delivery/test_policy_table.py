@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.live import Live, living
 from support.policy import Trial
+from support.retry_page import PAGE, page
 
 from heliogram.apns.reasons import REASONS, OnConnection, OnToken
 from heliogram.delivery.providers.apns.verdicts import CLASSES, TABLE, WITHOUT_ANSWER
@@ -83,7 +84,6 @@ ROWS = [
     stops(400, "TopicDisallowed"),
     stops(403, "BadCertificate"),
     stops(403, "BadCertificateEnvironment"),
-    stops(403, "ExpiredProviderToken", times=2),
     never(403, "Forbidden", failing=True, neighbour="waits"),
     stops(403, "InvalidProviderToken"),
     stops(403, "MissingProviderToken"),
@@ -149,6 +149,22 @@ async def test_err_3_each_quick_attempt_is_on_a_new_connection(trial: Trial) -> 
     answer(trial.live, trial, reason="ServiceUnavailable", next=3)
     seen = await trial.watch(await trial.send(), 2 * MINUTE)
     assert len(set(seen.connections)) == len(seen.attempts) == 4
+
+
+async def test_tok_22_an_expired_provider_token_is_replaced_once(trial: Trial) -> None:
+    """TOK-22: at once, with a new token on a new connection, and not counted as an attempt."""
+    answer(trial.live, trial, reason="ExpiredProviderToken", next=1)
+    seen = await trial.watch(await trial.send(), MINUTE, silent=True)
+    assert (len(seen.attempts), len(set(seen.connections)), seen.failed) == (2, 2, None)
+    assert (seen.outcome, seen.device) == ("ACCEPTED", "active")
+
+
+async def test_tok_22_one_that_does_not_heal_stops_the_credential(trial: Trial) -> None:
+    """TOK-22: refused again, the credential fails, and the push waits for it."""
+    answer(trial.live, trial, reason="ExpiredProviderToken")
+    seen = await trial.watch(await trial.send(), 10, silent=True)
+    assert (seen.outcome, seen.final, seen.failed) == ("REJECTED", False, "ExpiredProviderToken")
+    assert seen.neighbour == "waits"
 
 
 async def test_refused_stream_is_sent_again_at_once(trial: Trial) -> None:
@@ -270,7 +286,8 @@ def test_the_table_has_every_row_of_the_rule_book() -> None:
 
 def test_every_row_is_tried_above() -> None:
     """No answer of the table is without a test through the whole service."""
-    assert {(row.status, row.reason) for row in TABLE} <= {(row.status, row.reason) for row in ROWS}
+    tried = {(row.status, row.reason) for row in ROWS} | {(403, "ExpiredProviderToken")}
+    assert {(row.status, row.reason) for row in TABLE} <= tried
     assert {row.status for row in CLASSES} - {410} <= {row.status for row in ROWS if row.reason not in REASONS}
 
 
@@ -286,3 +303,8 @@ def test_the_engine_and_the_service_agree() -> None:
         assert engine.statuses == (row.status,)
         assert fates[engine.token] is row.device
         assert (engine.connection is OnConnection.REPLACE) is row.replaces, row.reason
+
+
+def test_the_page_of_the_policy_is_up_to_date() -> None:
+    """docs/reference/retry-policy.md is what `tests/support/retry_page.py` writes from the table."""
+    assert PAGE.read_text("utf-8") == page()

@@ -92,8 +92,8 @@ class DefaultFlag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FailingOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why notifications wait for a credential. `reason` is APNs' word, or begins with `CertificateExpired` or
-    `CredentialNotOpened`. `waiting` counts the recipients of whom something waits. At `probeAt` or soon after one push
+    """Why notifications wait for a credential. `reason` is APNs' word, or begins with `CertificateExpired`,
+    `CredentialNotOpened` or, when APNs cannot be reached with it, `Unreachable`. `waiting` counts the recipients of whom something waits. At `probeAt` or soon after one push
     is tried; when it is taken, or the credential is rotated, reconnected or replaced, all of them go on."""
 
     reason: str
@@ -108,7 +108,7 @@ class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `revision` counts its contents. `expiresAt` is the end of a certificate's life, `expiresInDays` the whole days until
     then (negative afterwards); keys have none. Since `revokedAt` it sends nothing. `failing` is null unless APNs
-    refuses it.
+    refuses it or cannot be reached with it.
     """
 
     id: str

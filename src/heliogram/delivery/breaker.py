@@ -143,10 +143,13 @@ class Breakers:
         """Account and id of the credentials that fail, and each as it was when it was refused."""
         return [(*place, known.credential) for place, known in self._known.items() if known.open]
 
-    def is_orphaned(self, account: bytes, credential_id: bytes) -> bool:
-        """Whether it fails, and nobody is to come who would try it."""
+    def pass_on(self, account: bytes, credential_id: bytes) -> bool:
+        """Whoever was to try it may have ended: whether it fails, and somebody else is to come."""
         known = self._known.get((account, credential_id))
-        return known is not None and any(not (each.awaited or each.probing) for each in known.open.values())
+        waiting = [] if known is None else [each for each in known.open.values() if not each.probing]
+        for breaker in waiting:
+            breaker.awaited = False
+        return bool(waiting)
 
     def reset(self, account: bytes, credential_id: bytes) -> None:
         """It was rotated, reconnected, replaced or ended: what was said of it says nothing any more."""

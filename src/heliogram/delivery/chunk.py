@@ -128,8 +128,8 @@ class ChunkDelivery:
         account, held = self._chunk.account_id, self._waiting.credential
         if again is None or self._stop.done():
             await (queue.done(self._chunk) if again is None else queue.retry(self._chunk, again))
-            for credential_id in self._tried:
-                if breakers.is_orphaned(account, credential_id):
+            for credential_id in self._tried | self._waiting.ended:
+                if breakers.pass_on(account, credential_id):
                     await queue.let_go(account, credential_id, most=1)  # somebody else is to try
             return
         await queue.retry(self._chunk, again, held=held)

@@ -27,6 +27,8 @@ class Waiting:
     def __init__(self, chunk: LeasedChunk, progress: Progress, recorder: Recorder, deadline: Deadline) -> None:
         self._chunk, self._progress, self._recorder, self._deadline = chunk, progress, recorder, deadline
         self._until: dict[bytes, int] = {}
+        self.ended: set[bytes] = set()
+        """Credentials that something waited for in vain."""
 
     def __repr__(self) -> str:
         return f"Waiting(credentials={len(self._until)})"
@@ -65,6 +67,7 @@ class Waiting:
 
     def _wait(self, gate: Gate, target: Target, now: int) -> int | None:
         if now >= self._deadline.again:
+            self.ended.add(target.credential)
             return None
         until = min(gate.due(now), self._deadline.again)
         known = self._until.get(target.credential, until)
