@@ -54,7 +54,7 @@ def test_a_stop_on_a_full_disk_ends_and_the_next_start_goes_on(tmp_path: Path) -
     """SIGTERM ends it; nothing accepted is lost."""
     with small_disk(tmp_path, 8) as disk:
         data = disk / "data"
-        with site(tmp_path, data) as it:
+        with site(tmp_path, data, "--drain-seconds", "2") as it:
             ballast = fill(disk)
             it.refused()
             assert it.program.stop() == 0

@@ -61,13 +61,15 @@ class Site:
 
 
 @contextmanager
-def site(directory: Path, data: Path) -> Iterator[Site]:
+def site(directory: Path, data: Path, *more: str) -> Iterator[Site]:
+    """Both programs, running; `more` is said to the service."""
     log = directory / "service.log"
     with simulator(directory) as apns:
         at = apns.ready
         words = [
             *("--data", str(data), "--listen", "127.0.0.1:0"),
             *("--apns-production", at["production"], "--apns-sandbox", at["sandbox"], "--apns-cacert", at["ca"]),
+            *more,
         ]
         with Program("serve", *words, log=log) as program:
             phones, back_end = Phones(apns), BackEnd(program.ready["url"], data)
