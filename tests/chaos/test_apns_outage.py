@@ -6,7 +6,9 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from shutil import copy
 from sqlite3 import connect
+from tempfile import TemporaryDirectory
 
 import pytest
 from support.live import Live, living
@@ -22,8 +24,10 @@ from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
 pytestmark = pytest.mark.anyio
 
 HOUR = 3600.0
-BYTES_A_CHUNK_AND_HOUR = 30_000
-"""The most that an outage writes for a chunk of 500: what it is when it begins to wait, and nothing from then on."""
+BYTES_A_CHUNK = 30_000
+"""The most that an outage writes for a chunk of 500, once: that its devices wait. Then nothing, however long it is."""
+BYTES_A_TRY = 300
+"""The most for the one push of a credential that is tried every minute: 18 KB an hour, whatever waits."""
 
 
 @pytest.fixture
@@ -73,16 +77,16 @@ async def test_who_tries_may_end_and_another_takes_over(outage: Outage) -> None:
 
 
 async def test_a_campaign_that_waits_writes_and_works_little(outage: Outage) -> None:
-    """20 chunks of 500 for 24 hours: what they write, how often they are taken up, and how often APNs is called."""
+    """20 chunks of 500 for two hours: what they write, how often they are taken up, and how often APNs is called."""
     live = outage.live
     down(live)
     campaign = await accept(live, 10_000)
     first = await outage.work(60)
     assert first < 2 * 20 + 10
     before = written(outage.directory, campaign)
-    assert before <= 20 * BYTES_A_CHUNK_AND_HOUR
+    assert before <= 20 * BYTES_A_CHUNK
     taken = await outage.work(2 * HOUR)
-    assert written(outage.directory, campaign) - before <= 2 * 60 * 200  # a record of each push that was tried
+    assert written(outage.directory, campaign) - before <= 2 * 60 * BYTES_A_TRY
     assert taken <= 20 * (2 * 6 + 1) + 2 * 60 + 10  # every ten minutes each, and who tries every minute
 
 
@@ -104,12 +108,16 @@ async def accept(live: Live, count: int) -> Operation:
 
 def written(directory: Path, operation: Operation) -> int:
     """Bytes of result parts."""
-    connection = connect(directory / "heliogram.db")
-    try:
-        asked = "SELECT coalesce(sum(length(packed)), 0) FROM chunk_result WHERE operation_id = ?"
-        return int(connection.execute(asked, (operation.id,)).fetchone()[0])
-    finally:
-        connection.close()
+    with TemporaryDirectory() as copied:  # a second SQLite in this process would take the first one's locks away
+        for file in directory.glob("heliogram.db*"):
+            if not file.name.endswith("-shm"):
+                copy(file, copied)
+        connection = connect(Path(copied) / "heliogram.db")
+        try:
+            asked = "SELECT coalesce(sum(length(packed)), 0) FROM chunk_result WHERE operation_id = ?"
+            return int(connection.execute(asked, (operation.id,)).fetchone()[0])
+        finally:
+            connection.close()
 
 
 # ---- something else answers
@@ -142,7 +150,8 @@ STRANGERS: dict[str, tuple[bytes, bool, bool]] = {
 
 @pytest.mark.parametrize("name", [*STRANGERS, "wrong-certificate"])
 async def test_something_else_answers(anyio_backend: str, tmp_path: Path, name: str) -> None:
-    """Not HTTP/2, not TLS, not APNs' certificate: everything waits, and goes to the real one once that is there."""
+    """Not HTTP/2, not TLS, not APNs' certificate: what had not left waits, and goes to the real one once that is there.
+    What was written to somebody who never answered is asked once more, and then its outcome is unknown."""
     (tmp_path / "authority").mkdir()
     authority = Authority(tmp_path / "authority")
     says, closes, speaks_tls = STRANGERS.get(name, (b"", False, True))
@@ -162,6 +171,8 @@ async def test_something_else_answers(anyio_backend: str, tmp_path: Path, name: 
             await outage.send()
             await outage.send(outage.tokens[0], ttl=0)
             await outage.work(60)
+            await outage.send()
+            await outage.work(0)
             failing = await outage.failing()
             assert failing is not None
             assert failing["reason"].startswith("Unreachable: ")
@@ -171,7 +182,7 @@ async def test_something_else_answers(anyio_backend: str, tmp_path: Path, name: 
         live.provider._endpoints = real
         live.provider._let_go(live.provider._held.popitem(last=False)[1])
         await outage.work(120)
-        assert (await outage.stats())["sent"] == 3
+        assert (await outage.stats())["sent"] >= 3
         await outage.finish()
 
 
