@@ -163,6 +163,7 @@ class Plan:
         self._credentials = credentials
         self._now = now
         self._choices: dict[Environment | None, tuple[bytes, Environment] | None] = {}
+        self._others: dict[Environment, tuple[bytes, Environment] | None] = {}
         self.targets: list[Target] = []
         self.records: list[DeliveryRecord] = []
 
@@ -265,7 +266,9 @@ class Plan:
 
     def _look_elsewhere(self, target: Target, chosen: Environment, progress: Progress) -> None:
         """For a token of unknown environment: the one to try after this, or in its place if this was tried already."""
-        target.other = self._credentials.other(chosen)
+        if chosen not in self._others:
+            self._others[chosen] = self._credentials.other(chosen)
+        target.other = self._others[chosen]
         if target.other is None:
             return
         target.unsure = True
