@@ -37,7 +37,8 @@ def test_an_account_is_made_and_listed(data: Path) -> None:
     rows = ran(data, "list")
     assert [row["name"] for row in rows] == ["default", "other"]
     assert rows[1] == made
-    assert made["limits"] == {"apps": 10, "credentialsPerApp": 10, "requestsPerSecond": None, "burst": None, "weight": 1}
+    free = {"requestsPerSecond": None, "burst": None}
+    assert made["limits"] == {"apps": 10, "credentialsPerApp": 10, **free, "weight": 1}
     assert "other" in run(data, "list").output
 
 
@@ -96,6 +97,8 @@ def test_limits_are_set_one_by_one(data: Path) -> None:
         ["--requests-per-second", "nan"],
         ["--burst", "0"],
         ["--burst", "1000001"],
+        ["--weight", "0"],
+        ["--weight", "101"],
         ["--unlimited", "--burst", "1"],
     ],
 )
@@ -109,6 +112,8 @@ def test_a_limit_out_of_range_is_a_usage_error(data: Path, words: list[str]) -> 
     "words",
     [
         ["--apps", "1", "--credentials-per-app", "1", "--requests-per-second", "0.01", "--burst", "1"],
+        ["--weight", "1"],
+        ["--weight", "100"],
         ["--apps", "10000", "--credentials-per-app", "1000", "--requests-per-second", "100000", "--burst", "1000000"],
     ],
 )

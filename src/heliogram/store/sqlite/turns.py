@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 WEIGHTS_MS = 1_000
 
+
 class Turn(NamedTuple):
     """The account that was served last, and how many chunks of its turn it has had."""
 
