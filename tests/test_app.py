@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.stores import opened, recipients_of
 
-from heliogram.app import Service
+from heliogram.app import Service, StartError, own_data_directory
 from heliogram.domain.operations import Lane
 from heliogram.security import load_master_key
 from heliogram.settings import ServeSettings
@@ -58,3 +61,33 @@ async def test_a_service_removes_what_is_over_while_it_runs(tmp_path: Path) -> N
             stop.set()
             async with asyncio.timeout(20):
                 await running
+
+
+def test_a_directory_is_free_when_the_last_process_that_may_send_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service itself is dead; a process that has its lock, as senders do, keeps all others out."""
+    monkeypatch.setattr("heliogram.app.ORPHANS_SECONDS", 0.0)
+    data, start = tmp_path / "data", "import os, sys; os.write(1, b'x'); sys.stdin.read()"
+    with own_data_directory(data) as lock:
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        orphan = subprocess.Popen(
+            [sys.executable, "-c", start], pass_fds=[lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert orphan.stdout is not None
+            orphan.stdout.read(1)
+            os.pwrite(lock, b"%-20d\n" % dead.pid, 0)  # the service that died
+        except BaseException:
+            orphan.kill()
+            raise
+    try:
+        with pytest.raises(StartError, match="is using"), own_data_directory(data):
+            pass
+        orphan.communicate()
+        with own_data_directory(data):
+            pass
+    finally:
+        orphan.kill()
+        orphan.wait()

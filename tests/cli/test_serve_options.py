@@ -166,3 +166,17 @@ def test_an_account_may_fill_half_of_the_queue(options: dict[str, int], bounds: 
     settings = ServeSettings(**options)  # type: ignore[arg-type] # of two whole numbers
     settings.check()
     assert (settings.queue_bounds.total, settings.queue_bounds.account) == bounds
+
+
+@pytest.mark.parametrize(("senders", "well"), [(0, True), (64, True), (65, False), (-1, False)])
+def test_senders_have_a_bound(tmp_path: Path, senders: int, well: bool) -> None:
+    """At the bounds and one past them, on the command line and in settings."""
+    settings = ServeSettings(data=tmp_path, senders=senders)
+    if well:
+        settings.check()
+        return
+    with pytest.raises(SettingsError, match="--senders: expected 0 to 64"):
+        settings.check()
+    result = serve(tmp_path, "--senders", str(senders))
+    assert result.exit_code == 2
+    assert "--senders" in result.output
