@@ -104,6 +104,7 @@ class Rampage:
                     user = str(self.back_end.register(token, user)["userId"])
                 assert user is not None
                 self.users.append(user)
+            self.back_end.close()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -191,13 +192,13 @@ class Rampage:
         self._pause.wait(self.random.uniform(low, high))  # a random moment is what this is for
 
     def _await_pushes(self) -> None:
-        before = self.received.last + self.random.randrange(500)
+        before = self.received.last + self.random.randrange(100)
 
         def there() -> bool:
             params = {"after": before, "limit": 1}
             return bool(self.phones.http.get("/answers", params=params).json()["answers"])
 
-        eventually(there, what="pushes to arrive")
+        eventually(there, what="pushes to arrive", seconds=60)
 
     def _age(self) -> int:
         """Lets what has ended, and was looked at, have ended eight days ago: the upkeep is to remove it."""
@@ -295,6 +296,7 @@ class Rampage:
             self._collect()
             self.back_end.close()
         self.received.read(self.phones.http)
+        self.disk.read()  # before retention takes it away
 
     def _get(self, path: str) -> Any:
         return self.back_end.call("GET", path)
