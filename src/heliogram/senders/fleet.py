@@ -103,7 +103,7 @@ class _Seat:
         pause = FIRST_PAUSE
         while not self._closing.is_set():
             began = self._clock.monotonic()
-            code, given = await self._live()
+            code, given = await self._try()
             if not self.works.done():
                 self.works.set_exception(SenderFailed(f"sender {self._number} ended with code {code} as it started"))
                 return
@@ -125,13 +125,26 @@ class _Seat:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
+    async def _try(self) -> tuple[int | None, int]:
+        """As `_live`; no exit code when the machine has no room for a process just now."""
+        try:
+            return await self._live()
+        except Exception:
+            log.exception("sender.not_started", sender=self._number)
+            self.kill()
+            return None, 0
+
     async def _live(self) -> tuple[int, int]:
         """One process, from start to end: its exit code, and how many chunks it left behind."""
         worker = f"{socket.gethostname()}:{os.getpid()}:{self._number}"
         desk = Desk(self._store, self._switchboard, self._clock, worker)
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = process = await self._spawn(theirs.fileno())
+            try:
+                self._process = process = await self._spawn(theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
         await asyncio.get_running_loop().create_unix_connection(lambda: desk.wire, sock=ours)
         self._desk = desk
         desk.send(self._begin())
