@@ -39,6 +39,7 @@ ROUND_SENDS = 12
 DEVICES_OF_A_USER = 2
 EARLY = [sys.executable, str(Path(__file__).with_name("early_upkeep.py"))]
 INVALID_SCHEDULE = 70081
+KEY_IN_USE = 70071
 EIGHT_DAYS_MS = 8 * 86_400_000
 
 Told = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -267,6 +268,8 @@ class Rampage:
             sent.operation = str(answer.json()["operationId"])
         elif answer.status_code == 400 and answer.json()["code"] == INVALID_SCHEDULE:
             sent.late = True
+        elif answer.status_code == 409 and answer.json()["code"] == KEY_IN_USE:
+            pass  # another client has just sent it for the first time
         else:  # it is being drained: like no answer
             assert answer.status_code in (429, 503), answer.text
 
