@@ -95,6 +95,22 @@ class Rampage:
     def __enter__(self) -> Rampage:
         self._apns = simulator(self.directory, "--scenario", str(self._scenario()), "--set", "journal=1000000")
         self._apns.__enter__()
+        try:
+            self._make()
+        except BaseException:
+            self._apns.stop(signal.SIGKILL)
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.phones.close()
+        self.back_end.close()
+        self._apns.stop(signal.SIGKILL)
+
+    # ---- what there is
+
+    def _make(self) -> None:
+        """Keys, devices and users."""
         self.phones = Phones(self._apns)
         with self._service() as program:
             self.back_end = BackEnd(program.ready["url"], self.directory / "data")
@@ -106,14 +122,6 @@ class Rampage:
                 assert user is not None
                 self.users.append(user)
             self.back_end.close()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.phones.close()
-        self.back_end.close()
-        self._apns.stop(signal.SIGKILL)
-
-    # ---- what there is
 
     def _scenario(self) -> Path:
         """Phones with the app on them, for the simulator to begin with."""
