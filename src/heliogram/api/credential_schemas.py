@@ -93,8 +93,9 @@ class DefaultFlag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class FailingOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Why notifications wait for a credential. `reason` is APNs' word, or begins with `CertificateExpired`,
-    `CredentialNotOpened` or, when APNs cannot be reached with it, `Unreachable`. `waiting` counts the recipients of whom something waits. At `probeAt` or soon after one push
-    is tried; when it is taken, or the credential is rotated, reconnected or replaced, all of them go on."""
+    `CredentialNotOpened` or, when APNs cannot be reached with it, `Unreachable`. `waiting` counts the recipients of
+    whom something waits. At `probeAt` or soon after one push is tried; when it is taken, or the credential is rotated,
+    reconnected or replaced, all of them go on."""
 
     reason: str
     since: str
