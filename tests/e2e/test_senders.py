@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from support.oracle import Disk, Received, Verdict, judge, operation_of
-from support.programs import Program
+from support.programs import Program, children_of
 from support.stack import BUNDLE, PUSH, BackEnd, Phones, service, simulator
 from support.waiting import eventually
 
@@ -119,11 +119,6 @@ class World:
         """What the service said on standard error."""
         lines = (self.directory / "service.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def children_of(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(each) for each in found]
 
 
 def runs(pid: int) -> bool:

@@ -81,3 +81,17 @@ class Program:
     def kill(self) -> None:
         """kill -9."""
         self.stop(signal.SIGKILL)
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids of its children."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(each) for each in found]
+
+
+def sources_of(pid: int) -> set[str]:
+    """The addresses (`127.0.0.1:PORT`) that its TCP connections have at this end."""
+    handles = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = [int(row[1].split(":")[1], 16) for row in rows if f"socket:[{row[9]}]" in handles]
+    return {f"127.0.0.1:{port}" for port in ports}

@@ -1,8 +1,7 @@
 """A service that is killed again and again while its clients go on, and what must be true in the end.
 
-Real processes: `heliogram serve`, killed with SIGKILL at a random moment of each round, and one `heliogram simulator`
-that sees it all. Clients send to one and to many, to tokens and to users, now and on schedule, and cancel; half of
-their sends carry an `Idempotency-Key` and are sent again until there is an answer.
+Real processes: `heliogram serve`, with senders or without, killed with SIGKILL at a random moment of each round, and
+one `heliogram simulator` that sees it all. What its clients do is told in `rampage_clients`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from support.oracle import PUSH, Disk, Received, Verdict, judge
-from support.programs import Program, heliogram
+from support.programs import Program, children_of, heliogram, sources_of
+from support.rampage_clients import Clients
 from support.stack import BUNDLE, BackEnd, Phones, service, simulator
 from support.waiting import eventually
 
@@ -31,35 +30,16 @@ from heliogram.domain import ids
 from heliogram.simulator import Simulator
 
 POINTS = ("accept", "claim", "sending", "recording", "drain", "retention", "backup", "start")
+SENDER = "sender"
+"""A point more, where there are senders: one of them is killed, and after a while the service."""
 DEVICES = 3_000
 USERS = 12
 CLIENTS = 3
-ROUND_SENDS = 12
-"""The most that one client sends in a round."""
 DEVICES_OF_A_USER = 2
 EARLY = [sys.executable, str(Path(__file__).with_name("early_upkeep.py"))]
-INVALID_SCHEDULE = 70081
-KEY_IN_USE = 70071
 EIGHT_DAYS_MS = 8 * 86_400_000
 
 Told = tuple[dict[str, Any], list[dict[str, Any]]]
-
-
-@dataclass
-class Sent:
-    """One send as a client remembers it. `operation`: what was answered, None as long as nothing was. `late`: it came
-    again after the time it was scheduled for, and was refused."""
-
-    number: int
-    body: bytes = field(repr=False)
-    key: str | None
-    operation: str | None = None
-    late: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether it is to be sent again."""
-        return self.key is not None and self.operation is None and not self.late
 
 
 @dataclass
@@ -75,22 +55,19 @@ class Kill:
 class Rampage:
     """All of it in one directory. Entering starts the simulator and makes keys, devices and users."""
 
-    def __init__(self, directory: Path, seed: int, *, say: Callable[[str], object] = print) -> None:
-        self.directory, self.seed, self.say = directory, seed, say
+    def __init__(self, directory: Path, seed: int, *, senders: int = 0, say: Callable[[str], object] = print) -> None:
+        self.directory, self.seed, self.senders, self.say = directory, seed, senders, say
         self.random = random.Random(seed)
-        self.sends: list[Sent] = []
+        self.clients = Clients(seed)
         self.kills: list[Kill] = []
         self.received = Received()
         self.disk = Disk(directory / "data" / "heliogram.db")
         self.told: dict[str, Told] = {}
-        self.tokens: list[str] = []
-        self.users: list[str] = []
-        self._lock = threading.Lock()
         self._failures: list[BaseException] = []
         self._pause = threading.Event()
 
     def __repr__(self) -> str:
-        return f"Rampage(seed={self.seed}, sends={len(self.sends)}, kills={len(self.kills)})"
+        return f"Rampage(seed={self.seed}, clients={self.clients!r}, kills={len(self.kills)})"
 
     def __enter__(self) -> Rampage:
         self._apns = simulator(self.directory, "--scenario", str(self._scenario()), "--set", "journal=1000000")
@@ -114,13 +91,14 @@ class Rampage:
         self.phones = Phones(self._apns)
         with self._service() as program:
             self.back_end = BackEnd(program.ready["url"], self.directory / "data")
+            self.clients.auth = self.back_end.key
             self.back_end.credential(self.phones.key())
             for number in range(USERS):
                 user = None
-                for token in self.tokens[number * 2 : number * 2 + 1 + number % DEVICES_OF_A_USER]:
+                for token in self.clients.tokens[number * 2 : number * 2 + 1 + number % DEVICES_OF_A_USER]:
                     user = str(self.back_end.register(token, user)["userId"])
                 assert user is not None
-                self.users.append(user)
+                self.clients.users.append(user)
             self.back_end.close()
 
     def _scenario(self) -> Path:
@@ -131,13 +109,14 @@ class Rampage:
             world.install(device.id, BUNDLE, "production")
             token = world.launch(device.id, BUNDLE).device_token
             assert token is not None
-            self.tokens.append(token)
+            self.clients.tokens.append(token)
         file = self.directory / "scenario.json"
         file.write_text(json.dumps(world.scenario.export()))
         return file
 
     def _service(self) -> Program:
-        return service(self.directory, self._apns.ready, "--log-level", "warning", command=EARLY)
+        words = ("--log-level", "warning", "--senders", str(self.senders))
+        return service(self.directory, self._apns.ready, *words, command=EARLY)
 
     # ---- one kill
 
@@ -147,18 +126,13 @@ class Rampage:
         backup: threading.Thread | None = None
         with self._service() as program:
             pid = program.pid
-            clients = [
-                threading.Thread(
-                    target=self._watched, args=(self._client, program.ready["url"], self.random.random(), number == 0)
-                )
-                for number in range(CLIENTS)
-            ]
-            for client in clients:
-                client.start()
+            clients = [self._client(program, number) for number in range(CLIENTS)]
             if point == "backup":
-                backup = threading.Thread(target=self._watched, args=(self._back_up, len(self.kills)))
-                backup.start()
+                backup = self._thread(self._back_up, len(self.kills))
             self._await_moment(point, pid)
+            if point == SENDER:
+                self._kill_sender(pid)
+                self._pause.wait(self.random.uniform(0, 0.5))
             os.kill(pid, signal.SIGKILL)
             for client in clients:
                 client.join()
@@ -166,7 +140,11 @@ class Rampage:
         if backup is not None:
             backup.join()
         assert not self._failures, self._failures
-        eventually(lambda: not self.phones.call("GET", "/connections")["connections"], what="what was sent to arrive")
+        eventually(lambda: not self._sources(), what="what was sent to arrive")
+        return self._look(point, age)
+
+    def _look(self, point: str, age: int) -> Kill:
+        """What APNs took and the disk does not know of. May come again: it is counted."""
         taken = self.disk.killed(self.received.read(self.phones.http))
         done = Kill(point, taken, self.disk.leased)
         self.kills.append(done)
@@ -174,6 +152,33 @@ class Rampage:
         self.say(f"kill {len(self.kills)} ({point}): {hand}" + (f", {age} operations 8 days old" if age else ""))
         assert taken <= done.leased * DEVICES_OF_A_USER, done
         return done
+
+    def _kill_sender(self, pid: int) -> None:
+        """Kills one sender while the service stands still, so that what is on disk then can be looked at."""
+        senders = children_of(pid)
+        assert len(senders) == self.senders, senders
+        victim = self.random.choice(senders)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            os.kill(victim, signal.SIGSTOP)  # no connection is opened between looking and killing
+            own = sources_of(victim)
+            os.kill(victim, signal.SIGKILL)
+            eventually(lambda: own.isdisjoint(self._sources()), what="what the sender sent to arrive")
+            self._look("one sender", 0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _sources(self) -> set[str]:
+        """From where connections to the simulator are open."""
+        return {each["source"] for each in self.phones.call("GET", "/connections")["connections"]}
+
+    def _client(self, program: Program, number: int) -> threading.Thread:
+        return self._thread(self.clients.run, program.ready["url"], self.random.random(), number == 0)
+
+    def _thread(self, work: Callable[..., object], *args: object) -> threading.Thread:
+        thread = threading.Thread(target=self._watched, args=(work, *args))
+        thread.start()
+        return thread
 
     def _watched(self, work: Callable[..., object], *args: object) -> None:
         """Runs in a thread of its own; what goes wrong there fails the test."""
@@ -184,7 +189,7 @@ class Rampage:
 
     def _await_moment(self, point: str, pid: int) -> None:
         """Somewhere in what the kill is to hit."""
-        if point in ("sending", "recording", "drain"):
+        if point in ("sending", "recording", "drain", SENDER):
             self._await_pushes()
         if point == "drain":
             os.kill(pid, signal.SIGTERM)
@@ -193,6 +198,7 @@ class Rampage:
             "accept": (0.0, 0.2),
             "claim": (0.02, 0.3),
             "sending": (0.0, 0.15),
+            SENDER: (0.0, 0.3),
             "recording": (0.08, 0.4),
             "drain": (0.0, 0.25),
             "retention": (0.08, 0.6),
@@ -237,56 +243,6 @@ class Rampage:
         done = heliogram("check", "--data", str(self.directory / "data"), "--full", *more)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    # ---- clients
-
-    def _client(self, url: str, seed: float, many: bool) -> None:
-        """Sends and cancels until the service is gone, or it has done enough."""
-        rng = random.Random(seed)
-        with httpx2.Client(base_url=url, auth=self.back_end.key, trust_env=False, timeout=30) as http:
-            try:
-                for sent in [each for each in self.sends if many and each.open]:
-                    self._post(http, sent)
-                for number in range(ROUND_SENDS):
-                    self._post(http, self._new(rng, rng.randint(200, 3_000) if many and number % 3 == 0 else 1))
-                    if rng.random() < 0.15:
-                        self._cancel(http, rng)
-            except httpx2.TransportError:
-                return
-
-    def _new(self, rng: random.Random, size: int) -> Sent:
-        """A send of that many recipients, with a number among its tags."""
-        with self._lock:
-            number = len(self.sends)
-            to: list[dict[str, Any]] = [{"token": each, "provider": "APN"} for each in rng.sample(self.tokens, size)]
-            if size == 1 and rng.random() < 0.4:
-                to = [{"userId": rng.choice(self.users)}]
-            body: dict[str, Any] = {"to": to, "content": {"body": f"number {number}"}, "tags": {"n": str(number)}}
-            if rng.random() < 0.2:
-                moment = datetime.now(UTC) + timedelta(seconds=rng.uniform(0.5, 4))
-                body["schedule"] = {"sendAt": [moment.isoformat()]}
-            key = f"{self.seed}-{number}" if rng.random() < 0.5 else None
-            sent = Sent(number, json.dumps(body).encode(), key)
-            self.sends.append(sent)
-            return sent
-
-    def _post(self, http: httpx2.Client, sent: Sent) -> None:
-        headers = {"content-type": "application/json"} | ({"idempotency-key": sent.key} if sent.key else {})
-        answer = http.post(PUSH, content=sent.body, headers=headers)
-        if answer.status_code == 202:
-            sent.operation = str(answer.json()["operationId"])
-        elif answer.status_code == 400 and answer.json()["code"] == INVALID_SCHEDULE:
-            sent.late = True
-        elif answer.status_code == 409 and answer.json()["code"] == KEY_IN_USE:
-            pass  # another client has just sent it for the first time
-        else:  # it is being drained: like no answer
-            assert answer.status_code in (429, 503), answer.text
-
-    def _cancel(self, http: httpx2.Client, rng: random.Random) -> None:
-        known = [each.operation for each in self.sends[-40:] if each.operation is not None]
-        if known:
-            answer = http.post(f"{PUSH}/Operations/{rng.choice(known)}/cancel")
-            assert answer.status_code in (202, 404, 409, 503), answer.text
-
     # ---- what came of it
 
     def settle(self, *, seconds: float = 60) -> None:
@@ -294,9 +250,9 @@ class Rampage:
         with self._service() as program:
             self.back_end.at(program.ready["url"])
             self.back_end.http.timeout = httpx2.Timeout(60)
-            for sent in self.sends:
+            for sent in self.clients.sends:
                 if sent.open:
-                    self._post(self.back_end.http, sent)
+                    self.clients.post(self.back_end.http, sent)
                     assert not sent.open, sent
 
             def ended() -> bool:
@@ -334,7 +290,7 @@ class Rampage:
         """Nothing lost, nothing doubled without a kill that explains it, nothing with a key done twice."""
         verdict = judge(self.told.values(), self.received, unrecorded=self.disk.unrecorded)
         made = Counter(operation["tags"]["n"] for operation, _ in self.told.values())
-        for sent in self.sends:
+        for sent in self.clients.sends:
             times = made[str(sent.number)]
             done = sent.key is not None and times != (not sent.late)
             verdict.says(done, f"{sent} has a key and was done {times} times")
