@@ -9,14 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 from support.stores import opened, recipients_of
 
-from heliogram.app import Service, StartError, own_data_directory
+from heliogram.app import DATABASE, Service, StartError, is_served, open_store, own_data_directory
 from heliogram.domain.operations import Lane
 from heliogram.security import load_master_key
 from heliogram.settings import ServeSettings
+from heliogram.store.errors import UpgradeRefused
 from heliogram.store.sqlite import SqliteStore
+from heliogram.store.sqlite.connection import APPLICATION_ID
+from heliogram.store.sqlite.migrate import migrations
 from heliogram.upkeep import FIRST_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +95,29 @@ def test_a_directory_is_free_when_the_last_process_that_may_send_is_gone(
     finally:
         orphan.kill()
         orphan.wait()
+
+
+async def test_a_command_leaves_the_schema_alone_while_an_older_service_runs(tmp_path: Path) -> None:
+    """What that one accepted from then on would never be sent. Without it, or as the service itself, the schema is
+    brought up to date; a command beside a service of its own version just works."""
+    old = apsw.Connection(str(tmp_path / DATABASE))
+    for script in list(migrations().values())[:-1]:
+        old.execute(script).fetchall()
+    old.pragma("user_version", len(migrations()) - 1)
+    old.pragma("application_id", APPLICATION_ID)
+    with own_data_directory(tmp_path):
+        with pytest.raises(UpgradeRefused, match="stop it first"):
+            async with open_store(tmp_path):
+                pass
+        assert old.pragma("user_version") == len(migrations()) - 1
+        async with open_store(tmp_path, owned=True), open_store(tmp_path):
+            assert old.pragma("user_version") == len(migrations())
+    old.close()
+
+
+def test_a_lock_that_is_held_says_that_a_service_runs(tmp_path: Path) -> None:
+    """And to ask takes it from nobody."""
+    assert not is_served(tmp_path)
+    with own_data_directory(tmp_path):
+        assert is_served(tmp_path)
+    assert not is_served(tmp_path)

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -180,7 +181,7 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
         loop.add_signal_handler(number, _asked_to_stop, stop, number)
     listener = bind(settings.listen, option="--listen")
     with contextlib.closing(listener), own_data_directory(settings.data) as lock:
-        async with open_store(settings.data) as (store, clock):
+        async with open_store(settings.data, owned=True) as (store, clock):
             key = load_master_key(settings.data, file=settings.master_key)
             if key.source is KeySource.GENERATED:
                 log.warning("master_key.made", file=str(settings.data / "master.key"), advice="keep a copy elsewhere")
@@ -252,6 +253,18 @@ def _locked(handle: int) -> bool:
             return True
 
 
+def is_served(data: Path) -> bool:
+    """Whether a service, or a sender that is left of one, holds the data directory."""
+    try:
+        with (data / "serve.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _lives(pid: bytes) -> bool:
     """Whether a process with this number runs; one whose number nobody wrote down does."""
     try:
@@ -264,14 +277,16 @@ def _lives(pid: bytes) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def open_store(data: Path, *, make: bool = True) -> AsyncIterator[tuple[SqliteStore, Clock]]:
+async def open_store(data: Path, *, make: bool = True, owned: bool = False) -> AsyncIterator[tuple[SqliteStore, Clock]]:
     """The embedded store of a data directory, closed at the end. Raises `StartError` when there is none and none is to
-    be made."""
+    be made. Unless the directory is `owned`, the database of a running service is used as it is."""
     if not make and not (data / DATABASE).exists():
         raise StartError(f"there is no database in {data}: give the directory that `heliogram serve` uses with --data")
     prepare_data_directory(data)
     clock = SystemClock()
-    store = await SqliteStore.open(data / DATABASE, ids=IdFactory(lambda: int(clock.time() * 1000)), clock=clock)
+    ids = IdFactory(lambda: int(clock.time() * 1000))
+    in_use = partial(is_served, data) if not owned else lambda: False
+    store = await SqliteStore.open(data / DATABASE, ids=ids, clock=clock, in_use=in_use)
     try:
         yield store, clock
     finally:

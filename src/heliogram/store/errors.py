@@ -47,6 +47,10 @@ class SchemaTooNew(StoreError):
     """A newer version of this program has used the database."""
 
 
+class UpgradeRefused(StoreError):
+    """An older version of this program is using the database, and would go on as if nothing had changed."""
+
+
 class UnsupportedDatabase(StoreError):
     """The database software is too old to be trusted with the data."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import apsw
 
-from ..errors import NotADatabase, SchemaTooNew
+from ..errors import NotADatabase, SchemaTooNew, UpgradeRefused
 from .connection import APPLICATION_ID, explained
 
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -26,10 +27,12 @@ def migrations() -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def migrate(connection: apsw.Connection, path: Path) -> int:
+def migrate(connection: apsw.Connection, path: Path, *, in_use: Callable[[], bool] = lambda: False) -> int:
     """Brings the schema up to date in one transaction and returns its version.
 
-    Raises `SchemaTooNew` for a database of a later version, `NotADatabase` for one of another program.
+    Raises `SchemaTooNew` for a database of a later version, `NotADatabase` for one of another program, and
+    `UpgradeRefused` for one of an earlier version that is `in_use`: what its service accepted from then on would not
+    be written as this version reads it.
     """
     scripts = migrations()
     with explained(path, connection), _Immediate(connection):
@@ -39,6 +42,11 @@ def migrate(connection: apsw.Connection, path: Path) -> int:
             raise SchemaTooNew(
                 f"the database {path} has schema {version}, this version of heliogram knows up to {len(scripts)}:"
                 " run the newer heliogram, or restore the backup made before the upgrade"
+            )
+        if 0 < version < len(scripts) and in_use():
+            raise UpgradeRefused(
+                f"the database {path} has schema {version}, and the service that is using it is of that version: stop"
+                f" it first, this version of heliogram brings the database to schema {len(scripts)}"
             )
         for number, script in scripts.items():
             if number > version:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -59,16 +60,18 @@ class SqliteStore(
         ids: IdFactory,
         clock: Clock,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        in_use: Callable[[], bool] = lambda: False,
     ) -> SqliteStore:
         """Opens the file, or makes it (mode 0600, in a directory that is there), and brings its schema up to date.
 
-        Raises `StoreError`: `UnsupportedDatabase`, `NotADatabase`, `SchemaTooNew` or `StoreUnavailable`, each saying
-        what to do. `busy_timeout_ms` is how long to wait while another process writes.
+        Raises `StoreError`: `UnsupportedDatabase`, `NotADatabase`, `SchemaTooNew`, `UpgradeRefused` or
+        `StoreUnavailable`, each saying what to do. `busy_timeout_ms` is how long to wait while another process writes,
+        `in_use` whether a service has the file, which is asked before the schema of an earlier version is changed.
         """
         require_sqlite(apsw.sqlite_lib_version())
         file = Path(path)
         account, now = ids.new(), int(clock.time() * 1000)
-        connections = await asyncio.to_thread(_connections, file, account, now, busy_timeout_ms)
+        connections = await asyncio.to_thread(_connections, file, account, now, busy_timeout_ms, in_use)
         write, read, lists = connections
         threads = writer(file, write), reader("reader", file, read), reader("lister", file, lists)
         return cls(file, threads, ids, clock)
@@ -93,12 +96,14 @@ class SqliteStore(
         return f"SqliteStore({str(self._path)!r}, writer={self._writer!r}, queue={self._doorkeeper!r})"
 
 
-def _connections(path: Path, account: bytes, now: int, busy_timeout_ms: int) -> list[apsw.Connection]:
+def _connections(
+    path: Path, account: bytes, now: int, busy_timeout_ms: int, in_use: Callable[[], bool]
+) -> list[apsw.Connection]:
     """The writer's connection and two readers', the schema being there."""
     create_file(path)
     opened = [connect(path, busy_timeout_ms=busy_timeout_ms)]
     try:
-        migrate(opened[0], path)
+        migrate(opened[0], path, in_use=in_use)
         with explained(path, opened[0]):
             ensure_account(opened[0], account, now)
         opened += [connect_reader(path, busy_timeout_ms=busy_timeout_ms) for _ in range(2)]
