@@ -148,3 +148,22 @@ async def test_what_neither_fails_nor_sends_is_forgotten(anyio_backend: str) -> 
     assert repr(breakers) == "Breakers(open=1, known=1)"
     breakers.reset(ACCOUNT, CREDENTIAL.id)
     assert "known=0" in repr(breakers)
+
+
+async def test_others_are_called_when_nobody_tries(anyio_backend: str) -> None:
+    """Five seconds after the time of the next try, and again after as long as that was waited for; not while somebody
+    tries, and not of what works."""
+    breakers, place = Breakers(), (ACCOUNT, CREDENTIAL.id)
+    refuse(breakers)
+    due = NOW + 30_000
+    calls = [breakers.call_others(now) for now in (NOW, due + 4_999, due + 5_000, due + 5_001)]
+    assert calls == [[], [], [place], []]
+    assert [breakers.call_others(due + 5_000 + wait) for wait in (29_999, 30_000)] == [[], [place]]
+    probe = gate(breakers)
+    assert probe.ask(due + 40_000) is Pass.PROBE
+    assert breakers.call_others(due + 100_000) == []
+    probe.refused(CREDENTIAL, "InvalidProviderToken", due + 100_000)
+    probe.close(due + 100_000)
+    assert [breakers.call_others(due + 220_000 + wait) for wait in (4_999, 5_000)] == [[], [place]]
+    breakers.reset(*place)
+    assert breakers.call_others(due + 900_000) == []

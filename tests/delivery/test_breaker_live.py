@@ -288,6 +288,23 @@ async def test_a_cancelled_notification_waits_no_longer(live: Live) -> None:
     assert told["waiting"] == 0
 
 
+async def test_somebody_else_tries_when_what_was_to_try_is_cancelled(live: Live) -> None:
+    """It waited in the store, where nobody noticed: five seconds after its time another one is asked to, and goes."""
+    credential, token, first = await broken(live)
+    others = [await live.send(token) for _ in range(3)]
+    await live.deliver()
+    await live.post(f"/Operations/{first}/cancel")
+    live.simulator.faults.clear()
+    for seconds, tried in ((30, 0), (4.999, 0), (0.001, 1)):
+        live.clock.advance(seconds)
+        await live.watch.look()
+        assert await live.deliver() == tried
+    assert await live.deliver() == 2
+    for operation in others:
+        assert (await outcome(live, operation))[0] == "ACCEPTED"
+    assert await failing(live, credential) is None
+
+
 async def test_a_long_wait_writes_little(live: Live) -> None:
     """One record for each device, however often it is put off: a weekend must not fill the disk."""
     credential = await live.credential()

@@ -8,7 +8,7 @@ import pytest
 from support.senders import Pair
 from support.stores import recipients_of
 
-from heliogram.delivery.breaker import WHOLE, Refusal
+from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane, OperationStatus

@@ -13,8 +13,8 @@ import pytest
 from support.senders import Pair
 from support.stores import opened
 
-from heliogram.delivery.breaker import WHOLE, Refusal
 from heliogram.delivery.providers.apns import ApnsEndpoints
+from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.operations import Lane
 from heliogram.senders.messages import Begin, Canceled, Drain, Mended, Refused, Wake
 from heliogram.senders.process import LOST, Process

@@ -18,32 +18,19 @@ from ..domain import ids
 from ..domain.apps import Credential
 from ..ports import Failing
 from .policy import PROBE_LADDER, REACH_LADDER
+from .refusal import REACH, WHOLE, Refusal
 
 log = structlog.get_logger(__name__)
 
-WHOLE = ""
-REACH = "\0"
-"""Not a topic either: the way to the provider."""
 UNREACHABLE = "Unreachable"
 CANNOT_REACH = f"{UNREACHABLE}: the provider cannot be reached"
 """Why everything waits then. One text, whatever the cause of each attempt: a record of it is written but once."""
 
+LATE_MS = 5_000
+"""Whoever was to try a credential, and has not begun so long after its time, is taken to have ended."""
+
 Alarm = Callable[[Credential, str], object]
 """Hears that a credential is refused, and with which reason."""
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process tells the others of a credential that fails: in what (`WHOLE`, `REACH` or a topic), since when,
-    when one push is tried again (both ms), and after how many tries. `credential` is as it was then."""
-
-    account: bytes
-    credential_id: bytes
-    place: str
-    reason: str
-    since: int
-    probe_at: int
-    step: int
-    credential: Credential | None = None
 
 
 Tell = Callable[[Refusal], object]
@@ -60,7 +47,8 @@ class Pass(enum.Enum):
 
 
 class _Breaker(msgspec.Struct, kw_only=True, eq=False):
-    """`awaited`: somebody will come to try at `probe_at`."""
+    """`awaited`: somebody will come to try at `probe_at`. `called`: when somebody else was asked to, for they did
+    not (ms)."""
 
     reason: str
     since: int
@@ -69,6 +57,12 @@ class _Breaker(msgspec.Struct, kw_only=True, eq=False):
     step: int = 0
     probing: bool = False
     awaited: bool = False
+    called: int = 0
+
+    def is_late(self, now: int) -> bool:
+        """Whether nobody tries it, though it is time; says so again after as long as one waits for the next try."""
+        again = self.called + self.ladder[self.step] if self.called > self.probe_at else 0
+        return not self.probing and now >= max(self.probe_at + LATE_MS, again)
 
     def is_due(self, now: int) -> bool:
         """Whether it may be tried: its time has come, or the clock was set back to before it failed."""
@@ -142,6 +136,16 @@ class Breakers:
     def open(self) -> list[tuple[bytes, bytes, Credential | None]]:
         """Account and id of the credentials that fail, and each as it was when it was refused."""
         return [(*place, known.credential) for place, known in self._known.items() if known.open]
+
+    def call_others(self, now: int) -> list[tuple[bytes, bytes]]:
+        """Credentials that it is high time to try: whoever was to do it was cancelled, say, as it waited. Somebody else
+        is to come."""
+        late = []
+        for place, known in self._known.items():
+            for breaker in [each for each in known.open.values() if each.is_late(now)]:
+                breaker.called = now
+                late.append(place)
+        return list(dict.fromkeys(late))
 
     def pass_on(self, account: bytes, credential_id: bytes) -> bool:
         """Whoever was to try it may have ended: whether it fails, and somebody else is to come."""

@@ -101,7 +101,7 @@ class CredentialWatch:
                 elif state != followed:
                     await self._follow(provider, account, credential_id)
         if self._mender is not None:
-            await self._mender.look()
+            await self._mender.look(int(self._clock.time() * 1000))
 
     async def _follow(self, provider: Provider, account: bytes, credential_id: bytes) -> None:
         try:

@@ -1,5 +1,6 @@
 """What waits for a failing credential goes on when the credential is another one: rotated, reconnected, revoked,
-deleted, or no longer the one its app sends with."""
+deleted, or no longer the one its app sends with. And somebody tries it when it is time to, also when what was to do so
+has been cancelled."""
 
 from __future__ import annotations
 
@@ -22,14 +23,16 @@ class Mender:
     def __repr__(self) -> str:
         return f"Mender({self._breakers!r})"
 
-    async def look(self) -> None:
-        """Looks once."""
+    async def look(self, now: int) -> None:
+        """Looks once, at this moment (ms)."""
         for account, credential_id, refused in self._breakers.open():
-            now = await self._store.get_credential(account, credential_id)
-            if now is None or refused is None or _state(now) != _state(refused):
+            stands = await self._store.get_credential(account, credential_id)
+            if stands is None or refused is None or _state(stands) != _state(refused):
                 self._breakers.reset(account, credential_id)
                 chunks = await self._queue.let_go(account, credential_id)
                 log.info("credential.changed", credential=ids.encode(ids.CREDENTIAL, credential_id), chunks=chunks)
+        for account, credential_id in self._breakers.call_others(now):
+            await self._queue.let_go(account, credential_id, most=1)
 
 
 def _state(credential: Credential) -> tuple[object, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from ..delivery.breaker import Breakers, Refusal
+from ..delivery.breaker import Breakers
+from ..delivery.refusal import Refusal
 from ..domain.apps import Credential
 from ..domain.operations import Lane
 from ..ports import Clock, LeaseStore

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..delivery.breaker import Refusal
 from ..delivery.providers.apns import ApnsEndpoints
+from ..delivery.refusal import Refusal
 from ..domain.apps import Credential, Environment, ProviderName
 from ..domain.devices import TokenKind
 from ..domain.operations import Counts, Lane
