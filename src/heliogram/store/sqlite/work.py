@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,13 +17,14 @@ from ...domain.packing import pack_records
 from ...ports import InHand, Lease, LeasedChunk, PackedLease
 from ..errors import StoreDamaged
 from . import statements
-from .base import Base, T
+from .base import OFFLOAD_BYTES, Base, offload
 from .canceling import Where, end_operation, end_rest
 from .claims import claim
 from .depth import recount
 from .idempotency import let_go_of_keys
 from .packed import is_sound, open_leases
 from .steps import settle_start
+from .thinning import MOST_PARTS, count_parts, read_parts, replace_parts, thin
 from .unreadable import Key, count_unreadable, due_keys, fail_unreadable, put_off, read_chunk
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,25 @@ def _fence(chunk: Lease) -> Where:
         "first": chunk.first,
         "attempt": chunk.attempt,
     }
+
+
+def _part(chunk: Lease, packed: bytes, counts: Counts, at: int) -> Where:
+    return {
+        **_fence(chunk),
+        "sent": counts.sent,
+        "failed": counts.failed,
+        "unaddressable": counts.unaddressable,
+        "packed": packed,
+        "at": at,
+    }
+
+
+def _append(connection: apsw.Connection, values: Where) -> bool:
+    """Appends a result part, unless another attempt holds the chunk."""
+    parts: Any = connection.execute(_sql.count_part, values).fetchall()
+    if parts:
+        connection.execute(_sql.insert_part, {**values, "part": parts[0][0]})
+    return bool(parts)
 
 
 def _let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
@@ -135,6 +155,16 @@ class Work(Base):
             lambda c, step: _changed(c, _sql.extend_lease, {**values, "until": until + step})
         )
 
+    async def extend_all(self, chunks: Sequence[Lease], until: int) -> int:
+        """Keeps leases alive, in one write; how many of them were still there."""
+        fences = [_fence(chunk) for chunk in chunks]
+
+        def job(connection: apsw.Connection, step: int) -> int:
+            where = {"until": until + step}
+            return sum(_count_changed(connection, _sql.extend_lease, {**fence, **where}) for fence in fences)
+
+        return await self._write_times(job)
+
     async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled. False
         when fenced off."""
@@ -143,33 +173,39 @@ class Work(Base):
 
     async def append_packed(self, chunk: Lease, packed: bytes, counts: Counts, at: int) -> bool:
         """As `append_records`, with records that are packed already, the latest of `at` (ms)."""
-        values: Where = {
-            **_fence(chunk),
-            "sent": counts.sent,
-            "failed": counts.failed,
-            "unaddressable": counts.unaddressable,
-            "packed": packed,
-            "at": at,
-        }
+        values = _part(chunk, packed, counts, at)
+        return await self._write(lambda c: _append(c, values))
 
-        def job(connection: apsw.Connection) -> bool:
-            parts: Any = connection.execute(_sql.count_part, values).fetchall()
-            if not parts:
-                return False
-            connection.execute(_sql.insert_part, {**values, "part": parts[0][0]})
-            return True
-
-        return await self._write(job)
-
-    async def finish(self, chunk: Lease, at: int) -> bool:
-        """The chunk is done; the operation ends with its last chunk. False when fenced off."""
+    async def finish(
+        self, chunk: Lease, at: int, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """The chunk is done, with a last result part if there is one; the operation ends with its last chunk. False
+        when fenced off."""
         values = {**_fence(chunk), "at": at}
-        return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
+        if not records or counts is None:
+            return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
+        last = _part(chunk, pack_records(records), counts, max(record.at for record in records))
+        return await self._write(lambda c: _append(c, last) and _let_go(c, _sql.finish_chunk, values))
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+        await self._thin(chunk)
         values = {**_fence(chunk), "at": at, "held": held}
         return await self._write_times(lambda c, step: _let_go(c, _sql.release_chunk, {**values, "due": due + step}))
+
+    async def _thin(self, chunk: Lease) -> None:
+        """Takes out of a chunk's results what later ones superseded, if there are many."""
+        where = _fence(chunk)
+        if await self._read(lambda c: count_parts(c, where)) <= MOST_PARTS:
+            return
+        try:
+            parts = await self._list(lambda c: read_parts(c, where))
+            thinned = await offload(parts.bytes >= OFFLOAD_BYTES, thin, parts)
+        except Unreadable as error:  # the next claim deals with it
+            log.error("chunk.not_thinned", chunk=chunk.id.hex(), error=str(error))
+            return
+        if any(part.packed is not None for part in thinned):
+            await self._write(lambda c: replace_parts(c, where, thinned))
 
     async def let_go_held(self, account: bytes, credential_id: bytes, now: int, *, most: int | None = None) -> int:
         """Makes what waits for a credential due, in slices; how many chunks that were."""
@@ -200,17 +236,3 @@ class Work(Base):
             return released
 
         return await self._write(job)
-
-    async def _write_times(self, job: Callable[[apsw.Connection, int], T]) -> T:
-        """Writes what says when: `job` gets by how many ms the clock on the wall was set since this was called."""
-        mark = self._steps.mark()
-
-        def settled(connection: apsw.Connection) -> T:
-            moved = self._steps.settle(connection)
-            try:
-                return job(connection, self._steps.since(mark))
-            except BaseException:
-                self._steps.unsettle(moved)
-                raise
-
-        return await self._write(settled)
