@@ -89,9 +89,22 @@ def children_of(pid: int) -> list[int]:
     return [int(each) for each in found]
 
 
-def sources_of(pid: int) -> set[str]:
-    """The addresses (`127.0.0.1:PORT`) that its TCP connections have at this end."""
+def ports_of(pid: int) -> set[int]:
+    """The ports that its TCP connections have at this end."""
     handles = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return {here for here, _, _, handle in _connections() if f"socket:[{handle}]" in handles}
+
+
+def is_read(ports: set[int]) -> bool:
+    """Whether who was connected with these ports, whose process is dead, has read it all and closed."""
+    return not any(there in ports and state in ("ESTABLISHED", "CLOSE_WAIT") for _, there, state, _ in _connections())
+
+
+def _connections() -> list[tuple[int, int, str, str]]:
+    """Both ports of each TCP connection on this machine, its state, and the inode of its handle."""
+    states = {"01": "ESTABLISHED", "08": "CLOSE_WAIT"}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ports = [int(row[1].split(":")[1], 16) for row in rows if f"socket:[{row[9]}]" in handles]
-    return {f"127.0.0.1:{port}" for port in ports}
+    return [
+        (int(row[1].split(":")[1], 16), int(row[2].split(":")[1], 16), states.get(row[3], row[3]), row[9])
+        for row in rows
+    ]

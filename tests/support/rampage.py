@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx2
 from support.oracle import PUSH, Disk, Received, Verdict, judge
-from support.programs import Program, children_of, heliogram, sources_of
+from support.programs import Program, children_of, heliogram, is_read, ports_of
 from support.rampage_clients import Clients
 from support.stack import BUNDLE, BackEnd, Phones, service, simulator
 from support.waiting import eventually
@@ -140,7 +140,7 @@ class Rampage:
         if backup is not None:
             backup.join()
         assert not self._failures, self._failures
-        eventually(lambda: not self._sources(), what="what was sent to arrive")
+        eventually(lambda: not self.phones.call("GET", "/connections")["connections"], what="what was sent to arrive")
         return self._look(point, age)
 
     def _look(self, point: str, age: int) -> Kill:
@@ -161,16 +161,12 @@ class Rampage:
         os.kill(pid, signal.SIGSTOP)
         try:
             os.kill(victim, signal.SIGSTOP)  # no connection is opened between looking and killing
-            own = sources_of(victim)
+            own = ports_of(victim)
             os.kill(victim, signal.SIGKILL)
-            eventually(lambda: own.isdisjoint(self._sources()), what="what the sender sent to arrive")
+            eventually(lambda: is_read(own), what="what the sender sent to arrive")
             self._look("one sender", 0)
         finally:
             os.kill(pid, signal.SIGCONT)
-
-    def _sources(self) -> set[str]:
-        """From where connections to the simulator are open."""
-        return {each["source"] for each in self.phones.call("GET", "/connections")["connections"]}
 
     def _client(self, program: Program, number: int) -> threading.Thread:
         return self._thread(self.clients.run, program.ready["url"], self.random.random(), number == 0)
@@ -256,7 +252,8 @@ class Rampage:
                     assert not sent.open, sent
 
             def ended() -> bool:
-                waiting = [self._get(f"{PUSH}/Operations?status={status}") for status in ("PROCESSING", "SCHEDULED")]
+                # in this order: one may begin between the two questions
+                waiting = [self._get(f"{PUSH}/Operations?status={status}") for status in ("SCHEDULED", "PROCESSING")]
                 return not any(page["operations"] for page in waiting)
 
             eventually(ended, what="everything to end", seconds=seconds)
