@@ -62,6 +62,8 @@ def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: in
     """Adds a device to a user's registration, or renews it. Without a user, a known token or installation stays with
     the user who has it: registering twice must not leave a user without devices behind."""
     where = _values(account, new, at)
+    if connection.execute(_sql.app_exists, where).get is None:  # of one that is being removed there may be devices left
+        raise NotFound("app", new.app_name, path="$.appName", code=Code.UNKNOWN_APP)
     rows: Any = connection.execute(_sql.same_token, where).fetchall()
     same = [_Known(*row) for row in rows]
     known = _which(same, new)
@@ -211,10 +213,8 @@ def _room(
 
 
 def _admit(connection: apsw.Connection, where: dict[str, Any], new: NewDevice, same: list[_Known]) -> None:
-    """Refuses an unknown app, and a token that is alive under an app with another bundle id: a token is of one app
-    (LIFE-3). One that APNs refused under the other app is no claim to it."""
-    if connection.execute(_sql.app_exists, where).get is None:
-        raise NotFound("app", new.app_name, path="$.appName", code=Code.UNKNOWN_APP)
+    """Refuses a token that is alive under an app with another bundle id: a token is of one app (LIFE-3). One that APNs
+    refused under the other app is no claim to it."""
     if new.provider is not ProviderName.APN:
         return
     others = sorted({d.app for d in same if d.provider == new.provider.value and d.state == DeviceState.ACTIVE})
