@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from delivery.conftest import Delivery
 from support.apns_server import ApnsServer, accept_all, hold
 from support.stores import recipients_of
 
-from heliogram.delivery.worker import HEARTBEAT_S, Worker
+from heliogram.delivery.heartbeats import HEARTBEAT_S
+from heliogram.delivery.worker import Worker
 from heliogram.domain.operations import Lane
 from heliogram.ports import LeasedChunk
 
@@ -58,14 +60,14 @@ async def test_a_lease_is_renewed_while_answers_are_awaited(
 ) -> None:
     """Slow answers do not cost the lease: after several heartbeats nobody else can claim the chunk."""
     await delivery.app()
-    extend, renewed = delivery.tools.queue.extend, asyncio.Event()
+    extend, renewed = delivery.tools.queue.extend_all, asyncio.Event()
 
-    async def watched(chunk: LeasedChunk) -> bool:
-        done = await extend(chunk)
+    async def watched(chunks: Sequence[LeasedChunk]) -> int:
+        done = await extend(chunks)
         renewed.set()
         return done
 
-    monkeypatch.setattr(delivery.tools.queue, "extend", watched)
+    monkeypatch.setattr(delivery.tools.queue, "extend_all", watched)
     apns.on_request = hold
     worker = Worker(delivery.tools, [Lane.TX], slots=1)
     task = asyncio.create_task(worker.run())

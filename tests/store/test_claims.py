@@ -12,7 +12,7 @@ from support.stores import Bench, recipients_of
 from heliogram.domain.accounts import Account, AccountLimits
 from heliogram.domain.operations import Lane, Operation
 from heliogram.ports import InHand, LeasedChunk, Slots
-from heliogram.store.sqlite.claims import FLOWS_AT_ONCE
+from heliogram.ports.work import FLOWS_AT_ONCE
 
 pytestmark = pytest.mark.anyio
 

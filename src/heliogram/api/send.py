@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -15,6 +16,7 @@ from ..domain.errors import Code, FieldProblem, Invalid
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Priority, Recipient, SendSpec
 from ..domain.operations import Lane, Operation, OperationStatus, cut
 from ..domain.render import Renderer
+from ..ports import Hold
 from ..rest import Call, Result, endpoint
 from . import examples
 from .answers import OperationAccepted, account_of, operation_accepted
@@ -137,7 +139,7 @@ async def accept_send(
     timing: Timing,
     tags: dict[str, str] | None,
 ) -> bytes:
-    """Makes the operation durable, then tells the workers. Raises `QueueFull` when too much waits already."""
+    """Makes the operation durable, then has it worked on. Raises `QueueFull` when too much waits already."""
     now, ident = state.now(), state.ids.new()
     lane = Lane.of(len(recipients))
     operation = Operation(
@@ -153,8 +155,12 @@ async def accept_send(
         send_at_text=timing.send_at_text,
         tags=tags,
     )
-    await state.store.accept(account, operation, cut(ident, recipients), bounds=state.settings.queue)
-    state.queue.wake(lane)
+    chunks = cut(ident, recipients)
+
+    def accept(hold: Hold | None) -> Awaitable[None]:
+        return state.store.accept(account, operation, chunks, bounds=state.settings.queue, hold=hold)
+
+    await state.queue.put(operation, chunks, accept)
     return ident
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from ..domain.operations import Lane
+from ..domain.operations import CHUNK_SIZE, Lane
 from ..ports import Clock, Providers, Sealer, SendingStore, WorkQueue
 from .breaker import Breakers
 from .chunk import Tools
@@ -20,16 +20,19 @@ from .worker import Worker
 
 log = structlog.get_logger(__name__)
 
-TX_SLOTS = 48
+TX_SLOTS = 1_024
 BULK_SLOTS = 6
 SLOTS = {Lane.TX: TX_SLOTS, Lane.BULK: BULK_SLOTS}
-"""Chunks of each lane that one process delivers at a time. Small sends have slots of their own: no campaign can keep
-them waiting. One account has at most 40 and 5 of them, one queue (an app's, or that of a credential which callers name)
-32 and 4: what hangs leaves the rest to others."""
+"""Slots of each lane in one process. Small sends have slots of their own: no campaign can keep them waiting. An account
+has at most 854 and 5 of them, one queue (an app's, or that of a credential which callers name) 682 and 4: what hangs
+leaves the rest to others. In each round trip to APNs a queue sends as many single pushes as it may have slots."""
+EACH = {Lane.TX: 8, Lane.BULK: CHUNK_SIZE}
+"""Recipients that a slot is for: 1,024 chunks of up to 8, or 78 of 100, so that what is in hand stays below 8,300
+recipients, as much as 17 chunks of a campaign."""
 
 
 class Sender:
-    """The workers of some lanes. `slots` is how many chunks of each are delivered at a time."""
+    """The workers of some lanes. `slots` is how many each has."""
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Sender:
             open_credential=opener,
             breakers=breakers,
         )
-        self._workers = [Worker(tools, [lane], slots=count) for lane, count in slots.items()]
+        self._workers = [Worker(tools, [lane], slots=count, each=EACH[lane]) for lane, count in slots.items()]
         self._watching: asyncio.Task[None] | None = None
         self.tasks: list[asyncio.Task[None]] = []
         """The workers at work: one that ends before `drain` has failed."""

@@ -8,30 +8,31 @@ from collections.abc import Sequence
 import structlog
 
 from ..domain.errors import Unavailable, Unreadable
-from ..domain.operations import Lane
-from ..ports import Clock, LeasedChunk, Slots, Timer, WorkQueue
+from ..domain.operations import CHUNK_SIZE, Lane
+from ..ports import LeasedChunk, Slots
 from .chunk import ChunkDelivery, Tools
+from .heartbeats import Heartbeats
 from .stalling import pause
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT_S = 20.0
 RETRY_AFTER_CRASH_MS = 5_000
 """A chunk whose delivery failed waits so long for each attempt it has had, but not longer than the most."""
 MOST_AFTER_CRASH_MS = 900_000
 
 
 class Worker:
-    """Takes chunks of some lanes, at most `slots` at a time.
+    """Takes chunks of some lanes, at most `slots` at a time; one takes a slot for every `each` recipients.
 
     Small sends have a worker of their own, so that no campaign can hold all the slots. No account gets all of them
     either, nor the credentials of one app: `Slots`.
     """
 
-    def __init__(self, tools: Tools, lanes: Sequence[Lane], *, slots: int) -> None:
+    def __init__(self, tools: Tools, lanes: Sequence[Lane], *, slots: int, each: int = CHUNK_SIZE) -> None:
         self._tools = tools
         self._lanes = tuple(lanes)
-        self._slots = slots
+        self._slots = Slots.of(slots, each)
+        self._beats = Heartbeats(tools.queue, tools.clock)
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._room.set()
@@ -40,10 +41,22 @@ class Worker:
 
     def __repr__(self) -> str:
         lanes = ",".join(lane.name for lane in self._lanes)
-        return f"Worker({lanes}, running={len(self._running)}/{self._slots}, delivered={self.delivered})"
+        return f"Worker({lanes}, running={len(self._running)}/{self._slots.total}, delivered={self.delivered})"
 
     async def run(self) -> None:
         """Works until `drain`, or until the queue is closed: returns when no chunk is held any more."""
+        queue = self._tools.queue
+        ends = [queue.straight(lane, self._slots, may=self._may, take=self._take) for lane in self._lanes]
+        try:
+            await self._work()
+        finally:
+            self._closing.set()
+            for end in ends:
+                end()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _work(self) -> None:
         while True:
             await self._room.wait()
             if self._closing.is_set():
@@ -51,17 +64,28 @@ class Worker:
             if self._tools.stall.is_on:
                 await self._stalled()
                 continue
-            chunks = await self._lease(self._slots - len(self._running))
+            chunks = await self._lease(self._slots.total - len(self._running))
             if chunks is not None and not chunks:
                 break
             for chunk in chunks or ():
-                task = asyncio.create_task(self._deliver(chunk))
-                self._running.add(task)
-                task.add_done_callback(self._ended)
-            if len(self._running) >= self._slots and not self._closing.is_set():
-                self._room.clear()
-        if self._running:
-            await asyncio.wait(self._running)
+                self._begin(chunk)
+
+    def _may(self) -> bool:
+        return not self._closing.is_set() and not self._tools.stall.is_on
+
+    def _take(self, chunk: LeasedChunk) -> bool:
+        """Begins with a chunk that was not asked for, unless this is ending."""
+        if self._closing.is_set():
+            return False
+        self._begin(chunk)
+        return True
+
+    def _begin(self, chunk: LeasedChunk) -> None:
+        task = asyncio.create_task(self._deliver(chunk))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        if len(self._running) >= self._slots.total and not self._closing.is_set():
+            self._room.clear()
 
     def drain(self) -> None:
         """Leases nothing more; `run` returns when what is held is finished. Close the queue to end its waiting."""
@@ -71,7 +95,7 @@ class Worker:
     async def _lease(self, free: int) -> list[LeasedChunk] | None:
         """Chunks; none when the queue is closed, None when it failed."""
         try:
-            return await self._tools.queue.lease(self._lanes, free, slots=Slots.of(self._slots))
+            return await self._tools.queue.lease(self._lanes, free, slots=self._slots)
         except Exception as error:
             # The store may be full or locked for a while; accepted work waits there and nothing is lost.
             if not isinstance(error, Unavailable | Unreadable):  # the store tells the log, once for all
@@ -93,7 +117,7 @@ class Worker:
         self._room.set()
 
     async def _deliver(self, chunk: LeasedChunk) -> None:
-        heartbeat = _Heartbeat(self._tools.queue, self._tools.clock, chunk)
+        end_beats = self._beats.add(chunk)
         delivery = ChunkDelivery(chunk, self._tools)
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
@@ -108,7 +132,7 @@ class Worker:
             await self._give_back(chunk)
         finally:
             unwatch()
-            heartbeat.stop()
+            end_beats()
 
     async def _may_begin(self, chunk: LeasedChunk) -> bool:
         """Waits while outcomes cannot be written; False when the lease was lost meanwhile."""
@@ -127,31 +151,3 @@ class Worker:
             log.warning("chunk.not_given_back", chunk=chunk.id.hex())  # its lease runs out by itself
         except Exception:
             log.exception("chunk.give_back_failed", chunk=chunk.id.hex())  # its lease runs out by itself
-
-
-class _Heartbeat:
-    """Renews a lease every third of its time."""
-
-    def __init__(self, queue: WorkQueue, clock: Clock, chunk: LeasedChunk) -> None:
-        self._queue, self._clock, self._chunk = queue, clock, chunk
-        self._task: asyncio.Task[bool] | None = None
-        self._timer: Timer | None = None
-        self._again()
-
-    def _again(self) -> None:
-        self._timer = self._clock.call_later(HEARTBEAT_S, self._beat)
-
-    def _beat(self) -> None:
-        self._task = asyncio.ensure_future(self._queue.extend(self._chunk))
-        self._task.add_done_callback(self._beaten)
-        self._again()
-
-    def _beaten(self, task: asyncio.Task[bool]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, Unavailable):
-            log.warning("chunk.heartbeat_failed", chunk=self._chunk.id.hex(), error=str(error))
-
-    def stop(self) -> None:
-        """No more beats."""
-        if self._timer is not None:
-            self._timer.cancel()

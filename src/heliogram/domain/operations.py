@@ -128,6 +128,12 @@ class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
     recipients: list[Recipient]
 
 
+def flow_of(account: bytes, spec: SendSpec) -> bytes:
+    """The queue of its account in which a send waits: each app has one, and each credential that callers name."""
+    named = b"" if spec.apn is None else b"\0" + spec.apn
+    return account + spec.app_name.encode() + named
+
+
 def cut(operation_id: bytes, recipients: list[Recipient], size: int = CHUNK_SIZE) -> list[NewChunk]:
     """The chunks of an operation; a chunk's id is the notification id of its first recipient."""
     return [

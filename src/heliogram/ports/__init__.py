@@ -44,7 +44,7 @@ from .webhooks import (
     WebhookStore,
     WebhookWork,
 )
-from .work import InHand, Lease, LeasedChunk, LeaseStore, PackedLease, Slots, WorkQueue, WorkStore
+from .work import Hold, InHand, Lease, LeasedChunk, LeaseStore, PackedLease, Slots, WorkQueue, WorkStore
 
 __all__ = [
     "AccountStore",
@@ -68,6 +68,7 @@ __all__ = [
     "Feed",
     "Health",
     "Healthy",
+    "Hold",
     "IdempotencyStore",
     "InHand",
     "KeptAnswer",

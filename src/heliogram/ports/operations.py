@@ -13,6 +13,7 @@ from ..domain.backlog import QueueBounds
 from ..domain.notifications import Notification, NotificationStatus
 from ..domain.operations import NewChunk, Operation, OperationStatus
 from .basics import Listed, Window
+from .work import Hold
 
 
 class NotificationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +50,12 @@ class OperationStore(Protocol):
         *,
         shard: int = 0,
         bounds: QueueBounds | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Makes an operation and its chunks durable, all or nothing: when this returns, they are on disk. The chunks of
         a scheduled one fall due at its `send_at`. Raises `QueueFull` when more would wait than `bounds` allow (None:
-        any number may); nothing of it is kept then."""
+        any number may); nothing of it is kept then. With a `hold` its chunk, which must be the only one and due now, is
+        leased from the beginning, as its first attempt. Raises `ValueError` for any other."""
 
     async def get_operation(self, account: bytes, operation_id: bytes) -> Operation | None:
         """An operation with its counters."""

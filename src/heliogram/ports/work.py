@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
-from ..domain.operations import Counts, Lane
+from ..domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation
 
 ACCOUNT_BYTES = 16
 """A queue's name begins with its account's id."""
+FLOWS_AT_ONCE = 8
+"""The most queues of one account that one claim looks at; the next claim begins after the one served last."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,36 +33,61 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
-    """How many chunks of a lane are worked on at once: in all, of one account, and of one queue of an account. What an
-    account or a queue may not have is there for others, however long its chunks take."""
+    """How much of a lane is worked on at once: in all, of one account, and of one queue of an account. What an account
+    or a queue may not have is there for others, however long its chunks take. A chunk takes a slot for every `each`
+    recipients, begun ones included; where one is free there is room for any chunk, so that the last may pass a bound
+    by one chunk's slots less one."""
 
     total: int
     account: int
     flow: int
+    each: int = CHUNK_SIZE
 
     @classmethod
-    def of(cls, total: int) -> Slots:
+    def of(cls, total: int, each: int = CHUNK_SIZE) -> Slots:
         """Of so many an account may have all but a sixth, and a queue two thirds; of two or one, all."""
         if total < 3:
-            return cls(total=total, account=total, flow=total)
-        return cls(total=total, account=total - max(1, total // 6), flow=total * 2 // 3)
+            return cls(total=total, account=total, flow=total, each=each)
+        return cls(total=total, account=total - max(1, total // 6), flow=total * 2 // 3, each=each)
+
+    def taken_by(self, recipients: int) -> int:
+        """How many slots a chunk of so many recipients takes."""
+        return -(-recipients // self.each)
 
 
 class InHand(msgspec.Struct, kw_only=True):
-    """How many chunks of each queue are being worked on, of how many that may be."""
+    """How many slots the chunks of each queue take that are being worked on, of how many there are."""
 
     slots: Slots
     flows: dict[bytes, int] = msgspec.field(default_factory=dict)
 
     @property
-    def is_short(self) -> bool:
-        """Whether an account or a queue has all that it may have."""
+    def free(self) -> int:
+        """Slots that nobody has."""
+        return max(0, self.slots.total - sum(self.flows.values()))
+
+    @property
+    def short(self) -> set[bytes]:
+        """The accounts and queues that have all they may have."""
         accounts: dict[bytes, int] = {}
         for flow, count in self.flows.items():
             account = flow[:ACCOUNT_BYTES]
             accounts[account] = accounts.get(account, 0) + count
-        most = max(accounts.values(), default=0)
-        return most >= self.slots.account or max(self.flows.values(), default=0) >= self.slots.flow
+        short = {account for account, count in accounts.items() if count >= self.slots.account}
+        return short | {flow for flow, count in self.flows.items() if count >= self.slots.flow}
+
+    @property
+    def is_short(self) -> bool:
+        """Whether an account or a queue has all that it may have, or all have together."""
+        return not self.free or bool(self.short)
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease that a chunk is accepted with: whose, until when, and since when (ms)."""
+
+    worker: str
+    until: int
+    since: int
 
 
 class LeasedChunk(Lease, frozen=True, kw_only=True):
@@ -117,13 +144,19 @@ class LeaseStore(Protocol):
     async def extend(self, chunk: Lease, until: int) -> bool:
         """Keeps a lease alive; False when another attempt holds the chunk."""
 
+    async def extend_all(self, chunks: Sequence[Lease], until: int) -> int:
+        """Keeps leases alive, in one write; how many of them were still there."""
+
     async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """Appends a result part. `counts` are the chunk's counters with it, in whole, but for those canceled: the store
         counts them itself. False when fenced off."""
 
-    async def finish(self, chunk: Lease, at: int) -> bool:
+    async def finish(
+        self, chunk: Lease, at: int, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
         """The chunk is done; the operation ends with its last chunk. False when fenced off. If the operation was asked
-        to stop, whoever has not ended is canceled."""
+        to stop, whoever has not ended is canceled. With `records` and `counts` a last result part is appended first, as
+        by `append_records`: both or neither."""
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on; `at` is now. `held` is the credential it waits for.
@@ -160,6 +193,20 @@ class WorkQueue(Protocol):
     def wake(self, lane: Lane) -> None:
         """A hint that something was put into the lane."""
 
+    def straight(
+        self, lane: Lane, slots: Slots, *, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]
+    ) -> Callable[[], None]:
+        """Whoever leases of a lane with these slots takes what `put` can hand over, too. `may` says whether anything
+        can be taken now; `take` begins with a chunk that is leased, or says that it cannot. What it returns ends
+        this."""
+
+    async def put(
+        self, operation: Operation, chunks: Sequence[NewChunk], accept: Callable[[Hold | None], Awaitable[None]]
+    ) -> None:
+        """Has `accept` make an operation durable, then has it worked on. A small one that is to go at once is accepted
+        leased, and handed over without a claim, if its queue and its account have slots and the last claim of the lane
+        left nothing behind. Raises what `accept` raises. A caller who is cancelled leaves it to happen."""
+
     def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
         """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
         ends the watching."""
@@ -170,8 +217,13 @@ class WorkQueue(Protocol):
     async def extend(self, chunk: LeasedChunk) -> bool:
         """Renews the lease."""
 
-    async def done(self, chunk: LeasedChunk) -> bool:
-        """The chunk is finished."""
+    async def extend_all(self, chunks: Sequence[LeasedChunk]) -> int:
+        """Renews leases, in one write; how many of them were still there."""
+
+    async def done(
+        self, chunk: LeasedChunk, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """The chunk is finished, with a last result part if there is one: see `LeaseStore.finish`."""
 
     async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
         """The chunk goes back until `due` (ms), or until the credential `held` works again."""

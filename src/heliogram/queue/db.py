@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from ..domain.operations import Lane
-from ..ports import Clock, InHand, LeasedChunk, LeaseStore, Slots
+from ..domain.notifications import DeliveryRecord
+from ..domain.operations import Counts, Lane, NewChunk, Operation, flow_of
+from ..ports import Clock, Hold, InHand, LeasedChunk, LeaseStore, Slots
+from .hands import Hands, Straight, any_unseen
 from .watch import Watch
 
 LEASE_MS = 60_000
 POLL_SECONDS = 1.0
+CLAIM_MOST = 64
+"""The most chunks of one claim with slots: it holds the store's writer up, and its first chunk goes when it ends."""
 _LEAST_WAIT = 0.001
 """A timer that rings a little early must not turn waiting into spinning."""
 
@@ -63,11 +67,12 @@ class DbQueue:
         self._turn = 0
         self._waiters: set[_Waiter] = set()
         self._watch = Watch(store, clock)
-        self._giving_back: set[asyncio.Task[None]] = set()
-        self._in_hand: dict[tuple[bytes, int], tuple[Lane, bytes]] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._hands = Hands()
+        self._straight: dict[Lane, Straight] = {}
 
     def __repr__(self) -> str:
-        counts = f"shards={len(self._shards)}, waiting={len(self._waiters)}, held={len(self._in_hand)}"
+        counts = f"shards={len(self._shards)}, waiting={len(self._waiters)}, held={len(self._hands)}"
         return f"DbQueue({self._worker!r}, {counts})"
 
     async def lease(self, lanes: Sequence[Lane], limit: int, *, slots: Slots | None = None) -> list[LeasedChunk]:
@@ -98,6 +103,36 @@ class DbQueue:
             if lane in waiter.lanes:
                 waiter.event.set()
 
+    def straight(
+        self, lane: Lane, slots: Slots, *, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]
+    ) -> Callable[[], None]:
+        """Whoever leases of a lane with these slots takes what `put` can hand over, too, as long as what this returns
+        is not called. There is one for a lane: the last."""
+        way = self._straight[lane] = Straight(slots, may, take)
+
+        def end() -> None:
+            if self._straight.get(lane) is way:
+                del self._straight[lane]
+
+        return end
+
+    async def put(
+        self, operation: Operation, chunks: Sequence[NewChunk], accept: Callable[[Hold | None], Awaitable[None]]
+    ) -> None:
+        """Has `accept` make an operation durable, then has it worked on: at once, where the straight way is open."""
+        way = self._straight.get(operation.lane)
+        if way is None or len(chunks) != 1 or not self._is_open() or not way.is_open(operation, self._hands):
+            await accept(None)
+            self.wake(operation.lane)
+            return
+        chunk = self._held(operation, chunks[0])
+        self._hands.take(chunk, operation.recipients, way.slots)
+        # In a task of its own: what is being made durable is leased, whether or not the caller is still there then.
+        filling = asyncio.ensure_future(self._fill(chunk, way, accept))
+        self._settling.add(filling)
+        filling.add_done_callback(self._settled)
+        await asyncio.shield(filling)
+
     def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
         """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
         ends the watching."""
@@ -117,9 +152,15 @@ class DbQueue:
         """Renews the lease; False when another attempt holds the chunk."""
         return await self._store.extend(chunk, self._now() + self._lease_ms)
 
-    async def done(self, chunk: LeasedChunk) -> bool:
-        """The chunk is finished; False when another attempt holds it."""
-        done = await self._store.finish(chunk, self._now())
+    async def extend_all(self, chunks: Sequence[LeasedChunk]) -> int:
+        """Renews leases, in one write; how many of them were still there."""
+        return await self._store.extend_all(chunks, self._now() + self._lease_ms)
+
+    async def done(
+        self, chunk: LeasedChunk, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """The chunk is finished, with a last result part if there is one; False when another attempt holds it."""
+        done = await self._store.finish(chunk, self._now(), records, counts)
         self._put_down(chunk)
         return done
 
@@ -144,8 +185,8 @@ class DbQueue:
         self._closed = True
         for waiter in self._waiters:
             waiter.event.set()
-        if self._giving_back:
-            await asyncio.gather(*self._giving_back)
+        if self._settling:
+            await asyncio.wait(self._settling)
 
     def _is_open(self) -> bool:
         return not self._closed
@@ -153,19 +194,44 @@ class DbQueue:
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 
-    def _hand(self, waiter: _Waiter) -> InHand | None:
-        """What is worked on of the waiter's lanes."""
-        if waiter.slots is None:
-            return None
-        hand = InHand(slots=waiter.slots)
-        for lane, flow in self._in_hand.values():
-            if lane in waiter.lanes:
-                hand.flows[flow] = hand.flows.get(flow, 0) + 1
-        return hand
+    def _held(self, operation: Operation, chunk: NewChunk) -> LeasedChunk:
+        """A chunk as a claim will have leased it, once it is accepted."""
+        now = self._now()
+        return LeasedChunk(
+            account_id=operation.account_id,
+            id=chunk.id,
+            operation_id=operation.id,
+            lane=operation.lane,
+            shard=self._shards[0],
+            flow=flow_of(operation.account_id, operation.spec),
+            attempt=1,
+            until=now + self._lease_ms,
+            first=chunk.first,
+            recipients=chunk.recipients,
+            records=[],
+            spec=operation.spec,
+            created=operation.created,
+            start=operation.start,
+            claimed=now,
+        )
+
+    async def _fill(self, chunk: LeasedChunk, way: Straight, accept: Callable[[Hold | None], Awaitable[None]]) -> None:
+        try:
+            await accept(Hold(worker=self._worker, until=chunk.until, since=chunk.claimed))
+        except BaseException:
+            self._put_down(chunk)
+            raise
+        if not self._is_open() or self._straight.get(chunk.lane) is not way or not way.take(chunk):
+            await self._give_back([chunk])
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller, if there still is one
 
     def _put_down(self, chunk: LeasedChunk) -> None:
-        """The chunk has its slot no more: whoever was passed over may have it."""
-        if self._in_hand.pop((chunk.id, chunk.attempt), None) is not None:
+        """The chunk has its slots no more: whoever was passed over may have them."""
+        if self._hands.put_down(chunk):
             for waiter in self._waiters:
                 if waiter.passed_over is not None and chunk.lane in waiter.lanes:
                     waiter.event.set()
@@ -177,37 +243,53 @@ class DbQueue:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             giving = asyncio.ensure_future(self._abandon(task))
-            self._giving_back.add(giving)
-            giving.add_done_callback(self._giving_back.discard)
+            self._settling.add(giving)
+            giving.add_done_callback(self._settled)
             raise
 
     async def _claim_lanes(self, waiter: _Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         claimed: list[LeasedChunk] = []
-        self._turn += 1  # every shard comes first in its turn
-        first = self._turn % len(self._shards)
         waiter.passed_over = None
-        for lane in lanes:
-            for shard in self._shards[first:] + self._shards[:first]:
-                try:
+        if waiter.slots is not None:
+            hand = self._hands.of(lanes, waiter.slots)
+            limit = min(limit, CLAIM_MOST, hand.free)
+            if hand.is_short:
+                waiter.passed_over = self._now()
+        all_due = False
+        try:
+            self._turn += 1  # every shard comes first in its turn
+            first = self._turn % len(self._shards)
+            for lane in lanes if limit > 0 else ():
+                for shard in self._shards[first:] + self._shards[:first]:
                     claimed += await self._claim_shard(waiter, lane, shard, limit - len(claimed))
-                except Exception:
-                    if not claimed:
-                        raise
-                    return claimed  # these are leased; trouble that lasts shows at the next call
-                if len(claimed) >= limit:
-                    return claimed
+                    if len(claimed) >= limit:
+                        return claimed
+            all_due = limit > 0 and not any_unseen(claimed)
+        except Exception:
+            if not claimed:
+                raise
+            # these are leased; trouble that lasts shows at the next call
+        finally:
+            self._note(waiter, lanes, all_due=all_due)
         return claimed
 
     async def _claim_shard(self, waiter: _Waiter, lane: Lane, shard: int, limit: int) -> list[LeasedChunk]:
-        now, hand = self._now(), self._hand(waiter)
-        if hand is not None and hand.is_short:
-            waiter.passed_over = now if waiter.passed_over is None else min(now, waiter.passed_over)
+        now, slots = self._now(), waiter.slots
+        hand: InHand | None = None if slots is None else self._hands.of(waiter.lanes, slots)
         chunks = await self._store.claim(
             lane, shard, limit=limit, now=now, until=now + self._lease_ms, worker=self._worker, hand=hand
         )
-        if hand is not None:
-            self._in_hand |= {(chunk.id, chunk.attempt): (lane, chunk.flow) for chunk in chunks}
+        if slots is not None:
+            for chunk in chunks:
+                self._hands.take(chunk, len(chunk.recipients), slots)
         return chunks
+
+    def _note(self, waiter: _Waiter, lanes: Sequence[Lane], *, all_due: bool) -> None:
+        """What this claim says of the straight ways."""
+        for lane in lanes:
+            way = self._straight.get(lane)
+            if way is not None and waiter.slots is not None:
+                way.claimed(all_due=all_due, hand=self._hands.of(lanes, waiter.slots))
 
     async def _abandon(self, claim: asyncio.Task[list[LeasedChunk]]) -> None:
         """Releases what is being claimed for a caller who is gone."""

@@ -155,14 +155,22 @@ class RemoteStore:
         """See the port."""
         return await self._there.call(Extend(lease=_lease(chunk), until=until), bool)
 
+    async def extend_all(self, chunks: Sequence[Lease], until: int) -> int:
+        """See the port. A sender has few chunks: a call each, which the serving process writes together."""
+        return sum(await asyncio.gather(*[self.extend(chunk, until) for chunk in chunks]))
+
     async def append_records(self, chunk: Lease, records: Sequence[DeliveryRecord], counts: Counts) -> bool:
         """See the port."""
         at = max((record.at for record in records), default=0)
         call = Append(lease=_lease(chunk), packed=pack_records(records), counts=counts, at=at)
         return await self._there.call(call, bool)
 
-    async def finish(self, chunk: Lease, at: int) -> bool:
-        """See the port."""
+    async def finish(
+        self, chunk: Lease, at: int, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """See the port. A last part is a call of its own: it may be large, and frames are not."""
+        if records and counts is not None and not await self.append_records(chunk, records, counts):
+            return False
         return await self._there.call(Finish(lease=_lease(chunk), at=at), bool)
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:

@@ -47,6 +47,20 @@ class Base:
     async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
         return await self._writer.run(job, long=long)
 
+    async def _write_times(self, job: Callable[[apsw.Connection, int], T]) -> T:
+        """Writes what says when: `job` gets by how many ms the clock on the wall was set since this was called."""
+        mark = self._steps.mark()
+
+        def settled(connection: apsw.Connection) -> T:
+            moved = self._steps.settle(connection)
+            try:
+                return job(connection, self._steps.since(mark))
+            except BaseException:
+                self._steps.unsettle(moved)
+                raise
+
+        return await self._write(settled)
+
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._reader.run(job)
 

@@ -6,6 +6,7 @@ most the others' turns in front. The state is one process's own; several togethe
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from ...domain.ids import notification_id
 from ...domain.operations import Lane, OperationStatus
 from ...domain.webhooks import EventType
 from ...ports import InHand, PackedLease
-from ...ports.work import ACCOUNT_BYTES
+from ...ports.work import ACCOUNT_BYTES, FLOWS_AT_ONCE
 from . import statements
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
@@ -24,8 +25,6 @@ from .turns import Turn, Turns
 
 _sql = statements.load("claims")
 
-FLOWS_AT_ONCE = 8
-"""The most queues of one account that one claim looks at; the next claim begins after the one served last."""
 STEPS = 8
 """So many queues are looked at one by one, which is cheapest for few; those after them in one go."""
 _BEYOND = b"\xff"
@@ -64,6 +63,7 @@ class _Claim:
         self._accounts: Counter[bytes] = Counter()
         for flow, count in self._flows.items():
             self._accounts[flow[:ACCOUNT_BYTES]] += count
+        self._taken = sum(self._flows.values())
         self._first: dict[bytes, bytes] = {}
         self._place = wanted["lane"], wanted["shard"]
         self._left: int = wanted["limit"]
@@ -85,12 +85,12 @@ class _Claim:
             self._serve(_STARTING, self._left)
         return self._claimed
 
-    def _serve(self, kind: _Kind, most: int) -> bool:
+    def _serve(self, kind: _Kind, limit: int) -> bool:
         """Claims at most so many of a kind; False when there is nothing of it."""
-        if most <= 0:
+        if limit <= 0:
             return True
-        stop = self._left - most
-        accounts = list(self._in_turn(kind, most + len(self._accounts)))
+        stop = self._left - limit
+        accounts = list(self._in_turn(kind, limit + len(self._accounts)))
         if not accounts:
             self._turns.accounts.pop((*self._place, kind.name), None)
             return False
@@ -99,7 +99,8 @@ class _Claim:
             waiting = accounts.copy()
             while self._left > stop and waiting:
                 for account, count in self._allot(kind, waiting, weights, self._left - stop, fair=fair):
-                    if self._take(kind, account, count) < count:
+                    most = self._most(account, weights, fair=fair)
+                    if self._take(kind, account, count, most) < count:
                         waiting.remove(account)
                 waiting = [account for account in waiting if self._room(account, weights, fair=fair) > 0]
         return True
@@ -172,19 +173,25 @@ class _Claim:
         return [(account, count) for account, count in counts.items() if count > 0]
 
     def _room(self, account: bytes, weights: dict[bytes, int], *, fair: bool) -> int:
-        """How many more chunks an account may have in hand: its share by weight among those who wait or work, or as
-        many as one may ever have."""
+        """How many more slots an account may take: up to its share by weight among those who wait or work, or to what
+        one may ever have."""
         if self._slots is None:
             return self._left
-        most = self._slots.account
-        if fair:
-            most = min(most, max(1, self._slots.total * weights[account] // sum(weights.values())))
-        return max(0, most - self._accounts[account])
+        return max(0, self._most(account, weights, fair=fair) - self._accounts[account]) if self._has_room() else 0
+
+    def _most(self, account: bytes, weights: dict[bytes, int], *, fair: bool) -> int:
+        """How many slots an account may have."""
+        if self._slots is None:
+            return sys.maxsize
+        if not fair:
+            return self._slots.account
+        return min(self._slots.account, max(1, self._slots.total * weights[account] // sum(weights.values())))
 
     # --- what it gets
 
-    def _take(self, kind: _Kind, account: bytes, count: int) -> int:
-        """Claims for an account, of its queues in turn; how many chunks were found, some of them perhaps stopped."""
+    def _take(self, kind: _Kind, account: bytes, count: int, most: int) -> int:
+        """Claims for an account, of its queues in turn, until it has so many slots; how many chunks were found, some of
+        them perhaps stopped."""
         flows = self._flows_in_turn(kind, account)
         found = 0
         shares = [(flow, len(flows) - place) for place, flow in enumerate(flows)]
@@ -197,8 +204,10 @@ class _Claim:
             if rows:
                 self._turns.flows[(*self._place, account)] = flow
             for row in rows:
+                if self._room_in(flow) <= 0 or self._accounts[account] >= most:
+                    break
                 self._lease(flow, row)
-            found += len(rows)
+                found += 1
         return found
 
     def _flows_in_turn(self, kind: _Kind, account: bytes) -> list[bytes]:
@@ -214,12 +223,17 @@ class _Claim:
         return flows
 
     def _room_in(self, flow: bytes) -> int:
-        return self._left if self._slots is None else self._slots.flow - self._flows[flow]
+        if self._slots is None:
+            return self._left
+        return self._slots.flow - self._flows[flow] if self._has_room() else 0
+
+    def _has_room(self) -> bool:
+        return self._slots is None or self._taken < self._slots.total
 
     def _lease(self, flow: bytes, row: Any) -> None:
         """Hands out one chunk, unless its operation was stopped while a worker that is gone held it."""
         wanted = self._wanted
-        account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled = row
+        account, operation, first, attempt, written, packed, spec, created, send_at, status, canceled, size = row
         where = {**wanted, "account": account, "operation": operation, "first": first, "at": wanted["now"]}
         if canceled is not None:
             end_rest(self._connection, where)
@@ -230,8 +244,10 @@ class _Claim:
             self._connection.execute(_sql.begin_operation, where)
             emit_operation(self._connection, account, EventType.OPERATION_PROCESSING, operation, wanted["now"])
         parts: Any = self._connection.execute(_sql.parts, where).fetchall() if written else ()
-        self._flows[flow] += 1
-        self._accounts[account] += 1
+        taken = 1 if self._slots is None else self._slots.taken_by(size)
+        self._taken += taken
+        self._flows[flow] += taken
+        self._accounts[account] += taken
         self._left -= 1
         self._claimed.append(
             PackedLease(

@@ -10,9 +10,9 @@ import apsw
 from ...domain.backlog import QueueBounds
 from ...domain.ids import split_notification_id
 from ...domain.notifications import Notification
-from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus
+from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
 from ...domain.webhooks import EventType
-from ...ports import Listed, NotificationFilter, Window
+from ...ports import Hold, Listed, NotificationFilter, Window
 from . import statements
 from .base import OFFLOAD_BYTES, Base, cut_window, id_cursor, offload, page_of
 from .events import emit_operation
@@ -20,7 +20,6 @@ from .listing import Listing
 from .packed import (
     PackedOperation,
     StoredChunk,
-    flow_of,
     open_notifications,
     open_spec,
     open_tags,
@@ -35,7 +34,13 @@ TAG_SCAN = 10_000
 
 
 def _insert(
-    connection: apsw.Connection, account: bytes, operation: Operation, packed: PackedOperation, shard: int
+    connection: apsw.Connection,
+    account: bytes,
+    operation: Operation,
+    packed: PackedOperation,
+    shard: int,
+    hold: Hold | None,
+    step: int,
 ) -> None:
     lane, created = int(operation.lane), operation.created
     scheduled = operation.status is OperationStatus.SCHEDULED
@@ -60,7 +65,10 @@ def _insert(
     for first, size, recipients, fingerprints in packed.chunks:
         key = (account, operation.id, first)
         starts = scheduled and first == 0
-        values = (*key, size, lane, shard, operation.start, operation.updated, flow, starts)
+        held = (0, operation.start, 0, "", 0)
+        if hold is not None:
+            held = (1, hold.until + step, 1, hold.worker, hold.since + step)
+        values = (*key, size, lane, shard, *held, operation.updated, flow, starts)
         connection.execute(_sql.insert_chunk, values)
         connection.execute(_sql.insert_recipients, (*key, recipients))
         if fingerprints:
@@ -122,20 +130,26 @@ class Operations(Base):
         *,
         shard: int = 0,
         bounds: QueueBounds | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Makes an operation and its chunks durable: when this returns, they are on disk.
 
-        Raises `ValueError` when the chunks are not the operation's, `QueueFull` when it would pass `bounds`,
-        `StoreError` when they could not be written.
+        Raises `ValueError` when the chunks are not the operation's or may not be held, `QueueFull` when it would pass
+        `bounds`, `StoreError` when they could not be written.
         """
+        if hold is not None and (len(chunks) != 1 or operation.status is not OperationStatus.PROCESSING):
+            raise ValueError("hold: expected one chunk that is due now")
         packed = await offload(operation.recipients > CHUNK_SIZE, pack_operation, operation, chunks)
 
-        def job(connection: apsw.Connection) -> None:
+        def job(connection: apsw.Connection, step: int = 0) -> None:
             if bounds is not None:
                 self._doorkeeper.admit(connection, operation, bounds)
-            _insert(connection, account, operation, packed, shard)
+            _insert(connection, account, operation, packed, shard, hold, step)
 
-        await self._write(job, long=operation.recipients > CHUNK_SIZE)
+        if hold is not None:
+            await self._write_times(job)
+        else:
+            await self._write(job, long=operation.recipients > CHUNK_SIZE)
 
     async def get_operation(self, account: bytes, operation_id: bytes) -> Operation | None:
         """An operation with its counters."""

@@ -67,12 +67,6 @@ class StoredChunk(NamedTuple):
         return len(self.recipients) + sum(map(len, self.parts))
 
 
-def flow_of(account: bytes, spec: SendSpec) -> bytes:
-    """The queue of its account in which a send waits: each app has one, and each credential that callers name."""
-    named = b"" if spec.apn is None else b"\0" + spec.apn
-    return account + spec.app_name.encode() + named
-
-
 def fingerprint(user: bytes) -> bytes:
     """Four bytes of a user's id: equal for equal ids, seldom for others."""
     return zlib.crc32(user).to_bytes(4, "big")

@@ -51,8 +51,8 @@ SELECT flow FROM turn
 -- name: due_chunks
 -- What is due of a queue in one shard, the longest due first: not done, and neither leased nor its lease still good.
 SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
-       o.status, o.canceled
-  FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk INDEXED BY chunk_due
+       o.status, o.canceled, c.size
+  FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk INDEXED BY chunk_due
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND due <= :now
          ORDER BY due LIMIT :limit) c
   JOIN chunk_recipients r
@@ -63,8 +63,8 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
 -- name: starting_chunks
 -- The first chunks of scheduled operations whose time has come: they begin whatever is queued in front of them.
 SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
-       o.status, o.canceled
-  FROM (SELECT account_id, operation_id, first, attempt, parts, due FROM chunk INDEXED BY chunk_starting
+       o.status, o.canceled, c.size
+  FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk INDEXED BY chunk_starting
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND starts = 1 AND due <= :now
          ORDER BY due LIMIT :limit) c
   JOIN chunk_recipients r

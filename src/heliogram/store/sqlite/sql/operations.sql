@@ -5,10 +5,10 @@ INSERT INTO operation (account_id, id, app_name, spec, lane, recipients, status,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_chunk
--- Some of its recipients, waiting.
-INSERT INTO chunk (account_id, operation_id, first, size, lane, shard, state, due, attempt, worker, parts,
+-- Some of its recipients, waiting or leased.
+INSERT INTO chunk (account_id, operation_id, first, size, lane, shard, state, due, attempt, worker, claimed, parts,
                    sent, failed, unaddressable, canceled, updated, flow, starts)
-VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, '', 0, 0, 0, 0, 0, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, ?, ?);
 
 -- name: insert_recipients
 -- A chunk's packed recipients.
