@@ -169,7 +169,7 @@ async def test_t4_a_refused_stream_is_sent_again(server: ApnsServer, make_client
     """T4: REFUSED_STREAM was not processed: no failure of the push, and nothing that a caller sees (CONN-17)."""
     client = make_client()
     await client.send(TOKEN, HELLO)
-    server.on_request = lambda peer, request: peer.refuse(request) if len(peer.requests) < 30 else peer.accept(request)
+    server.on_request = lambda peer, request: peer.refuse(request) if len(peer.requests) < 15 else peer.accept(request)
     assert all_accepted(await asyncio.gather(*[client.send(token, HELLO) for token in tokens(10)]), 10)
 
 

@@ -12,6 +12,7 @@ from support.chaos import Book, ChoppingDialer, Shuffled, burst
 from support.engine import HELLO, MakeClient, tokens
 
 from heliogram.apns import Outcome
+from heliogram.apns.clock import SystemClock
 from heliogram.wire import ErrorCode, Received
 from heliogram.wire import frames as f
 
@@ -33,7 +34,7 @@ async def test_a_storm_of_refused_streams(server: ApnsServer, make_client: MakeC
             book.accept(peer, request)
 
     server.on_request = storm
-    outcomes = await burst(make_client(), COUNT)
+    outcomes = await burst(make_client(clock=SystemClock()), COUNT)  # refusals in a row make a pause
     assert book.check(outcomes, COUNT) == {"Accepted": COUNT}
     assert refused.total() > COUNT // 4
     assert max(refused.values()) > 3, "a push may be refused as often as it takes"
@@ -56,7 +57,7 @@ async def test_a_storm_of_resets(server: ApnsServer, make_client: MakeClient, bo
             book.accept(peer, request)
 
     server.on_request = storm
-    outcomes = await burst(make_client(), COUNT)
+    outcomes = await burst(make_client(clock=SystemClock()), COUNT)
     kinds = book.check(outcomes, COUNT)
     assert set(kinds) == {"Accepted", "Unknown"}
     assert kinds["Unknown"] > COUNT // 10
@@ -151,7 +152,7 @@ async def test_answers_split_at_every_byte(server: ApnsServer, make_client: Make
             peer.goaway(request.stream_id, 0, b'{"reason":"Shutdown"}')
 
     server.on_request = mixed
-    client = make_client(connect=ChoppingDialer(random.Random(6)))
+    client = make_client(clock=SystemClock(), connect=ChoppingDialer(random.Random(6)))
     outcomes = await burst(client, count)
     kinds = book.check(outcomes, count)
     assert set(kinds) == {"Accepted", "Rejected"}

@@ -28,6 +28,7 @@ from .link import Link
 from .outcomes import Accepted, Rejected
 from .owner import Owner
 from .reasons import REASONS, OnConnection, OnCredential, Reason
+from .refusals import Refusals
 from .tuning import Tuning
 
 _WORTHWHILE = 64
@@ -58,7 +59,8 @@ class Connection(Link):
     """Carries pushes from the pool's queue and gives each its outcome.
 
     Until an answer shows that the provider token was accepted, one stream at a time (CONN-14); the
-    same after a refused stream (CONN-17); then as many as the peer's live limit allows.
+    same after a refused stream (CONN-17), at a slower and slower pace when that is refused, too; then as many as the
+    peer's live limit allows.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Connection(Link):
         self._last_template: Template | None = None
         self._put_off: Timer | None = None
         self._hurries = False
+        self._refusals = Refusals(clock, owner.progress)
 
     @property
     def _state(self) -> str:
@@ -86,7 +89,9 @@ class Connection(Link):
         if self._leaving or self._paused or self._transport is None:
             return 0
         free = self._session.free
-        return min(free, max(0, 1 - self._session.inflight)) if self.probing else free
+        if not self.probing:
+            return free
+        return 0 if self._refusals.is_pausing else min(free, max(0, 1 - self._session.inflight))
 
     # ---- sending
 
@@ -199,6 +204,7 @@ class Connection(Link):
 
     def _digest(self, events: list[Event], now: float) -> None:
         returned: list[Job] = []
+        refused = False
         at = 0
         while at < len(events):
             event = events[at]
@@ -216,7 +222,7 @@ class Connection(Link):
             elif type(event) is Unprocessed:
                 returned.append(put_back(event.tag))
                 if event.cause == "REFUSED_STREAM":
-                    self.probing = True  # what else is opened now would be refused as well
+                    self.probing = refused = True  # what else is opened now would be refused as well
             elif type(event) is Reset:
                 self._ends.unknown(event.tag, f"the stream was reset with code {event.code}", now)
             elif type(event) is GoAway:
@@ -226,6 +232,8 @@ class Connection(Link):
             elif type(event) is SettingsChanged:
                 self._owner.reporter.limited(self, event.stream_limit)
         if returned:
+            if refused and self.probing and not self._session.inflight:
+                self._refusals.met()
             self._owner.hand_back(returned)
 
     def _accepted(self, events: list[Event], at: int, now: float) -> int:
@@ -268,6 +276,7 @@ class Connection(Link):
         self._answered()
 
     def _answered(self) -> None:
+        self._refusals.over()
         if not self.is_proven:
             self.is_proven = True
             self._owner.proven(self)

@@ -1,4 +1,4 @@
-"""Which records of a chunk say nothing any more: a device that is tried for days leaves one behind with each attempt."""
+"""Which records of a chunk say nothing any more: a device that is tried for days leaves one with each attempt."""
 
 from __future__ import annotations
 
