@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from operator import attrgetter
 
 import msgspec
 import structlog
@@ -17,10 +18,10 @@ from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..domain.operations import Lane
 from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, SendingStore, WorkQueue
-from . import refusals
 from .breaker import Breakers, Gate, Pass
 from .fates import Fates
-from .plan import Credentials, Plan, Progress, Target, elsewhere
+from .plan import Progress, Target, elsewhere
+from .planning import Planner
 from .policy import Deadline, RetryPolicy
 from .recorder import Recorder
 from .rendering import Rendering, Terms
@@ -79,6 +80,7 @@ class ChunkDelivery:
         self._elsewhere: list[Target] = []
         self._gate: Gate | None = None
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
+        self._planner = Planner(chunk, self._progress, tools.store, tools.resting, self._deadline, self._now)
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._tried: set[bytes] = set()
         # A small send that met a 5xx is tried again on another connection (ERR-3).
@@ -137,7 +139,7 @@ class ChunkDelivery:
             await queue.let_go(account, held)  # it was mended before the chunk was there to be told
 
     async def _deliver(self) -> None:
-        plan = await self._plan()
+        plan = await self._planner.plan()
         for record in plan.records:
             self._recorder.take(record)
         for wanted in (plan.targets, self._elsewhere):
@@ -145,56 +147,6 @@ class ChunkDelivery:
                 if self._recorder.fenced or self._stop.done():
                     return
                 await self._send(credential_id, targets)
-
-    # --- what to send
-
-    async def _plan(self) -> Plan:
-        chunk, store, app_name = self._chunk, self._tools.store, self._spec.app_name
-        plan = Plan(self._spec, await self._credentials(), now=chunk.claimed)
-        open_ = list(enumerate(chunk.recipients, chunk.first))
-        if self._progress.by_sequence:
-            open_ = [each for each in open_ if not self._progress.ended(each[0])]
-        users = {recipient.user for _, recipient in open_ if recipient.user}
-        tokens = [recipient.token for _, recipient in open_ if recipient.token]
-        devices = await store.devices_of_users(
-            chunk.account_id, app_name, users, kind=self._spec.kind, activity_id=self._spec.activity_id
-        )
-        known = await store.token_environments(chunk.account_id, app_name, tokens) if tokens else {}
-        for place, (sequence, recipient) in enumerate(open_, 1):
-            if not place % SLICE:
-                await turn()
-            if recipient.channel:
-                plan.channel(sequence, recipient, self._progress)
-            elif recipient.user:
-                plan.user(sequence, devices.get(recipient.user, []), self._progress)
-            else:
-                plan.direct(sequence, recipient, known.get(recipient.token), self._progress)
-        await self._spare(plan, tokens)
-        return plan
-
-    async def _spare(self, plan: Plan, tokens: Sequence[bytes]) -> None:
-        """Takes out what must not reach the provider now: tokens it refused for good, and devices that rest."""
-        chunk, now = self._chunk, self._now()
-        if tokens and self._spec.topic is None:
-            refused = await self._tools.store.refused_tokens(
-                chunk.account_id, self._spec.app_name, tokens, kind=self._spec.kind, now=now
-            )
-            if refused:
-                plan.targets, records = refusals.sift(chunk, plan.targets, refused, now)
-                plan.records += records
-        plan.targets, records = self._tools.resting.sift(chunk, plan.targets, self._deadline, now)
-        plan.records += records
-
-    async def _credentials(self) -> Credentials:
-        account, store = self._chunk.account_id, self._tools.store
-        named = self._spec.apn
-        if named is not None:
-            credential = await store.get_credential(account, named)
-            if credential is None:
-                return Credentials({})
-            return Credentials({}, named, credential.type)
-        app = await store.get_app(account, self._spec.app_name)
-        return Credentials({} if app is None else {d.type: d.id for d in app.default_credentials})
 
     # --- sending
 
@@ -285,11 +237,8 @@ class ChunkDelivery:
     def _take_all(self, gate: Gate, opened: OpenedCredential, results: Sequence[PushResult]) -> None:
         """What nearly all are, accepted, is told here in one go."""
         accepted = [] if gate.is_probe else [result for result in results if result.outcome is Outcome.ACCEPTED]
-        self._recorder.take_all(records_of_accepted(self._chunk, accepted, self._now()))
+        self._recorder.take_accepted(records_of_accepted(self._chunk, accepted, self._now()))
         resting = self._tools.resting
-        if self._tools.resting:
-            for result in accepted:
-                self._tools.resting.wake(self._chunk.account_id, result.tag.token)
         for result in accepted:
             if result.tag.unsure:
                 self._fates.take(result.tag, result)
@@ -365,7 +314,9 @@ class ChunkDelivery:
 
 
 def _by_credential(targets: Sequence[Target]) -> dict[bytes, list[Target]]:
-    groups: dict[bytes, list[Target]] = {}
-    for target in sorted(targets, key=lambda target: target.sequence):
-        groups.setdefault(target.credential, []).append(target)
+    """Targets by recipient, and by credential, the one of the first recipient first."""
+    ordered = sorted(targets, key=attrgetter("sequence"))
+    groups: dict[bytes, list[Target]] = {target.credential: [] for target in ordered}
+    for target in ordered:
+        groups[target.credential].append(target)
     return groups

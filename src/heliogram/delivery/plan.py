@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -92,6 +92,15 @@ class Progress:
             self._unknowns[place] = self._unknowns.get(place, 0) + 1
         if record.reason == BAD_DEVICE_TOKEN and not record.final:
             self._misplaced[sequence, record.slot] = record.token, record.environment
+
+    def accept(self, records: Sequence[DeliveryRecord]) -> None:
+        """Takes in records that are all `ACCEPTED`. Kept are those of recipients that something else is known of; of
+        the others nothing is asked in this attempt, but by those who count, and they go by the records."""
+        known = self.by_sequence
+        if known:
+            for record in records:
+                if record.sequence in known:
+                    self.add(record)
 
     def ended(self, sequence: int) -> bool:
         """Whether nothing is left to do for a recipient."""
@@ -189,24 +198,31 @@ class Plan:
         place = Place(sequence, 0, token, recipient.provider, self._spec.environment)
         self._device(place, 1, progress, self._spec.environment)
 
-    def user(self, sequence: int, devices: list[Device], progress: Progress) -> None:
+    def user(self, sequence: int, devices: Sequence[Device], progress: Progress) -> None:
         """Plans a recipient that is a user: every device with a provider and a credential for it."""
         known = progress.by_sequence.get(sequence)
         if known:
             self._user_again(sequence, devices, progress, known)
             return
-        usable = [device for device in devices if self._usable(device)]
-        if not usable:
+        targets, of, left = self.targets, len(devices), 0
+        for device in devices:
+            environment = device.environment
+            choice = self._choices[environment] if environment in self._choices else self._choose(environment)
+            if choice is None or device.provider is not ProviderName.APN:
+                left += 1
+                continue
+            target = Target(sequence, device.slot, device.token, device.provider, choice[1], choice[0], of)
+            targets.append(target)
+            if environment is None:
+                self._look_elsewhere(target, choice[1], progress)
+        if left == of:
             self.records.append(_nowhere(sequence, self._now))
-        of = len(usable)
-        for device in usable:
-            choice = self._choices[device.environment]
-            if choice is not None:  # as it is: the device is usable
-                target = Target(sequence, device.slot, device.token, device.provider, choice[1], choice[0], of)
-                self._push(target, device.environment, progress)
+        elif left:
+            for target in targets[left - of :]:
+                target.of = of - left
 
     def _user_again(
-        self, sequence: int, devices: list[Device], progress: Progress, known: list[DeliveryRecord]
+        self, sequence: int, devices: Sequence[Device], progress: Progress, known: list[DeliveryRecord]
     ) -> None:
         usable = {device.slot: device for device in devices if self._usable(device)}
         of = len(usable.keys() | {record.slot for record in known})
@@ -268,10 +284,10 @@ class Plan:
         """For a token of unknown environment: the one to try after this, or in its place if this was tried already."""
         if chosen not in self._others:
             self._others[chosen] = self._credentials.other(chosen)
-        target.other = self._others[chosen]
-        if target.other is None:
+        other = self._others[chosen]
+        if other is None:
             return
-        target.unsure = True
+        target.other, target.unsure = other, True
         refused = progress.misplaced(target.sequence, target.slot, target.token)
         if refused is chosen:
             target.credential, target.environment = target.other

@@ -64,14 +64,16 @@ class Recorder:
 
     def take(self, record: DeliveryRecord) -> None:
         """Takes one record; it is written at the latest 100 ms from now."""
-        self.take_all((record,))
+        self._progress.add(record)
+        self._keep((record,))
 
-    def take_all(self, records: Sequence[DeliveryRecord]) -> None:
-        """Takes records, as `take` does."""
-        add = self._progress.add
+    def take_accepted(self, records: Sequence[DeliveryRecord]) -> None:
+        """Takes records that are all `ACCEPTED`, as `take` does."""
+        self._progress.accept(records)
+        self._keep(records)
+
+    def _keep(self, records: Sequence[DeliveryRecord]) -> None:
         self._buffer += records
-        for record in records:
-            add(record)
         if self._timer is None and self._buffer:
             self._timer = self._clock.call_later(FLUSH_AFTER_S, self._due)
 
@@ -142,20 +144,14 @@ class Recorder:
 
     def _count(self, records: Sequence[DeliveryRecord]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""
-        counted, others, sent = self._counted, set[int](), 0
-        for record in records:
-            sequence = record.sequence
-            if sequence in counted:
-                continue
-            if record.outcome is Outcome.ACCEPTED:  # whatever its other devices' are
-                counted.add(sequence)
-                sent += 1
-            else:
-                others.add(sequence)
+        counted = self._counted
+        accepted = {record.sequence for record in records if record.outcome is Outcome.ACCEPTED} - counted
+        counted |= accepted  # whatever the recipients' other devices have
+        others = {record.sequence for record in records if record.outcome is not Outcome.ACCEPTED} - counted
         ended = []
-        for sequence in others - counted:
+        for sequence in others:
             verdict = status_of(self._progress.by_sequence[sequence])
             if verdict[0] is not NotificationStatus.QUEUED:
                 counted.add(sequence)
                 ended.append(verdict)
-        self._counts += counts_of(ended) + Counts(sent=sent)
+        self._counts += counts_of(ended) + Counts(sent=len(accepted))

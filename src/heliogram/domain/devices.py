@@ -100,7 +100,7 @@ def name_problem(text: str, most: int) -> str | None:
     return None
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One installation of an app on one device, known by its token.
 
     `slot` (1 to 63) is the device's place in its registration and in every `apns-id` sent to it.

@@ -18,6 +18,7 @@ TOO_LARGE = "PayloadTooLarge"
 """How the reason begins with which a recipient fails whose payload cannot be made, or is over the limit."""
 
 _NOTHING: Mapping[str, Any] = {}
+_Part = Callable[[Variables], bytes]
 
 
 class Renderer:
@@ -33,14 +34,17 @@ class Renderer:
         """Whether rendering takes long enough to be done beside the event loop: some text is more than names."""
         self._heavy_characters = 0
         self._least = 0
-        self._parts: list[bytes | Callable[[Variables], str]] = []
+        parts: list[bytes | _Part] = []
         for piece in pieces(document(spec)):
-            self._add(piece)
-        self._parts = _merged(self._parts)
-        self._shared = self._parts[0] if len(self._parts) == 1 and isinstance(self._parts[0], bytes) else None
+            parts += self._parts_of(piece)
+        parts = _merged(parts)
+        self._fixed = [part if isinstance(part, bytes) else b"" for part in parts]
+        self._own = [(place, part) for place, part in enumerate(parts) if not isinstance(part, bytes)]
+        """What a recipient has of its own, and where among what is fixed."""
+        self._shared = None if self._own else b"".join(self._fixed)
 
     def __repr__(self) -> str:
-        return f"Renderer(parts={len(self._parts)}, heavy={self.heavy}, problems={len(self.problems)})"
+        return f"Renderer(parts={len(self._fixed)}, heavy={self.heavy}, problems={len(self.problems)})"
 
     @property
     def static(self) -> bool:
@@ -59,7 +63,10 @@ class Renderer:
         if self.problems:
             raise RenderError(self.problems[0].message)
         given = variables or _NOTHING
-        return b"".join([part if isinstance(part, bytes) else encode(part(given)) for part in self._parts])
+        parts = self._fixed.copy()
+        for place, part in self._own:
+            parts[place] = part(given)
+        return b"".join(parts)
 
     def attempt(self, variables: Variables | None, limit: int) -> tuple[bytes, str | None]:
         """The payload for a recipient's variables, and why it cannot be sent, when it cannot: the reason that the
@@ -72,20 +79,22 @@ class Renderer:
             return payload, f"{TOO_LARGE}: {len(payload)} bytes after rendering, the limit is {limit}"
         return payload, None
 
-    def _add(self, piece: bytes | Text) -> None:
+    def _parts_of(self, piece: bytes | Text) -> list[bytes | _Part]:
         if isinstance(piece, bytes):
             self._least += len(piece)
-            self._parts.append(piece)
-            return
+            return [piece]
         template = self._compile(piece) if has_tags(piece.text) else None
         if template is None:
             plain = encode(piece.text)
             self._least += len(plain)
-            self._parts.append(plain)
-            return
+            return [plain]
         self.heavy = self.heavy or template.heavy
         self._least += len(encode(template.least))
-        self._parts.append(template.render)
+        if template.parts is None:
+            return [_encoded(template.render)]
+        # Character by character is how JSON escapes: text and values may be encoded apart.
+        within = [_within(part) if isinstance(part, str) else _escaped(part) for part in template.parts]
+        return [b'"', *within, b'"']
 
     def _compile(self, piece: Text) -> Template:
         try:
@@ -104,9 +113,22 @@ def _refused(variables: Variables) -> str:
     raise RenderError("the template is not understood")
 
 
-def _merged(parts: list[bytes | Callable[[Variables], str]]) -> list[bytes | Callable[[Variables], str]]:
+def _within(text: str) -> bytes:
+    """A text as it is in JSON, without the quotes around it."""
+    return encode(text)[1:-1]
+
+
+def _escaped(part: Callable[[Variables], str]) -> _Part:
+    return lambda variables: encode(part(variables))[1:-1]
+
+
+def _encoded(part: Callable[[Variables], str]) -> _Part:
+    return lambda variables: encode(part(variables))
+
+
+def _merged(parts: list[bytes | _Part]) -> list[bytes | _Part]:
     """The same with neighbouring bytes as one."""
-    merged: list[bytes | Callable[[Variables], str]] = []
+    merged: list[bytes | _Part] = []
     for part in parts:
         last = merged[-1] if merged else None
         if isinstance(part, bytes) and isinstance(last, bytes):

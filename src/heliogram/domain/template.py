@@ -46,6 +46,8 @@ class Template(NamedTuple):
     render: Callable[[Variables], str]
     heavy: bool
     least: str
+    parts: tuple[str | Callable[[Variables], str], ...] | None = None
+    """What `render` puts together, where it is no more than that: text, and the values of tags."""
 
 
 class _Beyond(Exception):
@@ -59,23 +61,23 @@ def has_tags(text: str) -> bool:
 
 def compile_template(text: str) -> Template:
     """The template of a text; raises `TemplateError`."""
-    parts: list[str | tuple[str, str | None]] = []
+    parts: list[str | Callable[[Variables], str]] = []
     literals = []
     try:
         for literal, tag in _split(text):
             parts.append(literal)
             literals.append(literal)
             if tag is not None:
-                parts.append(_parse(tag))
+                parts.append(_tag(*_parse(tag)))
     except _Beyond as beyond:
         return Template(_whole_liquid(text, str(beyond)), True, "")
     if len(parts) == 1:
         return Template(lambda variables: text, False, text)
 
     def render(variables: Variables) -> str:
-        return "".join([p if isinstance(p, str) else _value(variables, *p) for p in parts])
+        return "".join([part if isinstance(part, str) else part(variables) for part in parts])
 
-    return Template(render, False, "".join(literals))
+    return Template(render, False, "".join(literals), tuple(parts))
 
 
 def _whole_liquid(text: str, tag: str) -> Callable[[Variables], str]:
@@ -132,6 +134,16 @@ def _parse(tag: str) -> tuple[str, str | None]:
     if default is not None and default[0] in "'\"":
         default = default[1:-1]
     return output["name"], default
+
+
+def _tag(name: str, default: str | None) -> Callable[[Variables], str]:
+    """The value of a tag for given variables."""
+
+    def value_of(variables: Variables) -> str:
+        value = variables.get(name)
+        return value if type(value) is str and value else _value(variables, name, default)
+
+    return value_of
 
 
 def _value(variables: Variables, name: str, default: str | None) -> str:
