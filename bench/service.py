@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clients import heliogram
 from bench.harness import SCALE, Place, Verdict, at_most, describe, report
+from bench.sinks import relay
 
 PUSH = "/v1/PushNotifications"
 BUNDLE = "com.example.app"
@@ -69,11 +70,12 @@ def main() -> None:
         "--devices", type=int, default=1200, help="virtual devices the tokens cycle over (default 1200)"
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of one round of --single (default 5)")
+    parser.add_argument("--round-trip", type=float, default=0.0, help="milliseconds to APNs and back (default 0)")
     options = parser.parse_args()
     print(describe(), f"\ncores {CORES}", flush=True)
     os.sched_setaffinity(0, CORES[-1:])
     with ExitStack() as stack:
-        bench = Bench(stack)
+        bench = Bench(stack, options.round_trip)
         if options.single:
             from bench.single import single  # which needs what is here
 
@@ -152,13 +154,17 @@ def cycle(recipients: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
 class Bench:
     """Simulator and service as processes, and the calls that fill them."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, round_trip: float = 0.0) -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliogram-bench-")))
         self.data, self.folder = directory / "data", directory
         names = ("production", "sandbox", "manage-production", "manage-sandbox", "control")
         listeners = [word for name in names for word in (f"--{name}", "127.0.0.1:0")]
         apns = start(stack, CORES[-1:], "simulator", *listeners, "--data", str(directory / "simulator"))
-        place = ["--apns-production", apns[1]["production"], "--apns-cacert", apns[1]["ca"]]
+        production = str(apns[1]["production"])
+        if round_trip:
+            port = int(production.rpartition(":")[2])
+            production = f"127.0.0.1:{stack.enter_context(relay(port, CORES[-1:], round_trip / 2)).port}"
+        place = ["--apns-production", production, "--apns-cacert", apns[1]["ca"]]
         words = ["--data", str(self.data), "--listen", "127.0.0.1:0", "--log-level", "warning", *place]
         self.apns = Place(int(apns[1]["production"].rpartition(":")[2]), apns[1]["ca"], 4)
         service = start(stack, CORES[:1], "serve", *words)
