@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from operator import attrgetter
 
 import msgspec
@@ -83,6 +84,7 @@ class ChunkDelivery:
         self._planner = Planner(chunk, self._progress, tools.store, tools.resting, self._deadline, self._now)
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._tried: set[bytes] = set()
+        self._ended = False
         # A small send that met a 5xx is tried again on another connection (ERR-3).
         self._fresh = chunk.lane is Lane.TX and any(r.status >= 500 and not r.final for r in chunk.records)
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,6 +106,8 @@ class ChunkDelivery:
             await self._attempt()
         finally:
             await self._recorder.close()
+        if self._ended and not self._recorder.fenced:
+            return
         await write(clock, lambda: self._fates.settle(self._now()))
         if self._recorder.fenced:
             log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
@@ -121,7 +125,19 @@ class ChunkDelivery:
         except Exception:
             await self._recorder.settle()
             raise
-        await self._recorder.settle()
+        if self._is_whole():
+            self._ended = await self._recorder.end(partial(self._tools.queue.done, self._chunk))
+        if not self._ended:
+            await self._recorder.settle()
+
+    def _is_whole(self) -> bool:
+        """Whether all that is left to do is to write the last outcomes: nothing is tried again, and nothing was said of
+        tokens or credentials."""
+        if self._stop.done() or self._recorder.fenced or self._fates or self._tried:
+            return False
+        if self._waiting.credential is not None or self._waiting.ended:
+            return False
+        return self._progress.next_retry(self._now(), now=self._now()) is None
 
     async def _give_back(self) -> None:
         queue, breakers, now = self._tools.queue, self._tools.breakers, self._now()

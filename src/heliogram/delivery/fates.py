@@ -30,6 +30,9 @@ class Fates:
     def __repr__(self) -> str:
         return f"Fates(waiting={len(self._waiting)}, learned={len(self._learned)})"
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._learned)
+
     def take(self, target: Target, result: PushResult) -> None:
         """Notes an answer, if it says anything of the token."""
         if result.device is not DeviceFate.KEEP:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 FLUSH_AFTER_S = 0.1
 FLUSH_AT = 1_000
+
+Write = Callable[[Sequence[DeliveryRecord], Counts], Awaitable[bool]]
+"""Writes a result part, and says whether this attempt still holds the chunk."""
 
 
 class Recorder:
@@ -83,20 +87,34 @@ class Recorder:
         if len(self._buffer) > SLICE:
             await turn()
         async with self._lock:
-            if not self._buffer or self.fenced:
-                return
-            records, self._buffer = self._buffer, []
-            self._count(records)
-            try:
-                written = await self._store.append_records(self._chunk, records, self._counts)
-            except BaseException as error:
-                self._buffer[:0] = records
-                if isinstance(error, Unavailable):
-                    self._stuck = True
-                    self._stall.begin(self)
-                raise
-            self.fenced = not written
-            self._free()
+            if self._buffer and not self.fenced:
+                await self._write(partial(self._store.append_records, self._chunk))
+
+    async def end(self, write: Write) -> bool:
+        """Ends the chunk with what is buffered, in one write; False, with all of it kept, when the store does not take
+        it."""
+        self._end_timer()
+        async with self._lock:
+            if not self.fenced:
+                try:
+                    await self._write(write)
+                except Unavailable:
+                    return False
+        return True
+
+    async def _write(self, write: Write) -> None:
+        records, self._buffer = self._buffer, []
+        self._count(records)
+        try:
+            written = await write(records, self._counts)
+        except BaseException as error:
+            self._buffer[:0] = records
+            if isinstance(error, Unavailable):
+                self._stuck = True
+                self._stall.begin(self)
+            raise
+        self.fenced = not written
+        self._free()
 
     async def settle(self) -> None:
         """Writes what is buffered, however long it takes: what was answered must not be sent again."""
