@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 from support.senders import Pair
 from support.stores import recipients_of
 
@@ -108,6 +109,18 @@ async def test_what_a_dead_sender_held_may_be_anothers_by_now(pair: Pair) -> Non
     (other,) = await pair.store.claim(Lane.TX, 0, limit=1, now=now, until=now + 1000, worker="us")
     assert await pair.desk.give_back() == 0
     assert await pair.store.finish(other, now)
+
+
+async def test_what_cannot_be_given_back_is_a_line_each(pair: Pair) -> None:
+    """The store is of no use just now, and says so itself: what was held comes by when its lease ends."""
+    await pair.bench.accept(recipients_of(1))
+    await claim(pair)
+    await pair.store.close()
+    with structlog.testing.capture_logs() as lines:
+        assert await pair.desk.give_back() == 0
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("sender.not_given_back", "warning")
+    assert "exc_info" not in line
 
 
 async def test_what_answers_say_of_devices_is_done(pair: Pair) -> None:

@@ -16,7 +16,8 @@ from support.stores import opened
 from heliogram.delivery.providers.apns import ApnsEndpoints
 from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.operations import Lane
-from heliogram.senders.messages import Begin, Canceled, Drain, Mended, Refused, Wake
+from heliogram.senders.frames import Wire
+from heliogram.senders.messages import Begin, Canceled, Drain, Mended, Refused, Wake, encode
 from heliogram.senders.process import LOST, Process
 from heliogram.store.errors import StoreReadOnly
 from heliogram.store.sqlite import SqliteStore
@@ -120,3 +121,29 @@ def test_nobody_starts_it_by_hand(words: list[str]) -> None:
     )
     assert done.returncode == 1
     assert "heliogram serve --senders" in done.stderr
+
+
+async def test_a_database_that_cannot_be_opened_is_one_line_in_the_log(tmp_path: Path) -> None:
+    """A full disk, say: the serving process starts another, again and again, and the log is for people to read."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        sender = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "heliogram.senders", str(theirs.fileno()), "1"),
+            pass_fds=[theirs.fileno()],
+            stderr=asyncio.subprocess.PIPE,
+        )
+    wire = Wire(lambda body: None, lambda: None)
+    try:
+        await asyncio.get_running_loop().create_unix_connection(lambda: wire, sock=ours)
+        wire.send(encode(beginning(tmp_path / "nowhere")))
+        async with asyncio.timeout(20):
+            _, said = await sender.communicate()
+    finally:
+        wire.close()
+        if sender.returncode is None:
+            sender.kill()
+            await sender.wait()
+    assert sender.returncode == 1
+    (line,) = said.decode().splitlines()
+    assert "sender.no_database" in line
+    assert str(tmp_path / "nowhere") in line

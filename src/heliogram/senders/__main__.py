@@ -29,11 +29,15 @@ def main() -> None:
     import uvloop
 
     from ..pacing import settle
+    from ..store.errors import StoreError
     from .process import work
 
     settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work(int(sys.argv[1]), int(sys.argv[2])))
+        try:
+            runner.run(work(int(sys.argv[1]), int(sys.argv[2])))
+        except StoreError:
+            sys.exit(1)  # it was told; the serving process starts another
 
 
 if __name__ == "__main__":

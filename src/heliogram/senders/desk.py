@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from ..domain.errors import Unavailable
 from ..domain.operations import Counts, Lane
 from ..ports import Clock, DeviceStore, Lease, LeaseStore, PackedLease
 from ..ports.work import InHand
@@ -94,6 +95,8 @@ class Desk:
         for lease in self._held.values():
             try:
                 given += await self._store.release(lease, now, now)
+            except Unavailable as error:  # its lease runs out by itself
+                log.warning("sender.not_given_back", chunk=lease.id.hex(), error=str(error))
             except Exception:
                 log.exception("sender.give_back_failed", chunk=lease.id.hex())  # its lease runs out by itself
         self._held.clear()

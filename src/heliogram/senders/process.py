@@ -19,6 +19,7 @@ from ..observe import log as logs
 from ..observe.clock import SystemClock
 from ..queue.db import DbQueue
 from ..security import AesGcmSealer, KeyRing
+from ..store.errors import StoreError
 from ..store.sqlite import SqliteStore
 from .frames import Wire
 from .messages import (
@@ -119,7 +120,8 @@ class Process:
 
 
 async def work(handle: int, number: int) -> None:
-    """A sender process on the socket with this handle, from start to end."""
+    """A sender process on the socket with this handle, from start to end. Raises `StoreError` when it cannot open the
+    database."""
     structlog.contextvars.bind_contextvars(sender=number)
     process = Process()
     connection = socket.socket(fileno=handle)
@@ -130,7 +132,11 @@ async def work(handle: int, number: int) -> None:
     logs.configure(level=begin.log_level)
     clock = SystemClock()
     ids = IdFactory(lambda: int(clock.time() * 1000))
-    here = await SqliteStore.open_to_read(begin.database, ids=ids, clock=clock)
+    try:
+        here = await SqliteStore.open_to_read(begin.database, ids=ids, clock=clock)
+    except StoreError as error:
+        log.error("sender.no_database", error=str(error))
+        raise
     try:
         await process.run(here, begin)
     finally:
