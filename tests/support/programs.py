@@ -89,15 +89,16 @@ def children_of(pid: int) -> list[int]:
     return [int(each) for each in found]
 
 
-def ports_of(pid: int) -> set[int]:
-    """The ports that its TCP connections have at this end."""
+def connections_of(pid: int) -> set[tuple[int, int]]:
+    """Its TCP connections: the ports here and there."""
     handles = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
-    return {here for here, _, _, handle in _connections() if f"socket:[{handle}]" in handles}
+    return {(here, there) for here, there, _, handle in _connections() if f"socket:[{handle}]" in handles}
 
 
-def is_read(ports: set[int]) -> bool:
-    """Whether who was connected with these ports, whose process is dead, has read it all and closed."""
-    return not any(there in ports and state in ("ESTABLISHED", "CLOSE_WAIT") for _, there, state, _ in _connections())
+def is_read(connections: set[tuple[int, int]]) -> bool:
+    """Whether who was at the other end of these, whose process is dead, has read it all and closed."""
+    open_ = {(there, here) for here, there, state, _ in _connections() if state in ("ESTABLISHED", "CLOSE_WAIT")}
+    return connections.isdisjoint(open_)
 
 
 def _connections() -> list[tuple[int, int, str, str]]:

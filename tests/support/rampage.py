@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx2
 from support.oracle import PUSH, Disk, Received, Verdict, judge
-from support.programs import Program, children_of, heliogram, is_read, ports_of
+from support.programs import Program, children_of, connections_of, heliogram, is_read
 from support.rampage_clients import Clients
 from support.stack import BUNDLE, BackEnd, Phones, service, simulator
 from support.waiting import eventually
@@ -161,7 +161,7 @@ class Rampage:
         os.kill(pid, signal.SIGSTOP)
         try:
             os.kill(victim, signal.SIGSTOP)  # no connection is opened between looking and killing
-            own = ports_of(victim)
+            own = connections_of(victim)
             os.kill(victim, signal.SIGKILL)
             eventually(lambda: is_read(own), what="what the sender sent to arrive")
             self._look("one sender", 0)
