@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..domain.apps import CredentialType, Environment, ProviderName
-from ..domain.devices import Device
+from ..domain.devices import Reached
 from ..domain.errors import Code
 from ..domain.notifications import Recipient, SendSpec
 from ..domain.render import Renderer
@@ -158,7 +158,7 @@ class Trial:
         return PayloadSizesOut(smallest=self._smallest, largest=self._largest, limit=self._limit)
 
 
-def _can_be_tried(device: Device, types: frozenset[CredentialType]) -> bool:
+def _can_be_tried(device: Reached, types: frozenset[CredentialType]) -> bool:
     """Whether the sender has a credential for the device."""
     if device.provider is not ProviderName.APN:
         return False

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..domain.apps import CredentialType, Environment, ProviderName
-from ..domain.devices import Device
+from ..domain.devices import Reached
 from ..domain.notifications import DeliveryRecord, Outcome, Recipient, SendSpec, has_ended, latest
 from ..ports import PushResult
 
@@ -198,7 +198,7 @@ class Plan:
         place = Place(sequence, 0, token, recipient.provider, self._spec.environment)
         self._device(place, 1, progress, self._spec.environment)
 
-    def user(self, sequence: int, devices: Sequence[Device], progress: Progress) -> None:
+    def user(self, sequence: int, devices: Sequence[Reached], progress: Progress) -> None:
         """Plans a recipient that is a user: every device with a provider and a credential for it."""
         known = progress.by_sequence.get(sequence)
         if known:
@@ -222,7 +222,7 @@ class Plan:
                 target.of = of - left
 
     def _user_again(
-        self, sequence: int, devices: Sequence[Device], progress: Progress, known: list[DeliveryRecord]
+        self, sequence: int, devices: Sequence[Reached], progress: Progress, known: list[DeliveryRecord]
     ) -> None:
         usable = {device.slot: device for device in devices if self._usable(device)}
         of = len(usable.keys() | {record.slot for record in known})
@@ -233,7 +233,7 @@ class Plan:
         self._settle(sequence, known, usable, of, planned < len(self.targets))
 
     def _settle(
-        self, sequence: int, known: list[DeliveryRecord], usable: Mapping[int, Device], of: int, more: bool
+        self, sequence: int, known: list[DeliveryRecord], usable: Mapping[int, Reached], of: int, more: bool
     ) -> None:
         """Ends what waited for a device that is gone, and says so when nothing else is left to do."""
         gone = [record for record in known if not record.final and record.slot not in usable]
@@ -243,7 +243,7 @@ class Plan:
         for record in gone:
             self.records.append(msgspec.structs.replace(record, final=True, retry_at=None, at=self._now, of=of))
 
-    def _usable(self, device: Device) -> bool:
+    def _usable(self, device: Reached) -> bool:
         return device.provider is ProviderName.APN and self._choose(device.environment) is not None
 
     def _choose(self, environment: Environment | None) -> tuple[bytes, Environment] | None:

@@ -100,13 +100,10 @@ def name_problem(text: str, most: int) -> str | None:
     return None
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One installation of an app on one device, known by its token.
+class Reached(msgspec.Struct, frozen=True, gc=False):
+    """What sending needs of a device: thousands are read for one campaign.
 
     `slot` (1 to 63) is the device's place in its registration and in every `apns-id` sent to it.
-    `registered_at` is when the app last handed us the token: a 410 counts only if it is later (ERR-1).
-    `environment_learned`: the app did not name the environment, APNs' answers told it. `activity_id` is the Live
-    Activity's that an update token is of; of one installation there is at most one token of a kind and activity.
     """
 
     slot: int
@@ -114,6 +111,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: ProviderName
     environment: Environment | None = None
     kind: TokenKind = TokenKind.ALERT
+
+
+class Device(Reached, frozen=True, kw_only=True, gc=False):
+    """One installation of an app on one device, known by its token.
+
+    `registered_at` is when the app last handed us the token: a 410 counts only if it is later (ERR-1).
+    `environment_learned`: the app did not name the environment, APNs' answers told it. `activity_id` is the Live
+    Activity's that an update token is of; of one installation there is at most one token of a kind and activity.
+    """
+
     state: DeviceState = DeviceState.ACTIVE
     state_reason: str | None = None
     registered_at: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from ..domain.apps import Environment, ProviderName
-from ..domain.devices import Device, DeviceRegistration, NewDevice, Registered, TokenKind
+from ..domain.devices import DeviceRegistration, NewDevice, Reached, Registered, TokenKind
 from .basics import Listed, Window
 
 
@@ -30,9 +30,9 @@ class DeviceStore(Protocol):
         *,
         kind: TokenKind | None = None,
         activity_id: str | None = None,
-    ) -> dict[bytes, list[Device]]:
+    ) -> dict[bytes, list[Reached]]:
         """The devices of users in an app, of one kind and Live Activity where these are given; in one query,
-        quarantined ones left out. Only what sending needs is filled in."""
+        quarantined ones left out."""
 
     async def token_environments(
         self, account: bytes, app_name: str, tokens: Iterable[bytes]

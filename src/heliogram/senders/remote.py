@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from ..domain.apps import App, Credential, CredentialState, Environment, ProviderName
-from ..domain.devices import Device, TokenKind
+from ..domain.devices import Reached, TokenKind
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
 from ..domain.packing import pack_records
@@ -118,7 +118,7 @@ class RemoteStore:
         *,
         kind: TokenKind | None = None,
         activity_id: str | None = None,
-    ) -> dict[bytes, list[Device]]:
+    ) -> dict[bytes, list[Reached]]:
         """See the port."""
         return await self._here.devices_of_users(account, app_name, user_ids, kind=kind, activity_id=activity_id)
 

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from ...domain.apps import Environment, ProviderName
-from ...domain.devices import Device, DeviceRegistration, DeviceState, NewDevice, Registered, TokenKind
+from ...domain.devices import Device, DeviceRegistration, DeviceState, NewDevice, Reached, Registered, TokenKind
 from ...domain.webhooks import EventType
 from ...ports import Listed, Window
 from . import statements
@@ -131,10 +131,10 @@ class Registrations(Base):
         *,
         kind: TokenKind | None = None,
         activity_id: str | None = None,
-    ) -> dict[bytes, list[Device]]:
+    ) -> dict[bytes, list[Reached]]:
         """The devices of users in an app, quarantined ones left out; users without any are not in it."""
         wanted = set(user_ids)
-        found: dict[bytes, list[Device]] = {}
+        found: dict[bytes, list[Reached]] = {}
         if not wanted:
             return found
         values = {
@@ -147,13 +147,7 @@ class Registrations(Base):
         rows: Any = await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall())
         providers, environments, kinds = _PROVIDERS, _ENVIRONMENTS, _KINDS
         for user_id, slot, token, provider, environment, of_kind in rows:
-            device = Device(
-                slot=slot,
-                token=token,
-                provider=providers[provider],
-                environment=environments[environment],
-                kind=kinds[of_kind],
-            )
+            device = Reached(slot, token, providers[provider], environments[environment], kinds[of_kind])
             others = found.get(user_id)
             if others is None:
                 found[user_id] = [device]
