@@ -69,6 +69,26 @@ def test_a_user_with_only_fcm_devices_is_unaddressable() -> None:
     assert made.records[0].outcome is Outcome.UNADDRESSABLE
 
 
+def test_only_devices_that_can_be_sent_to_are_counted() -> None:
+    """A user's devices without a provider or a credential for them do not keep it from ending."""
+    made, progress = plan(credentials=Credentials({CredentialType.APN: PROD}))
+    made.user(0, [device(1, Environment.PRODUCTION)], progress)
+    devices = [device(1, Environment.SANDBOX), device(2, Environment.PRODUCTION), device(3), device(4)]
+    devices[2] = device(3, provider=ProviderName.FCM)
+    made.user(1, devices, progress)
+    assert [(t.sequence, t.slot, t.of) for t in made.targets] == [(0, 1, 1), (1, 2, 2), (1, 4, 2)]
+    assert made.records == []
+
+
+def test_what_was_accepted_takes_the_place_of_what_was_to_be_tried_again() -> None:
+    """Of recipients that nothing else is known of, nothing is kept."""
+    _, progress = plan(record(1, Outcome.REJECTED, final=False, retry_at=NOW))
+    progress.accept([record(1, attempt=2), replace(record(1), sequence=7)])
+    assert progress.ended(0)
+    assert progress.next_retry() is None
+    assert list(progress.by_sequence) == [0]
+
+
 def test_a_named_credential_decides_for_a_direct_token() -> None:
     """OWN-15: `from.apn` wins over what was learned of the token."""
     credentials = Credentials({}, SANDBOX, CredentialType.APN_SANDBOX)

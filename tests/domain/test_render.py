@@ -13,7 +13,7 @@ from heliogram.domain.content import Content
 from heliogram.domain.errors import Code
 from heliogram.domain.notifications import SendSpec
 from heliogram.domain.render import MAX_HEAVY, Renderer
-from heliogram.domain.template import RenderError
+from heliogram.domain.template import RenderError, TemplateError, compile_template
 
 
 def spec_of(body: str | None = None, sound: str | None = None, **content: Any) -> SendSpec:
@@ -135,3 +135,15 @@ def test_an_attempt_tells_why_a_recipient_fails() -> None:
     assert payload == b""
     assert reason is not None
     assert reason.startswith("RenderFailed: ")
+
+
+@given(st.text(), st.text(), st.text() | st.none() | st.integers() | st.lists(st.text(), max_size=2))
+def test_text_and_values_are_escaped_as_one_text_would_be(before: str, after: str, value: Any) -> None:
+    """JSON escapes character by character: what is encoded in parts is the same bytes as the text in one."""
+    text = f"{before} {{{{ name | default: '\u00e9\"' }}}} {after}"
+    try:
+        whole = compile_template(text).render({"name": value})
+    except TemplateError:
+        return
+    payload = Renderer(spec_of(text)).payload({"name": value})
+    assert payload == b'{"aps":{"alert":{"body":%b}}}' % msgspec.json.encode(whole)
