@@ -175,7 +175,7 @@ async def test_a_queue_that_hangs_leaves_slots_to_the_account_s_others(bench: Be
 
 @pytest.mark.parametrize(
     ("total", "slots"),
-    [(1, (1, 1, 1)), (2, (2, 2, 2)), (3, (3, 2, 2)), (6, (6, 5, 4)), (48, (48, 40, 32))],
+    [(1, (1, 1, 1)), (2, (2, 2, 2)), (3, (3, 2, 2)), (6, (6, 5, 4)), (48, (48, 40, 32)), (1024, (1024, 854, 682))],
 )
 def test_what_an_account_and_a_queue_may_hold(total: int, slots: tuple[int, int, int]) -> None:
     """All but a sixth, and two thirds; where there are hardly any slots, all."""
