@@ -1,15 +1,15 @@
 """The whole service, from the request to the recorded outcome: recipients a second and CPU seconds per 100,000.
 
     python bench/service.py [--only CASE …] [--recipients N] [--operations N] [--rounds N] [--devices N]
-    python bench/service.py --single [--seconds N] [--rounds N]
+    python bench/service.py --single [--seconds N] [--rounds N] [--round-trip MS]
 
 `heliogram serve` runs on one core, the simulator and this feeder on the other (where there are two). Each round sends
 one operation of 10,000 recipients after another and waits until all are COMPLETED; the CPU counted is that of the
 service's process alone. Cases: `direct` (tokens, one content), `personal` (tokens with variables), `user` (users with
 one device, with variables), `users` and `users-plain` (users with 1.5 devices on average, with variables and without),
 `engine` (`send_many` to the same simulator, a distinct body per push, in a process of its own on the service's core).
-Rounds alternate, medians count. `--single`: sends to one token over 64 connections. Exit status 1 when a target was
-missed.
+Rounds alternate, medians count. `--single`: sends to one token over 64 connections. `--round-trip`:
+how far away APNs is, by a relay between. Exit status 1 when a target was missed.
 """
 
 from __future__ import annotations
