@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.rampage import POINTS, Rampage
+from support.rampage import POINTS, SENDER, Rampage
 
 SEED = 20260101
 
@@ -20,6 +20,16 @@ def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
             if number == points.index("retention"):
                 rampage.settle()  # so that there is something that has ended
             rampage.kill(point)
+        rampage.settle()
+        rampage.check()
+        rampage.judge().check()
+
+
+def test_killing_a_sender_and_then_the_service_loses_nothing(tmp_path: Path) -> None:
+    """What the sender had sent goes on with another, or after the service's own end: twice only what was not on disk
+    at one of the kills."""
+    with Rampage(tmp_path, SEED, senders=2) as rampage:
+        rampage.kill(SENDER)
         rampage.settle()
         rampage.check()
         rampage.judge().check()
