@@ -47,7 +47,7 @@ class Pass(enum.Enum):
 
 
 class _Breaker(msgspec.Struct, kw_only=True, eq=False):
-    """`awaited`: somebody will come to try at `probe_at`. `called`: when somebody else was asked to, for they did
+    """`awaited`: who will come to try at `probe_at`. `called`: when somebody else was asked to, for they did
     not (ms)."""
 
     reason: str
@@ -56,7 +56,7 @@ class _Breaker(msgspec.Struct, kw_only=True, eq=False):
     ladder: tuple[int, ...]
     step: int = 0
     probing: bool = False
-    awaited: bool = False
+    awaited: bytes | None = None
     called: int = 0
 
     def is_late(self, now: int) -> bool:
@@ -152,7 +152,7 @@ class Breakers:
         known = self._known.get((account, credential_id))
         waiting = [] if known is None else [each for each in known.open.values() if not each.probing]
         for breaker in waiting:
-            breaker.awaited = False
+            breaker.awaited = None
         return bool(waiting)
 
     def reset(self, account: bytes, credential_id: bytes) -> None:
@@ -179,11 +179,11 @@ class Breakers:
         """Everything that fails now, for a process that begins."""
         return [known.refusal(*at, place) for at, known in self._known.items() for place in known.open]
 
-    def gate(self, account: bytes, credential_id: bytes, topic: str | None) -> Gate:
+    def gate(self, account: bytes, credential_id: bytes, topic: str | None, who: bytes = b"") -> Gate:
         """The way through for one sending, to be closed by whoever asked. `topic` is what a refusal of the topic would
         be about; None when that would be the caller's mistake, not the credential's."""
         known = self._known.setdefault((account, credential_id), _Known({}, set()))
-        gate = Gate(self, known, account, credential_id, topic)
+        gate = Gate(self, known, account, credential_id, topic, who)
         known.gates.add(gate)
         return gate
 
@@ -197,9 +197,11 @@ class Breakers:
 class Gate:
     """One sending with one credential. `stop` is done as soon as nothing more may leave with it."""
 
-    def __init__(self, owner: Breakers, known: _Known, account: bytes, credential_id: bytes, topic: str | None) -> None:
+    def __init__(
+        self, owner: Breakers, known: _Known, account: bytes, credential_id: bytes, topic: str | None, who: bytes
+    ) -> None:
         self._owner, self._known = owner, known
-        self._account, self._id, self._topic = account, credential_id, topic
+        self._account, self._id, self._topic, self._who = account, credential_id, topic, who
         self._probed: list[_Breaker] = []
         self._sent = False
         self.mended = False
@@ -225,7 +227,7 @@ class Gate:
         if any(each.probing or not each.is_due(now) for each in closed):
             return Pass.WAIT
         for each in closed:
-            each.probing, each.awaited = True, False
+            each.probing, each.awaited = True, None
         self._probed, self.is_probe = closed, True
         return Pass.PROBE
 
@@ -251,10 +253,10 @@ class Gate:
         """When to ask again (ms): whoever tries comes at the next probe, all others are told when it works."""
         self._settle(now)
         closed = self._closed()
-        if not self.is_probe and all(each.awaited or each.probing for each in closed):
+        if not self.is_probe and all(each.awaited not in (None, self._who) or each.probing for each in closed):
             return now + self._owner.ladder[-1]
         for each in closed:
-            each.awaited = True
+            each.awaited = self._who
         self.is_probe = True
         return max(now, max((each.probe_at for each in closed), default=now))
 

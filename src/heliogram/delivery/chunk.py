@@ -169,7 +169,7 @@ class ChunkDelivery:
     async def _send(self, credential_id: bytes, targets: Sequence[Target]) -> None:
         provider, own = self._tools.providers[ProviderName.APN], self._spec.topic is None
         topic = provider.topic_key(self._spec.measured_as) if own else None
-        gate = self._tools.breakers.gate(self._chunk.account_id, credential_id, topic)
+        gate = self._tools.breakers.gate(self._chunk.account_id, credential_id, topic, self._chunk.id)
         self._gate = gate
         try:
             await self._send_through(gate, credential_id, targets)
