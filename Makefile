@@ -1,4 +1,4 @@
-.PHONY: help setup demo test check fix bench lock clean
+.PHONY: help setup demo test check fix bench soak lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,10 @@ bench: ## the benchmarks, half an hour (see bench/README.md); a missed target is
 	@scripts/setup dev
 	-@.venv/bin/python bench/engine.py
 	@.venv/bin/python bench/service.py
+
+soak: ## kill the service 200 times at random moments, most of an hour (ARGS="--kills 20 --senders 2")
+	@scripts/setup dev
+	@.venv/bin/python scripts/soak $(ARGS)
 
 setup: ## the virtual environment, with what the checks need
 	@scripts/setup dev
