@@ -86,6 +86,8 @@ class Carrier(Connection):
         self._note = note
         owner = SimpleNamespace(proven=lambda link: note("proven"), hand_back=lambda jobs: note(len(jobs)))
         self._owner: Any = owner
+        self._refusals: Any = SimpleNamespace(over=lambda: note("taken"), met=lambda: note("refused"))
+        self._session: Any = SimpleNamespace(inflight=0)
 
     def leave(self, cause: Cause, *, failure: bool = False) -> None:
         self._note((str(cause), failure))
