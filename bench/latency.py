@@ -40,6 +40,8 @@ from bench.service import CORES, PUSH, TICKS, post, start
 from bench.sinks import Child, certificate, relay, sink
 
 HERE = Path(__file__).resolve().parent
+LONGEST_IDLE = 2.0
+"""Seconds that a connection of this feeder may have been unused."""
 BIG = 10_000
 TARGETS = {"idle": {50: 5.0, 99: 20.0}, "campaign": {99: 60.0}, "arriving": {99: 60.0}}
 """Milliseconds by percentile."""
@@ -162,7 +164,7 @@ class Singles:
     def __init__(self, stand: Stand, rate: float, seconds: float, seed: int) -> None:
         self.stand, self.rate, self.seconds = stand, rate, seconds
         self.random = random.Random(seed)
-        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.written: dict[str, tuple[float, float]] = {}
 
     async def run(self) -> dict[str, tuple[float, float]]:
@@ -177,7 +179,7 @@ class Singles:
             tasks.add(asyncio.create_task(self.one(f"{self.random.getrandbits(256):064x}", due)))
             due += self.random.expovariate(self.rate)
         await asyncio.gather(*tasks)
-        for _, writer in self.idle:
+        for _, _, writer in self.idle:
             writer.close()
         return self.written
 
@@ -187,15 +189,23 @@ class Singles:
             {"to": [{"token": token, "provider": "APN"}], "content": {"title": "Code", "body": f"It is {token[:6]}"}}
         ).encode()
         request = head(self.stand.single, self.stand, len(body)) + body
-        connection = self.idle.pop() if self.idle else None
-        reader, writer = connection or await asyncio.open_connection(self.stand.host, self.stand.port)
+        reader, writer = await self.connection()
         self.written[token] = due, time.monotonic()
         writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 202"):
             raise SystemExit(f"refused: {answer!r} {await reader.read(2000)!r}")
         await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-        self.idle.append((reader, writer))
+        self.idle.append((time.monotonic(), reader, writer))
+
+    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The one used last, or a fresh one: the service closes those that nothing came over for five seconds."""
+        while self.idle:
+            since, reader, writer = self.idle.pop()
+            if time.monotonic() - since < LONGEST_IDLE:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self.stand.host, self.stand.port)
 
 
 class Campaign:
@@ -324,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of one case in one round (default 15)")
     parser.add_argument("--rate", type=float, default=40.0, help="single sends a second (default 40)")
     parser.add_argument("--rounds", type=int, default=3, help="alternating (default 3)")
-    parser.add_argument("--backlog", type=int, default=100, help="sends to 10,000 taken beforehand (default 100)")
+    parser.add_argument("--backlog", type=int, default=250, help="sends to 10,000 taken beforehand (default 250)")
     parser.add_argument("--directory", help="where the data goes, to measure another disk (default: temporary files)")
     parser.add_argument("--probe", action="store_true", help="tell what holds the event loop; figures are then worse")
     options = parser.parse_args(arguments)
