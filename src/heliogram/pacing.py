@@ -1,4 +1,5 @@
-"""Long work on the event loop, done in slices: between two of them everything else that is ready goes on.
+"""Long work on the event loop, done in slices: between two of them everything else that is ready goes on. And waiting
+by a clock that is given, or for what comes first.
 
 A slice is a millisecond or so. Of all who do such work one goes on in each pass of the loop, in turn: what else waits
 for the loop, such as a send to one device, waits for one slice at each step, however many campaigns are under way.
@@ -9,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import deque
+from collections.abc import Awaitable
 from weakref import WeakKeyDictionary
+
+from .ports import Clock
 
 SLICE = 128
 """Recipients of a campaign that one slice does one step for: half a millisecond."""
@@ -56,6 +60,26 @@ async def turn() -> None:
     if turns is None:
         turns = _turns[loop] = _Turns(loop)
     await turns.wait()
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """Lets so much time pass."""
+    rung = asyncio.Event()
+    timer = clock.call_later(seconds, rung.set)
+    try:
+        await rung.wait()
+    finally:
+        timer.cancel()
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Returns when one of them is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def settle() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from .domain import ids
+from .pacing import first_of, pause
 from .ports import Clock, Store
 from .security import forget_old
 
@@ -89,17 +90,8 @@ class Upkeep:
             log.info("upkeep.done", chore=chore.name, done=done, slices=slices, seconds=seconds)
 
     async def _wait(self, seconds: float) -> None:
-        if seconds <= 0 or self._stopped.is_set():
-            return
-        rung = asyncio.Event()
-        timer = self._clock.call_later(seconds, rung.set)
-        tasks = [asyncio.ensure_future(each.wait()) for each in (rung, self._stopped)]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            for task in tasks:
-                task.cancel()
+        if seconds > 0 and not self._stopped.is_set():
+            await first_of(pause(self._clock, seconds), self._stopped.wait())
 
 
 class _Ended:

@@ -11,10 +11,10 @@ import structlog
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, NotificationStatus, Outcome, status_of
 from ..domain.operations import Counts, counts_of
-from ..pacing import SLICE, turn
+from ..pacing import SLICE, pause, turn
 from ..ports import Clock, LeasedChunk, LeaseStore, Timer
 from .plan import Progress
-from .stalling import BACK_OFF_S, Stall, back_off, pause
+from .stalling import BACK_OFF_S, Stall, back_off
 
 log = structlog.get_logger(__name__)
 

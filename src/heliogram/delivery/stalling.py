@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from ..domain.errors import Unavailable
+from ..pacing import pause
 from ..ports import Clock
 
 T = TypeVar("T")
@@ -23,16 +24,6 @@ def back_off() -> Iterator[float]:
     yield from BACK_OFF_S
     while True:
         yield BACK_OFF_S[-1]
-
-
-async def pause(clock: Clock, seconds: float) -> None:
-    """Lets so much time pass."""
-    rung = asyncio.Event()
-    timer = clock.call_later(seconds, rung.set)
-    try:
-        await rung.wait()
-    finally:
-        timer.cancel()
 
 
 class Stall:

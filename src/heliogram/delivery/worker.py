@@ -9,10 +9,10 @@ import structlog
 
 from ..domain.errors import Unavailable, Unreadable
 from ..domain.operations import CHUNK_SIZE, Lane
+from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
 from .chunk import ChunkDelivery, Tools
 from .heartbeats import Heartbeats
-from .stalling import pause
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,8 @@ class Worker:
             if self._closing.is_set():
                 break
             if self._tools.stall.is_on:
-                await self._stalled()
+                # Until what was answered can be written again, or until `drain`.
+                await first_of(self._tools.stall.over(), self._closing.wait())
                 continue
             chunks = await self._lease(self._slots.total - len(self._running))
             if chunks is not None and not chunks:
@@ -102,15 +103,6 @@ class Worker:
                 log.exception("worker.lease_failed")
             await pause(self._tools.clock, 1.0)
             return None
-
-    async def _stalled(self) -> None:
-        """Waits until what was answered can be written again, or until `drain`."""
-        tasks = [asyncio.ensure_future(self._tools.stall.over()), asyncio.ensure_future(self._closing.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -13,6 +13,7 @@ import structlog
 
 from ..delivery.providers.apns import ApnsEndpoints
 from ..domain.operations import Lane
+from ..pacing import first_of, pause
 from ..ports import Clock
 from ..security.masterkey import ENVIRONMENT
 from .desk import Desk, PackedStore
@@ -100,7 +101,7 @@ class _Seat:
 
     async def keep(self) -> None:
         """Has a process sit here until `drain`."""
-        pause = FIRST_PAUSE
+        rest = FIRST_PAUSE
         while not self._closing.is_set():
             began = self._clock.monotonic()
             code, given = await self._try()
@@ -109,10 +110,10 @@ class _Seat:
                 return
             if self._closing.is_set():
                 break
-            pause = FIRST_PAUSE if self._clock.monotonic() - began >= GOOD_LIFE else pause
-            log.error("sender.died", sender=self._number, code=code, chunks=given, again_in=pause)
-            await self._wait(pause)
-            pause = min(pause * 2, MAX_PAUSE)
+            rest = FIRST_PAUSE if self._clock.monotonic() - began >= GOOD_LIFE else rest
+            log.error("sender.died", sender=self._number, code=code, chunks=given, again_in=rest)
+            await first_of(pause(self._clock, rest), self._closing.wait())
+            rest = min(rest * 2, MAX_PAUSE)
 
     def drain(self, seconds: float) -> None:
         """Has the process end, and no other follow."""
@@ -199,13 +200,3 @@ class _Seat:
             refusals=self._switchboard.refusals(),
             log_level=self._plan.log_level,
         )
-
-    async def _wait(self, seconds: float) -> None:
-        """Until then, or until `drain`."""
-        rung = asyncio.Event()
-        timer = self._clock.call_later(seconds, rung.set)
-        tasks = [asyncio.ensure_future(each.wait()) for each in (rung, self._closing)]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        for task in tasks:
-            task.cancel()
