@@ -198,7 +198,9 @@ async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
         (apns.Rejected("", "", 403, "Forbidden"), Retry.FORBIDDEN),
     ],
 )
-def test_what_is_said_of_the_credential_is_told_from_the_rest(outcome: apns.Outcome, retry: Retry) -> None:
+def test_what_is_said_of_the_credential_is_told_from_the_rest(
+    outcome: apns.Rejected | apns.NotSent, retry: Retry
+) -> None:
     """Section 5: refused credentials wait for a person, whatever else comes and goes is tried again. The engine has
     tried an `ExpiredProviderToken` once more already (TOK-22)."""
     push = Push(tag=None, token=b"", apns_id="", payload=b"")

@@ -60,25 +60,16 @@ def results_of(outcomes: Sequence[apns.Outcome]) -> list[PushResult]:
             wire_ms=outcome.wire_ms or 0,
             works=True,
         )
-        if type(outcome) is apns.Accepted
+        if isinstance(outcome, apns.Accepted)
         else result_of(outcome.tag, outcome)
         for outcome in outcomes
     ]
 
 
-def result_of(push: Push, outcome: apns.Outcome) -> PushResult:
-    """The port's result."""
+def result_of(push: Push, outcome: apns.Rejected | apns.NotSent | apns.Unknown) -> PushResult:
+    """The port's result of a push that was not accepted."""
     wire_ms = outcome.wire_ms or 0
     match outcome:
-        case apns.Accepted():
-            return PushResult(
-                tag=push.tag,
-                outcome=Outcome.ACCEPTED,
-                status=200,
-                unique_id=outcome.unique_id or "",
-                wire_ms=wire_ms,
-                works=True,
-            )
         case apns.Rejected():
             verdict = verdict_of(outcome.status, outcome.reason, own_topic=push.topic is None)
             return PushResult(
