@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.harness import Verdict, describe, report
+from bench.harness import Verdict, at_rest, describe, report
 from bench.service import CORES, PUSH, Bench
 
 REGISTRATIONS = 3_000
@@ -87,23 +87,12 @@ def measure(
     bench: Bench, target: Target, bodies: Iterator[bytes], path: str, connections: int, seconds: float
 ) -> Figures:
     """One round, once what earlier ones left to the workers is done."""
-    settle(bench)
+    at_rest(bench.cpu)
     cpu, begin = bench.cpu(), time.perf_counter()
     waits = asyncio.run(load(target, bodies, path, connections, seconds))
     wall = time.perf_counter() - begin
     slow = statistics.quantiles(waits, n=100)[-1] if len(waits) > 1 else waits[0]
     return Figures(len(waits) / wall, (bench.cpu() - cpu) * 1000 / len(waits), slow * 1000)
-
-
-def settle(bench: Bench) -> None:
-    """Waits until the service uses no CPU to speak of."""
-    before = bench.cpu()
-    while True:
-        time.sleep(0.5)
-        now = bench.cpu()
-        if now - before < 0.03:
-            return
-        before = now
 
 
 def registrations(numbers: Iterator[int]) -> Iterator[bytes]:

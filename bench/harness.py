@@ -6,6 +6,7 @@ import os
 import platform
 import ssl
 import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +14,23 @@ from typing import Any, NamedTuple
 
 SCALE = 100_000
 """Pushes that a figure of CPU seconds is for."""
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def at_rest(cpu: Callable[[], float]) -> None:
+    """Waits until a process uses no CPU to speak of."""
+    before = cpu()
+    while True:
+        time.sleep(0.5)
+        now = cpu()
+        if now - before < 0.03:
+            return
+        before = now
 
 
 class Place(NamedTuple):

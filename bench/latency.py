@@ -35,8 +35,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.harness import Verdict, describe, report
-from bench.service import CORES, PUSH, TICKS, post, start
+from bench.harness import Verdict, cpu_of, describe, report
+from bench.service import CORES, PUSH, post, start
 from bench.sinks import Child, certificate, relay, sink
 
 HERE = Path(__file__).resolve().parent
@@ -133,8 +133,7 @@ class Stand:
 
     def cpu(self) -> float:
         """CPU seconds the service has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_of(self.pid)
 
     def pushes(self) -> int:
         """What came of the campaign so far."""

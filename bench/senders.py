@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import secrets
 import statistics
 import subprocess
@@ -30,10 +29,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import sinks
-from bench.harness import describe
+from bench.harness import cpu_of, describe
 
 PUSH = "/v1/PushNotifications"
-TICKS = os.sysconf("SC_CLK_TCK")
 SCALE = 100_000
 CASES = ("direct", "personal")
 
@@ -126,7 +124,7 @@ class Service:
 
     def measure(self, body: bytes, recipients: int, operations: int) -> Round:
         """Sends so many operations and waits for every outcome."""
-        own, all_, begin = cpu(self.pid), self.cpu(), time.perf_counter()
+        own, all_, begin = cpu_of(self.pid), self.cpu(), time.perf_counter()
         made = []
         for _ in range(operations):
             answer = self.api.post(PUSH, content=body, headers={"content-type": "application/json"})
@@ -136,7 +134,7 @@ class Service:
             self.wait(operation, recipients)
         total = recipients * operations
         seconds = time.perf_counter() - begin
-        return Round(total / seconds, (self.cpu() - all_) / total * SCALE, (cpu(self.pid) - own) / total * SCALE)
+        return Round(total / seconds, (self.cpu() - all_) / total * SCALE, (cpu_of(self.pid) - own) / total * SCALE)
 
     def wait(self, operation: str, expected: int) -> None:
         """Until the operation is COMPLETED, everything accepted."""
@@ -150,13 +148,7 @@ class Service:
     def cpu(self) -> float:
         """CPU seconds of the service and its senders."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return cpu(self.pid) + sum(cpu(int(each)) for each in children)
-
-
-def cpu(pid: int) -> float:
-    """CPU seconds a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_of(self.pid) + sum(cpu_of(int(each)) for each in children)
 
 
 if __name__ == "__main__":

@@ -33,13 +33,12 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clients import heliogram
-from bench.harness import SCALE, Place, Verdict, at_most, describe, report
+from bench.harness import SCALE, Place, Verdict, at_most, cpu_of, describe, report
 from bench.sinks import relay
 
 PUSH = "/v1/PushNotifications"
 BUNDLE = "com.example.app"
 CORES = sorted(os.sched_getaffinity(0))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 CASES = {
@@ -256,8 +255,7 @@ class Bench:
 
     def cpu(self) -> float:
         """CPU seconds the service has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_of(self.pid)
 
 
 def post(client: httpx2.Client, path: str, body: object) -> Any:

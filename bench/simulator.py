@@ -14,7 +14,6 @@ import argparse
 import base64
 import http.client
 import json
-import os
 import re
 import shutil
 import socket
@@ -37,7 +36,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench import clients
-from bench.harness import SCALE, Bench, Place, Verdict, alternate, at_most, describe, divide_cores, report, table
+from bench.harness import (
+    SCALE,
+    Bench,
+    Place,
+    Verdict,
+    alternate,
+    at_most,
+    cpu_of,
+    describe,
+    divide_cores,
+    report,
+    table,
+)
 from bench.sinks import pin
 
 DEVICES = 100
@@ -179,19 +190,13 @@ class Load:
         words = [self._program, f"-n{pushes}", f"-c{connections}", f"-m{STREAMS}", "-t1", "-i", str(urls)]
         words += ["-d", str(self._folder / "body")]
         words += [word for name, value in fields.items() for word in ("-H", f"{name}: {value}")]
-        before, begin = cpu(pid), time.perf_counter()
+        before, begin = cpu_of(pid), time.perf_counter()
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        figure = Figure(cpu(pid) - before, time.perf_counter() - begin, pushes)
+        figure = Figure(cpu_of(pid) - before, time.perf_counter() - begin, pushes)
         counts = {name: int(count) for count, name in re.findall(r"(\d+) (\dxx)", said)}
         if counts.get(status) != pushes:
             raise SystemExit(f"of {pushes} pushes {counts} were answered {status}:\n{said}")
         return figure
-
-
-def cpu(pid: int) -> float:
-    """CPU seconds a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def show(title: str, figures: Sequence[Figure]) -> float:

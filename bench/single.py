@@ -10,8 +10,8 @@ import base64
 import statistics
 import time
 
-from bench.api import Target, load, sends, settle
-from bench.harness import Verdict
+from bench.api import Target, load, sends
+from bench.harness import Verdict, at_rest
 from bench.service import PUSH, Bench
 
 CONNECTIONS = 64
@@ -26,7 +26,7 @@ def single(bench: Bench, seconds: float, rounds: int) -> list[Verdict]:
     target = Target(url.host, url.port or 80, "Basic " + base64.b64encode(auth).decode())
     bodies, rates, costs = sends(token), [], []
     for turn in range(rounds + 1):
-        settle(bench)
+        at_rest(bench.cpu)
         cpu, begin = bench.cpu(), time.perf_counter()
         waits = asyncio.run(load(target, bodies, PUSH, CONNECTIONS, seconds if turn else 1.0))
         drain(bench)

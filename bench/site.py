@@ -20,8 +20,9 @@ import httpx2
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.harness import at_rest, cpu_of
 from bench.population import APP, History, Population, fill_devices, fill_notifications
-from bench.service import CORES, PUSH, TICKS, post, start
+from bench.service import CORES, PUSH, post, start
 from heliogram.domain import ids
 
 BUNDLE = "com.example.bench"
@@ -139,18 +140,11 @@ class Site:
 
     def cpu(self) -> float:
         """CPU seconds the service has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_of(self.pid)
 
     def settle(self) -> None:
         """Waits until the service uses no CPU to speak of."""
-        before = self.cpu()
-        while True:
-            time.sleep(0.4)
-            now = self.cpu()
-            if now - before < 0.025:
-                return
-            before = now
+        at_rest(self.cpu)
 
     def send(self, bodies: list[bytes]) -> int:
         """Sends one after another, and waits until all have ended; how many recipients were sent to."""
