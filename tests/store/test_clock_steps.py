@@ -70,6 +70,24 @@ async def test_a_wait_is_not_longer_for_a_step_back(bench: Bench) -> None:
     assert await due(bench) == 15 * MINUTE_MS
 
 
+async def test_a_step_back_while_a_chunk_is_given_back_makes_its_wait_no_longer(bench: Bench) -> None:
+    """Its results are looked at first: the time given is of before that."""
+    chunk = await claimed_one(bench)
+    store: Any = bench.store
+    real = store._read
+
+    async def late(job: Any) -> Any:
+        found = await real(job)
+        if store._read is late:
+            store._read = real
+            bench.clock.step(-HOUR)
+        return found
+
+    store._read = late
+    await bench.store.release(chunk, bench.clock.ms + 15 * MINUTE_MS, bench.clock.ms)
+    assert await due(bench) == 15 * MINUTE_MS
+
+
 async def test_a_wait_ends_early_after_a_step_on(bench: Bench) -> None:
     """What is due by the wall is due: better early than never."""
     chunk = await claimed_one(bench)

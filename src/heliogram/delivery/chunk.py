@@ -141,7 +141,7 @@ class ChunkDelivery:
 
     async def _give_back(self) -> None:
         queue, breakers, now = self._tools.queue, self._tools.breakers, self._now()
-        waiting_until = self._waiting.due(now + breakers.ladder[0])
+        waiting_until = self._waiting.due(now, breakers.ladder[0])
         again = now if self._stop.done() else self._progress.next_retry(waiting_until, now=now)
         account, held = self._chunk.account_id, self._waiting.credential
         if again is None or self._stop.done():

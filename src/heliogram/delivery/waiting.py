@@ -27,6 +27,7 @@ class Waiting:
     def __init__(self, chunk: LeasedChunk, progress: Progress, recorder: Recorder, deadline: Deadline) -> None:
         self._chunk, self._progress, self._recorder, self._deadline = chunk, progress, recorder, deadline
         self._until: dict[bytes, int] = {}
+        self._at = 0
         self.ended: set[bytes] = set()
         """Credentials that something waited for in vain."""
 
@@ -38,9 +39,12 @@ class Waiting:
         """A credential that something waits for."""
         return next(iter(self._until), None)
 
-    def due(self, soon: int) -> int:
-        """When to look after what waits (ms). What waits for two credentials is told by one alone: `soon`."""
-        return min([soon, *self._until.values()]) if len(self._until) != 1 else min(self._until.values())
+    def due(self, now: int, rest: int) -> int:
+        """When to look after what waits (ms). What waits for two credentials is told by one alone: in `rest` ms at the
+        latest. A clock that was set back since makes no wait longer."""
+        set_back = max(0, self._at - now)
+        waits = [until - set_back for until in self._until.values()]
+        return min(waits) if len(waits) == 1 else min([now + rest, *waits])
 
     def hold(self, gate: Gate, targets: Iterable[Target], now: int) -> None:
         """Puts off what did not leave."""
@@ -69,7 +73,7 @@ class Waiting:
         if now >= self._deadline.again:
             self.ended.add(target.credential)
             return None
-        until = min(gate.due(now), self._deadline.again)
+        until, self._at = min(gate.due(now), self._deadline.again), now
         known = self._until.get(target.credential, until)
         self._until[target.credential] = min(until, known)
         return until

@@ -47,14 +47,15 @@ class Base:
     async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
         return await self._writer.run(job, long=long)
 
-    async def _write_times(self, job: Callable[[apsw.Connection, int], T]) -> T:
-        """Writes what says when: `job` gets by how many ms the clock on the wall was set since this was called."""
-        mark = self._steps.mark()
+    async def _write_times(self, job: Callable[[apsw.Connection, int], T], *, mark: int | None = None) -> T:
+        """Writes what says when: `job` gets by how many ms the clock on the wall was set since `mark`, else since this
+        was called."""
+        since = self._steps.mark() if mark is None else mark
 
         def settled(connection: apsw.Connection) -> T:
             moved = self._steps.settle(connection)
             try:
-                return job(connection, self._steps.since(mark))
+                return job(connection, self._steps.since(since))
             except BaseException:
                 self._steps.unsettle(moved)
                 raise

@@ -189,9 +189,12 @@ class Work(Base):
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+        mark = self._steps.mark()  # before anything is waited for: `due` is of now
         await self._thin(chunk)
         values = {**_fence(chunk), "at": at, "held": held}
-        return await self._write_times(lambda c, step: _let_go(c, _sql.release_chunk, {**values, "due": due + step}))
+        return await self._write_times(
+            lambda c, step: _let_go(c, _sql.release_chunk, {**values, "due": due + step}), mark=mark
+        )
 
     async def _thin(self, chunk: Lease) -> None:
         """Takes out of a chunk's results what later ones superseded, if there are many."""
