@@ -27,7 +27,7 @@ from heliogram.store.errors import (
     UnsupportedDatabase,
 )
 from heliogram.store.sqlite import SqliteStore
-from heliogram.store.sqlite.connection import require_sqlite
+from heliogram.store.sqlite.connection import connect, connect_reader, create_file, require_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -286,3 +286,12 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
             await bench.store.default_account()
         with pytest.raises(StoreClosed):
             await bench.store.missing_users(bench.account, [token_of(1)])
+
+
+def test_a_statement_keeps_its_plan_whatever_is_bound_to_it(tmp_path: Path) -> None:
+    """Both kinds of connection are set up so that no value has a statement prepared anew."""
+    create_file(tmp_path / FILE)
+    for opening in (connect, connect_reader):
+        connection = opening(tmp_path / FILE, busy_timeout_ms=0)
+        assert connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
+        connection.close()
