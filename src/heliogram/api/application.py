@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 from starlette.applications import Starlette
 
 from .. import __version__
 from ..domain.errors import MEANINGS
-from ..rest import Call, Documented, Endpoint, build_app, endpoint
+from ..rest import Documented, Endpoint, build_app
 from . import (
     accounts,
     apps,
@@ -21,6 +20,7 @@ from . import (
     credential_life,
     credentials,
     dead_letters,
+    health,
     keys,
     notifications,
     operations,
@@ -37,28 +37,6 @@ from .state import ApiState
 from .throttle import Throttle
 
 PREFIXES = ("/v1", "/preview")
-
-
-class Health(msgspec.Struct, frozen=True):
-    """The server answers."""
-
-    status: str
-
-
-@endpoint(
-    "GET",
-    "/health",
-    summary="Tell that the server answers",
-    tag="Health",
-    returns=Health,
-    scope=None,
-    basis="ours",
-    prefixed=False,
-)
-async def get_health(call: Call[ApiState]) -> Health:
-    """Needs no key and tells nothing else."""
-    return Health("ok")
-
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     send.send_push_notification,
@@ -112,7 +90,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     webhooks.test_webhook,
     dead_letters.list_dead_letters,
     dead_letters.redeliver_dead_letters,
-    get_health,
+    *health.ENDPOINTS,
 )
 
 

@@ -8,7 +8,20 @@ import msgspec
 
 from ..domain.backlog import QueueBounds
 from ..domain.ids import IdFactory
-from ..ports import Authenticator, Clock, Health, Healthy, KeyMaker, Providers, Sealer, Store, Webhooks, WorkQueue
+from ..ports import (
+    Authenticator,
+    Clock,
+    Health,
+    Healthy,
+    KeyMaker,
+    Providers,
+    Readiness,
+    Ready,
+    Sealer,
+    Store,
+    Webhooks,
+    WorkQueue,
+)
 
 MIB = 1024 * 1024
 
@@ -38,6 +51,7 @@ class ApiState:
     clock: Clock
     ids: IdFactory
     health: Health = field(default_factory=Healthy)
+    readiness: Readiness = field(default_factory=Ready)
     settings: ApiSettings = field(default_factory=ApiSettings)
 
     def now(self) -> int:

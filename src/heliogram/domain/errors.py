@@ -71,6 +71,7 @@ class Code(enum.IntEnum):
     STORE_READ_ONLY = 70121
     STORE_DAMAGED = 70122
     STORE_GONE = 70123
+    NOT_READY = 70124
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -201,5 +202,7 @@ MEANINGS: Mapping[Code, str] = {
     " `heliogram check`, and `heliogram restore` with a backup.",
     Code.STORE_GONE: "The server's database was moved or removed beneath it, and nothing was stored. Its operator puts"
     " it back, or stops the server and restores a backup.",
+    Code.NOT_READY: "The process is there and cannot work just now: its store or its queue cannot be reached, or it is"
+    " being stopped. Ask another one, or this one again after `Retry-After`.",
 }
 """What each code means, for people: shown at `/docs#code-N`, where `more_info` points."""

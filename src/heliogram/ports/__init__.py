@@ -11,7 +11,7 @@ from .apps import AppStore, OneAppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStates, CredentialStore
-from .health import Failing, Health, Healthy
+from .health import Failing, Health, Healthy, Readiness, Ready
 from .idempotency import IdempotencyStore, KeptAnswer, KeyTaken, Reserved
 from .keys import KeyMaker, KeyStore
 from .operations import Cancellation, NotificationFilter, OperationStore
@@ -89,6 +89,8 @@ __all__ = [
     "Providers",
     "Push",
     "PushResult",
+    "Readiness",
+    "Ready",
     "RefusedToken",
     "RegistrationStore",
     "Removal",

@@ -1,4 +1,4 @@
-"""How credentials do."""
+"""How credentials do, and how this process does."""
 
 from __future__ import annotations
 
@@ -29,3 +29,18 @@ class Healthy:
     def failing(self, account: bytes, credential_id: bytes) -> Failing | None:
         """None."""
         return None
+
+
+class Readiness(Protocol):
+    """Whether this process can do what it is there for."""
+
+    async def missing(self) -> list[str]:
+        """What keeps it from that, each in a few words that name no secret; nothing when all is well."""
+
+
+class Ready:
+    """Nothing is ever missing."""
+
+    async def missing(self) -> list[str]:
+        """Nothing."""
+        return []
