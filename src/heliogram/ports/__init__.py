@@ -44,9 +44,23 @@ from .webhooks import (
     WebhookStore,
     WebhookWork,
 )
-from .work import Hold, InHand, Lease, LeasedChunk, LeaseStore, PackedLease, Slots, WorkQueue, WorkStore
+from .work import (
+    ON_THE_ROAD,
+    ChunkRef,
+    Hold,
+    InHand,
+    Lease,
+    LeasedChunk,
+    LeaseStore,
+    PackedLease,
+    ReferenceStore,
+    Slots,
+    WorkQueue,
+    WorkStore,
+)
 
 __all__ = [
+    "ON_THE_ROAD",
     "AccountStore",
     "AppStore",
     "AuditStore",
@@ -56,6 +70,7 @@ __all__ = [
     "Cancellation",
     "ChannelRefused",
     "CheckResult",
+    "ChunkRef",
     "Clock",
     "CredentialStates",
     "CredentialStore",
@@ -91,6 +106,7 @@ __all__ = [
     "PushResult",
     "Readiness",
     "Ready",
+    "ReferenceStore",
     "RefusedToken",
     "RegistrationStore",
     "Removal",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from ..domain.ids import split_notification_id
 from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
 from ..domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation
 
@@ -14,6 +15,8 @@ ACCOUNT_BYTES = 16
 """A queue's name begins with its account's id."""
 FLOWS_AT_ONCE = 8
 """The most queues of one account that one claim looks at; the next claim begins after the one served last."""
+ON_THE_ROAD = "*"
+"""Written where a lease names its worker, while a reference to the chunk travels and nobody has the chunk yet."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +129,36 @@ class PackedLease(Lease, frozen=True, kw_only=True):
         return len(self.recipients) + sum(map(len, self.parts))
 
 
+class ChunkRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Names one attempt of a chunk, for whoever is to take it."""
+
+    id: bytes
+    lane: Lane
+    shard: int
+    flow: bytes
+    attempt: int
+
+    @property
+    def account_id(self) -> bytes:
+        """Whose it is."""
+        return self.flow[:ACCOUNT_BYTES]
+
+    def lease(self, until: int) -> Lease:
+        """The lease that it was given when it set out."""
+        operation, first, _ = split_notification_id(self.id)
+        return Lease(
+            account_id=self.account_id,
+            id=self.id,
+            operation_id=operation,
+            lane=self.lane,
+            shard=self.shard,
+            flow=self.flow,
+            attempt=self.attempt,
+            until=until,
+            first=first,
+        )
+
+
 class LeaseStore(Protocol):
     """What whoever sends asks of the queue's side of the store."""
 
@@ -170,7 +203,24 @@ class LeaseStore(Protocol):
         """The ids of those operations of leased chunks that were asked to stop."""
 
 
-class WorkStore(LeaseStore, Protocol):
+class ReferenceStore(LeaseStore, Protocol):
+    """What a broker that carries references needs beside that. The broker may lose, repeat and delay them at will: what
+    counts is that `load` hands out each attempt once."""
+
+    async def claim_refs(self, lane: Lane, shard: int, *, limit: int, now: int, until: int) -> list[ChunkRef]:
+        """As `claim`, for nobody yet: the chunks are leased as `ON_THE_ROAD`, and nothing of them is read."""
+
+    async def load(self, refs: Sequence[ChunkRef], *, now: int, until: int, worker: str) -> list[LeasedChunk]:
+        """Takes the chunks that references name, in their order. A chunk on the road is taken as the attempt that the
+        reference names; one whose worker fell silent, or that is due again, as the next attempt. A reference to
+        anything else is stale and left out: the chunk is held, done, not due, or of a later attempt. So however often a
+        reference comes, at most one load of it finds its chunk."""
+
+    async def recall(self, lane: Lane, shard: int, now: int) -> int:
+        """Makes due what is on the road in a shard, because the road is gone; how many chunks that were."""
+
+
+class WorkStore(ReferenceStore, Protocol):
     """The queue's side of the store."""
 
     async def count_held(self, account: bytes, credential_id: bytes) -> int:
@@ -190,8 +240,8 @@ class WorkQueue(Protocol):
         Returns an empty list when the queue is closed. With `slots` no account and no queue of one gets more of them
         than it may have; a chunk has its slot until it is done, given back or watched no more."""
 
-    def wake(self, lane: Lane) -> None:
-        """A hint that something was put into the lane."""
+    def wake(self, lane: Lane, shard: int | None = None) -> None:
+        """A hint that something was put into the lane; into which shard of it, if that is known."""
 
     def straight(
         self, lane: Lane, slots: Slots, *, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]
@@ -201,11 +251,17 @@ class WorkQueue(Protocol):
         this."""
 
     async def put(
-        self, operation: Operation, chunks: Sequence[NewChunk], accept: Callable[[Hold | None], Awaitable[None]]
+        self,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        accept: Callable[[Hold | None], Awaitable[None]],
+        *,
+        shard: int = 0,
     ) -> None:
-        """Has `accept` make an operation durable, then has it worked on. A small one that is to go at once is accepted
-        leased, and handed over without a claim, if its queue and its account have slots and the last claim of the lane
-        left nothing behind. Raises what `accept` raises. A caller who is cancelled leaves it to happen."""
+        """Has `accept` make an operation durable, in this shard, then has it worked on. A small one that is to go at
+        once is accepted leased, and handed over without a claim, if its queue and its account have slots and the last
+        claim of the lane left nothing behind. Raises what `accept` raises. A caller who is cancelled leaves it to
+        happen."""
 
     def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
         """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns

@@ -97,7 +97,7 @@ class DbQueue:
             self._waiters.discard(waiter)
         return []
 
-    def wake(self, lane: Lane) -> None:
+    def wake(self, lane: Lane, shard: int | None = None) -> None:
         """A hint that something was put into the lane."""
         for waiter in self._waiters:
             if lane in waiter.lanes:
@@ -117,15 +117,20 @@ class DbQueue:
         return end
 
     async def put(
-        self, operation: Operation, chunks: Sequence[NewChunk], accept: Callable[[Hold | None], Awaitable[None]]
+        self,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        accept: Callable[[Hold | None], Awaitable[None]],
+        *,
+        shard: int = 0,
     ) -> None:
         """Has `accept` make an operation durable, then has it worked on: at once, where the straight way is open."""
         way = self._straight.get(operation.lane)
         if way is None or len(chunks) != 1 or not self._is_open() or not way.is_open(operation, self._hands):
             await accept(None)
-            self.wake(operation.lane)
+            self.wake(operation.lane, shard)
             return
-        chunk = self._held(operation, chunks[0])
+        chunk = self._held(operation, chunks[0], shard)
         self._hands.take(chunk, operation.recipients, way.slots)
         # In a task of its own: what is being made durable is leased, whether or not the caller is still there then.
         filling = asyncio.ensure_future(self._fill(chunk, way, accept))
@@ -170,7 +175,7 @@ class DbQueue:
         given_back = await self._store.release(chunk, due, self._now(), held=held)
         self._put_down(chunk)
         if given_back:
-            self.wake(chunk.lane)  # it may fall due before what a waiter set its timer for
+            self.wake(chunk.lane, chunk.shard)  # it may fall due before what a waiter set its timer for
         return given_back
 
     async def let_go(self, account: bytes, credential_id: bytes, *, most: int | None = None) -> int:
@@ -194,7 +199,7 @@ class DbQueue:
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 
-    def _held(self, operation: Operation, chunk: NewChunk) -> LeasedChunk:
+    def _held(self, operation: Operation, chunk: NewChunk, shard: int) -> LeasedChunk:
         """A chunk as a claim will have leased it, once it is accepted."""
         now = self._now()
         return LeasedChunk(
@@ -202,7 +207,7 @@ class DbQueue:
             id=chunk.id,
             operation_id=operation.id,
             lane=operation.lane,
-            shard=self._shards[0],
+            shard=shard,
             flow=flow_of(operation.account_id, operation.spec),
             attempt=1,
             until=now + self._lease_ms,

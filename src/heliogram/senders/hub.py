@@ -75,9 +75,9 @@ class HubQueue(DbQueue):
         self._switchboard, self._theirs = switchboard, frozenset(lanes)
         switchboard.queue = self
 
-    def wake(self, lane: Lane) -> None:
+    def wake(self, lane: Lane, shard: int | None = None) -> None:
         """A hint that something was put into the lane."""
-        super().wake(lane)
+        super().wake(lane, shard)
         if lane in self._theirs:
             self._switchboard.hint(Wake(lane))
 

@@ -21,6 +21,7 @@ from .idempotency import Idempotency
 from .keys import Keys
 from .migrate import migrate
 from .operations import Operations
+from .references import References
 from .refused import RefusedTokens
 from .registrations import Registrations
 from .retention import Retention
@@ -29,7 +30,6 @@ from .users import Users
 from .webhook_sweep import WebhookSweep
 from .webhook_work import WebhookTelling
 from .webhooks import Webhooks
-from .work import Work
 
 
 class SqliteStore(
@@ -44,7 +44,7 @@ class SqliteStore(
     Operations,
     Canceling,
     Idempotency,
-    Work,
+    References,
     Webhooks,
     WebhookTelling,
     WebhookSweep,
