@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 from support.clock import FakeClock
+from support.postgres import ReadyClock, server
 
 from heliogram.domain.apps import Credential, CredentialForm, CredentialType, Environment, ProviderName
 from heliogram.domain.devices import NewDevice, Registered
@@ -17,6 +18,7 @@ from heliogram.domain.ids import IdFactory
 from heliogram.domain.notifications import Content, Recipient, SendSpec
 from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
 from heliogram.ports import Store
+from heliogram.store.postgres import PostgresStore
 from heliogram.store.sqlite import SqliteStore
 
 StoreFactory = Callable[[Path, IdFactory, FakeClock], Awaitable[Store]]
@@ -27,7 +29,13 @@ async def open_sqlite(directory: Path, ids: IdFactory, clock: FakeClock) -> Stor
     return await SqliteStore.open(directory / "heliogram.db", ids=ids, clock=clock)
 
 
-FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite}
+async def open_postgres(directory: Path, ids: IdFactory, clock: FakeClock) -> Store:
+    """A store in the database that stands for `directory`; its connections are few, as the tests' server has to do."""
+    url = await server().database_for(directory)
+    return await PostgresStore.open(url, ids=ids, clock=clock, pool_size=8, pauses=ReadyClock())
+
+
+FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite, "postgres": open_postgres}
 """Every store there is, for the conformance suite."""
 
 

@@ -182,6 +182,12 @@ def _apps(connection: apsw.Connection, account: bytes) -> list[App]:
     return list(apps.values())
 
 
+def app_of(connection: apsw.Connection, account: bytes, name: str | None) -> App | None:
+    """The account's app of that name, or its default app; None when it has none."""
+    found = (app for app in _apps(connection, account) if (app.is_default if name is None else app.name == name))
+    return next(found, None)
+
+
 def _app_cursor(app: App) -> bytes:
     return app.created.to_bytes(8, "big") + app.name.encode()
 
@@ -251,13 +257,11 @@ class Apps(Base):
 
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""
-        apps = await self._read(lambda c: _apps(c, account))
-        return next((app for app in apps if app.name == name), None)
+        return await self._read(lambda c: app_of(c, account, name))
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""
-        apps = await self._read(lambda c: _apps(c, account))
-        return next((app for app in apps if app.is_default), None)
+        return await self._read(lambda c: app_of(c, account, None))
 
     async def list_apps(self, account: bytes, window: Window, *, is_default: bool | None = None) -> Listed[App]:
         """Apps, newest first."""

@@ -68,6 +68,10 @@ class Base:
     async def _list(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._lister.run(job)
 
+    def _array(self, values: Sequence[bytes] | Sequence[str]) -> Any:
+        """Many values as one of a statement's, in their order."""
+        return apsw.carray(tuple(values))
+
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 

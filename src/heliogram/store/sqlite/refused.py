@@ -32,6 +32,19 @@ def forget_token(connection: apsw.Connection, where: dict[str, Any]) -> None:
     connection.execute(_sql.forget_token, where)
 
 
+def refused_of(
+    connection: apsw.Connection, where: dict[str, Any], kind: TokenKind, now: int
+) -> dict[bytes, list[RefusedToken]]:
+    """What was said of the `tokens` of an `account` and `app`, and is believed at `now`."""
+    values = {**where, "kind": kind.value, "since": now - REMEMBERED_MS}
+    found: dict[bytes, list[RefusedToken]] = {}
+    rows: Any = connection.execute(_sql.refused, values).fetchall()
+    for token, environment, reason, credential in rows:
+        place = Environment(environment) if environment else None
+        found.setdefault(token, []).append(RefusedToken(place, reason, credential or None))
+    return found
+
+
 class RefusedTokens(Base):
     """That part of `ports.DeviceStore`."""
 
@@ -42,19 +55,8 @@ class RefusedTokens(Base):
         wanted = set(tokens)
         if not wanted:
             return {}
-        values = {
-            "account": account,
-            "app": app_name,
-            "tokens": apsw.carray(tuple(sorted(wanted))),
-            "kind": kind.value,
-            "since": now - REMEMBERED_MS,
-        }
-        rows: Any = await self._read(lambda c: c.execute(_sql.refused, values).fetchall())
-        found: dict[bytes, list[RefusedToken]] = {}
-        for token, environment, reason, credential in rows:
-            where = Environment(environment) if environment else None
-            found.setdefault(token, []).append(RefusedToken(where, reason, credential or None))
-        return found
+        where = {"account": account, "app": app_name, "tokens": self._array(sorted(wanted))}
+        return await self._read(lambda c: refused_of(c, where, kind, now))
 
     async def forget_refused(self, now: int) -> int:
         """Removes some of what is no longer believed; how many that were."""

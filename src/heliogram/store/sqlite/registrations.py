@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -134,26 +134,16 @@ class Registrations(Base):
     ) -> dict[bytes, list[Reached]]:
         """The devices of users in an app, quarantined ones left out; users without any are not in it."""
         wanted = set(user_ids)
-        found: dict[bytes, list[Reached]] = {}
         if not wanted:
-            return found
+            return {}
         values = {
             "account": account,
             "app": app_name,
-            "users": apsw.carray(tuple(sorted(wanted))),
+            "users": self._array(sorted(wanted)),
             "kind": None if kind is None else kind.value,
             "activity": activity_id,
         }
-        rows: Any = await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall())
-        providers, environments, kinds = _PROVIDERS, _ENVIRONMENTS, _KINDS
-        for user_id, slot, token, provider, environment, of_kind in rows:
-            device = Reached(slot, token, providers[provider], environments[environment], kinds[of_kind])
-            others = found.get(user_id)
-            if others is None:
-                found[user_id] = [device]
-            else:
-                others.append(device)
-        return found
+        return reached_of(await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall()))
 
     async def token_environments(
         self, account: bytes, app_name: str, tokens: Iterable[bytes]
@@ -163,8 +153,7 @@ class Registrations(Base):
         if not wanted:
             return {}
         where = {"account": account, "app": app_name}
-        rows = await self._read(lambda c: _environments(c, where, tuple(sorted(wanted))))
-        return {token: Environment(environment) for token, environment in rows}
+        return await self._read(lambda c: environments_of(c, where, sorted(wanted), self._array))
 
     async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
         """Keeps what APNs' answers showed of tokens whose environment was not known; how many devices that were."""
@@ -240,14 +229,30 @@ class Registrations(Base):
         return await self._write(job)
 
 
-def _environments(connection: apsw.Connection, where: dict[str, Any], tokens: tuple[bytes, ...]) -> Any:
-    """Tokens with their environments, of two the later registered as the last."""
-    rows: Any = connection.execute(_sql.token_environments, {**where, "tokens": apsw.carray(tokens)}).fetchall()
+def reached_of(rows: Any) -> dict[bytes, list[Reached]]:
+    """The devices of users, from the rows of `devices_of_users`."""
+    found: dict[bytes, list[Reached]] = {}
+    providers, environments, kinds = _PROVIDERS, _ENVIRONMENTS, _KINDS
+    for user_id, slot, token, provider, environment, of_kind in rows:
+        device = Reached(slot, token, providers[provider], environments[environment], kinds[of_kind])
+        others = found.get(user_id)
+        if others is None:
+            found[user_id] = [device]
+        else:
+            others.append(device)
+    return found
+
+
+def environments_of(
+    connection: apsw.Connection, where: dict[str, Any], tokens: Sequence[bytes], array: Callable[[Sequence[bytes]], Any]
+) -> dict[bytes, Environment]:
+    """The known environments of tokens of an account's app, of two the later registered."""
+    rows: Any = connection.execute(_sql.token_environments, {**where, "tokens": array(tokens)}).fetchall()
     found: dict[bytes, str] = {}
     twice = {token for token, environment in rows if found.setdefault(token, environment) != environment}
     if twice:  # seldom: their devices have to be read
-        rows += connection.execute(_sql.later_environments, {**where, "tokens": apsw.carray(tuple(twice))}).fetchall()
-    return rows
+        rows += connection.execute(_sql.later_environments, {**where, "tokens": array(tuple(twice))}).fetchall()
+    return {token: Environment(environment) for token, environment in rows}
 
 
 def _remember(connection: apsw.Connection, where: dict[str, Any], credential: bytes, reason: str, at: int) -> None:

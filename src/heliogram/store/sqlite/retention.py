@@ -162,7 +162,7 @@ def _remove_chunk(connection: apsw.Connection, where: Where, sizes: list[int], b
     for sequence, size in parts:
         if not budget.left:
             return False
-        connection.execute(_sql.delete_part, {"sequence": sequence})
+        connection.execute(_sql.delete_part, {**where, "sequence": sequence})
         budget.spend(size)
     if not budget.left:
         return False

@@ -68,10 +68,10 @@ def replace_parts(connection: apsw.Connection, where: Where, parts: Sequence[Par
     number = 0
     for sequence, packed in parts:
         if packed == b"":
-            connection.execute(_sql.delete_part, {"sequence": sequence})
+            connection.execute(_sql.delete_part, {**where, "sequence": sequence})
             continue
         number += 1
         sql = _sql.renumber_part if packed is None else _sql.replace_part
-        connection.execute(sql, {"sequence": sequence, "part": number, "packed": packed})
+        connection.execute(sql, {**where, "sequence": sequence, "part": number, "packed": packed})
     connection.execute(_sql.set_parts, {**where, "parts": number})
     return True

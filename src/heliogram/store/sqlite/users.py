@@ -113,7 +113,7 @@ class Users(Base):
         wanted = {name for name in external_ids if "\0" not in name}  # nobody is called so, and carray takes none
         if not wanted:
             return {}
-        values = {"account": account, "names": apsw.carray(tuple(sorted(wanted)))}
+        values = {"account": account, "names": self._array(sorted(wanted))}
         rows: Any = await self._read(lambda c: c.execute(_sql.named_users, values).fetchall())
         return dict(rows)
 
@@ -136,7 +136,7 @@ class Users(Base):
         wanted = set(user_ids)
         if not wanted:
             return wanted
-        values = {"account": account, "users": apsw.carray(tuple(sorted(wanted)))}
+        values = {"account": account, "users": self._array(sorted(wanted))}
         rows = await self._read(lambda c: c.execute(_sql.present_users, values).fetchall())
         return wanted.difference(row[0] for row in rows)
 

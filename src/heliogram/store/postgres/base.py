@@ -1,0 +1,54 @@
+"""What the parts of the store share, in place of the embedded store's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import apsw
+
+from ...domain.ids import IdFactory
+from ...ports import Clock
+from ..sqlite.base import Base
+from ..sqlite.depth import Doorkeeper
+from ..sqlite.steps import ClockSteps
+from ..sqlite.turns import Turns
+from .jobs import Jobs
+
+T = TypeVar("T")
+
+
+class NodeSteps(ClockSteps):
+    """Notices when this node's clock is set. What is in the store is every node's, so it is never moved for one."""
+
+    def settle(self, connection: apsw.Connection) -> int:
+        """Moves nothing."""
+        return 0
+
+    def unsettle(self, step: int) -> None:
+        """Nothing was moved."""
+
+
+class PostgresBase(Base):
+    """Runs the embedded store's jobs on PostgreSQL. `_jobs` runs what has statements of its own."""
+
+    def __init__(self, place: str, jobs: Jobs, ids: IdFactory, clock: Clock) -> None:
+        self._place = place
+        self._jobs = jobs
+        self._ids = ids
+        self._clock = clock
+        self._turns = Turns()
+        self._steps = NodeSteps(clock)
+        self._doorkeeper = Doorkeeper(clock)
+
+    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
+        return await self._jobs.write(job)
+
+    async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
+        return await self._jobs.read(job)
+
+    async def _list(self, job: Callable[[apsw.Connection], T]) -> T:
+        return await self._jobs.read(job)
+
+    def _array(self, values: Sequence[bytes] | Sequence[str]) -> Any:
+        return values

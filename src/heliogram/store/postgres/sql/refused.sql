@@ -1,0 +1,32 @@
+-- name: refuse
+-- The provider refused a token that is not registered: a registered one says so itself.
+INSERT INTO refused_token (account_id, app_name, token, kind, environment, reason, credential_id, at)
+SELECT :account, :app, :token, :kind, :environment, :reason, :credential, :at::bigint
+ WHERE NOT EXISTS (SELECT 1 FROM device
+                    WHERE account_id = :account AND app_name = :app AND token = :token AND provider = 'APN'
+                      AND kind = :kind AND environment IN ('', :environment))
+    ON CONFLICT (account_id, app_name, token, kind, environment)
+    DO UPDATE SET reason = :reason, credential_id = :credential, at = :at;
+
+-- name: forget_token
+-- The app has registered it: what was said of it before is over.
+DELETE FROM refused_token WHERE account_id = :account AND app_name = :app AND token = :token;
+
+-- name: refused
+-- Which of many tokens were refused since, and which registered ones are quarantined: few are, and have an index.
+SELECT t.token, t.environment, t.reason, t.credential_id
+  FROM refused_token t
+ WHERE t.account_id = :account AND t.app_name = :app AND t.token = ANY (:tokens::bytea[]) AND t.kind = :kind
+   AND t.at > :since
+ UNION ALL
+SELECT d.token, d.environment, coalesce(d.state_reason, ''), ''::bytea
+  FROM device d
+ WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app AND d.provider = 'APN'
+   AND d.kind = :kind AND d.state = 'quarantined';
+
+-- name: forget_refused
+-- Some of what was refused long ago.
+DELETE FROM refused_token
+ WHERE (account_id, app_name, token, kind, environment) IN
+       (SELECT account_id, app_name, token, kind, environment FROM refused_token
+         WHERE at <= :before ORDER BY at LIMIT :limit);

@@ -1,0 +1,132 @@
+"""`PostgresStore`: the parts put together, and how it is opened and closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from ...domain.ids import IdFactory
+from ...ports import Clock
+from ..sqlite.accounts import Accounts, ensure_account
+from ..sqlite.apps import Apps
+from ..sqlite.audit import Audit
+from ..sqlite.canceling import Canceling
+from ..sqlite.credentials import Credentials
+from ..sqlite.idempotency import Idempotency
+from ..sqlite.keys import Keys
+from ..sqlite.operations import Operations
+from ..sqlite.refused import RefusedTokens
+from ..sqlite.registrations import Registrations
+from ..sqlite.retention import Retention
+from ..sqlite.users import Users
+from ..sqlite.webhook_sweep import WebhookSweep
+from ..sqlite.webhook_work import WebhookTelling
+from ..sqlite.webhooks import Webhooks
+from ..sqlite.work import Work
+from .base import PostgresBase
+from .errors import as_store_error, is_of_database, place_of
+from .jobs import Jobs
+from .link import Link
+from .migrate import migrate, require_server
+from .pool import Pool
+
+POOL_SIZE = 16
+"""Connections a node may have: enough to keep two cores of the server busy; `max_connections` bounds all nodes."""
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+"""How long one statement may take until its connection is given up: a server that cannot be reached says nothing."""
+_SETTINGS = {
+    "application_name": "heliogram",
+    "jit": "off",  # every statement is short
+    "client_encoding": "UTF8",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",  # a node that hangs must not keep rows locked for ever
+}
+
+
+class PostgresStore(
+    PostgresBase,
+    Accounts,
+    Keys,
+    Audit,
+    Apps,
+    Credentials,
+    Users,
+    Registrations,
+    RefusedTokens,
+    Operations,
+    Canceling,
+    Idempotency,
+    Work,
+    Webhooks,
+    WebhookTelling,
+    WebhookSweep,
+    Retention,
+):
+    """`ports.Store` in a PostgreSQL database, which any number of nodes share."""
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        ids: IdFactory,
+        clock: Clock,
+        pool_size: int = POOL_SIZE,
+        pauses: Clock | None = None,
+    ) -> PostgresStore:
+        """Connects to `postgresql://user:password@host/database` and brings its schema up to date.
+
+        Raises `StoreError`: `UnsupportedDatabase`, `NotADatabase`, `SchemaTooNew`, `StoreReadOnly` or
+        `StoreUnavailable`, each saying what to do. `pool_size` is how many connections this process keeps at most;
+        `pauses` is the clock by which a transaction that others got in the way of waits before it is begun again
+        (`clock` unless given).
+        """
+        place = place_of(url)
+
+        async def connect() -> Link:
+            return Link(await _connect(url))
+
+        pool = Pool(connect, pool_size)
+        jobs = Jobs(pool, place, pauses or clock)
+        store = cls(place, jobs, ids, clock)
+        try:
+            await _prepare(pool, place)
+            account, now = ids.new(), int(clock.time() * 1000)
+            await jobs.write(lambda connection: ensure_account(connection, account, now))
+        except BaseException as error:
+            await jobs.close()
+            if isinstance(error, Exception) and is_of_database(error):
+                raise as_store_error(error, place) from error
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Finishes what was begun and closes. May be called more than once."""
+        await self._jobs.close()
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self._place!r}, {self._jobs!r}, queue={self._doorkeeper!r})"
+
+
+async def _connect(url: str) -> Any:
+    return await asyncpg.connect(
+        url,
+        timeout=CONNECT_SECONDS,
+        command_timeout=ANSWER_SECONDS,
+        server_settings=_SETTINGS,
+        max_cached_statement_lifetime=0,
+    )
+
+
+async def _prepare(pool: Pool, place: str) -> None:
+    link = await pool.take()
+    sound = False
+    try:
+        await require_server(link.connection, place)
+        await migrate(link.connection, place)
+        sound = True
+    finally:
+        pool.give(link, sound=sound)
