@@ -18,6 +18,9 @@ from .ports import Clock
 SLICE = 128
 """Recipients of a campaign that one slice does one step for: half a millisecond."""
 
+COLLECT_AFTER = 20_000
+"""Objects of the collector's that are new before it looks at them: a millisecond's work, and a few MB at most."""
+
 
 class _Turns:
     """Those who wait for their turn on one loop."""
@@ -84,6 +87,9 @@ async def first_of(*waits: Awaitable[object]) -> None:
 
 def settle() -> None:
     """To be called once all is imported and put together: what is there stays, and no full collection looks at it
-    again. That would keep the event loop for 30 ms each time."""
+    again. That would keep the event loop for 30 ms each time. What comes after is looked at when there is more of it
+    than a few chunks in hand make: their tuples are in no cycle, and to look through them again and again took a tenth
+    of a campaign's time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
