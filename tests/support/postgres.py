@@ -22,10 +22,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support.clock import FakeClock, FakeTimer
 
 from heliogram.domain.ids import IdFactory
 from heliogram.store.postgres import PostgresStore
-from support.clock import FakeClock, FakeTimer
 
 CURE = "scripts/test-services (as root) installs PostgreSQL 15"
 KEPT = 12
@@ -127,7 +127,7 @@ class Server:
 
     async def database_for(self, directory: Path) -> str:
         """The URL of a directory's database, which is made when it is asked for first."""
-        name = "t" + hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:20]
+        name = "t" + hashlib.sha256(str(directory).encode()).hexdigest()[:20]
         if name in self._databases:
             self._databases.move_to_end(name)
             return self.url(name)

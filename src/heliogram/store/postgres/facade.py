@@ -1,7 +1,7 @@
 """Runs the embedded store's jobs, which know nothing of an event loop, on a connection that lives in one.
 
-A job gets a `Facade` in place of an `apsw.Connection`: it has `execute` and `changes`, all that jobs use. The job runs in
-a greenlet; `execute` leaves it with the statement, and comes back to it with the rows. So a job is one text for both
+A job gets a `Facade` in place of an `apsw.Connection`: it has `execute` and `changes`, all that jobs use. The job runs
+in a greenlet; `execute` leaves it with the statement, and comes back to it with the rows. So a job is one text for both
 databases, and no thread waits for an answer.
 """
 

@@ -84,7 +84,8 @@ async def migrate(connection: asyncpg.Connection, place: str) -> int:
 async def _version(connection: asyncpg.Connection, place: str) -> int:
     if await connection.fetchval("SELECT to_regclass('heliogram_schema') IS NULL"):
         taken = await connection.fetchval(
-            "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
+            "SELECT count(*) FROM pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
         )
         if taken:
             raise NotADatabase(f"{place} has {taken} tables of another program: give heliogram a database of its own")
