@@ -1,0 +1,24 @@
+-- name: depths
+-- How many recipients wait and have ended, over all accounts and of one.
+SELECT w.account_id, coalesce(sum(d.waiting), 0)::bigint, coalesce(sum(d.ended), 0)::bigint
+  FROM (VALUES (''::bytea), (:account)) w (account_id)
+  LEFT JOIN queue_depth d ON d.account_id = w.account_id
+ GROUP BY w.account_id ORDER BY w.account_id;
+
+-- name: recount
+-- What waits of every account, from its chunks: the difference goes to the first of its rows.
+INSERT INTO queue_depth AS d (account_id, slot, waiting, ended)
+SELECT a.id, 0, coalesce(c.waiting, 0) - coalesce(k.waiting, 0), 0
+  FROM account a
+  LEFT JOIN (SELECT account_id, sum(size - sent - failed - unaddressable - canceled) AS waiting
+               FROM chunk WHERE state < 2 GROUP BY account_id) c ON c.account_id = a.id
+  LEFT JOIN (SELECT account_id, sum(waiting)::bigint AS waiting FROM queue_depth GROUP BY account_id) k
+    ON k.account_id = a.id
+ WHERE true
+    ON CONFLICT (account_id, slot) DO UPDATE SET waiting = d.waiting + excluded.waiting;
+
+-- name: recount_all
+-- What waits over all accounts.
+INSERT INTO queue_depth AS d (account_id, slot, waiting, ended)
+SELECT '', 0, coalesce(sum(CASE WHEN account_id = '' THEN -waiting ELSE waiting END), 0)::bigint, 0 FROM queue_depth
+    ON CONFLICT (account_id, slot) DO UPDATE SET waiting = d.waiting + excluded.waiting;
