@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from heliogram import app
+from heliogram import service as services
 from heliogram.cli import main
 
 EVERY = 0.001
@@ -78,9 +78,9 @@ def stack(frame: FrameType | None) -> str:
 
 def install(limit: float, report: Path) -> None:
     """Puts the probe around the service's life."""
-    serve = app.Service.run
+    serve = services.Service.run
 
-    async def run(service: app.Service, *arguments: Any) -> None:
+    async def run(service: services.Service, *arguments: Any) -> None:
         probe = Probe(limit)
         beating = asyncio.create_task(probe.pulse())
         watcher = threading.Thread(target=probe.watch, daemon=True)
@@ -93,7 +93,7 @@ def install(limit: float, report: Path) -> None:
             watcher.join()
             await asyncio.to_thread(report.write_text, probe.report())
 
-    app.Service.run = run  # type: ignore[method-assign, assignment]
+    services.Service.run = run  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@ import apsw
 import pytest
 from support.stores import opened, recipients_of
 
-from heliogram.app import DATABASE, Service, StartError, is_served, open_store, own_data_directory
+from heliogram.backing import Backing
+from heliogram.datadir import DATABASE, StartError, is_served, open_store, own_data_directory
 from heliogram.domain.operations import Lane
 from heliogram.security import load_master_key
+from heliogram.service import Service
 from heliogram.settings import ServeSettings
 from heliogram.store.errors import UpgradeRefused
 from heliogram.store.sqlite import SqliteStore
@@ -50,7 +52,7 @@ async def test_a_service_removes_what_is_over_while_it_runs(tmp_path: Path) -> N
         second = await end(2)
         clock.advance(30)
         settings = ServeSettings(data=tmp_path, retention_days=1)
-        service = Service(settings, store, load_master_key(tmp_path, environ={}), clock)
+        service = Service(settings, Backing(store=store, clock=clock, key=load_master_key(tmp_path, environ={})))
         ready, stop = asyncio.Event(), asyncio.Event()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             running = asyncio.create_task(service.run(listener, ready.set, stop))
@@ -71,7 +73,7 @@ def test_a_directory_is_free_when_the_last_process_that_may_send_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service itself is dead; a process that has its lock, as senders do, keeps all others out."""
-    monkeypatch.setattr("heliogram.app.ORPHANS_SECONDS", 0.0)
+    monkeypatch.setattr("heliogram.datadir.ORPHANS_SECONDS", 0.0)
     data, start = tmp_path / "data", "import os, sys; os.write(1, b'x'); sys.stdin.read()"
     with own_data_directory(data) as lock:
         dead = subprocess.Popen([sys.executable, "-c", ""])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,10 +15,71 @@ from .domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED, QueueBound
 MAX_DRAIN_SECONDS = 3600
 MAX_RETENTION_DAYS = 365
 MAX_SENDERS = 64
+MAX_STORE_CONNECTIONS = 200
+STORE_CONNECTIONS = 16
+STORE_SCHEMES = ("postgresql", "postgres")
+QUEUE_SCHEMES = ("nats", "tls")
 
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names it and says what to do."""
+
+
+class Role(enum.StrEnum):
+    """What a node does."""
+
+    API = "api"
+    """Serves the REST API."""
+    WORKER = "worker"
+    """Sends."""
+    DISPATCHER = "dispatcher"
+    """Hands out work where there is a broker, tells webhooks, and removes what is over. Several may run: they take
+    turns."""
+
+
+ALL_ROLES = frozenset(Role)
+
+
+def parse_roles(text: str) -> frozenset[Role]:
+    """Reads `api,worker,dispatcher`, any of them, or `all`. Raises `SettingsError`."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if names == ["all"]:
+        return ALL_ROLES
+    try:
+        roles = frozenset(map(Role, names))
+    except ValueError:
+        roles = frozenset()
+    if not roles:
+        raise SettingsError(f"--role: expected some of {', '.join(Role)} with commas between, or all; got {text!r}")
+    return roles
+
+
+class Url(msgspec.Struct, frozen=True):
+    """The address of another service, which may hold a password: shown without it."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, *, option: str, schemes: tuple[str, ...]) -> Url:
+        """Raises `SettingsError` naming the option."""
+        try:
+            scheme, port = urlsplit(text).scheme, urlsplit(text).port
+        except ValueError:
+            scheme, port = "", None
+        if scheme not in schemes or port == 0:
+            # What was given may hold a password: it is not repeated.
+            raise SettingsError(
+                f"{option}: expected an address that begins with {' or '.join(f'{s}://' for s in schemes)}"
+            )
+        return cls(text)
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.text)
+        place = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{place}{parts.path}"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -49,9 +112,14 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything `heliogram serve` needs. `apns_*` point the engine at a simulator; None means Apple."""
+    """Everything `heliogram serve` needs. `apns_*` point the engine at a simulator; None means Apple. Without `store`
+    everything is kept in `data`, and this process does all of it."""
 
     data: Path = Path("data")
+    store: Url | None = None
+    store_connections: int = STORE_CONNECTIONS
+    queue: Url | None = None
+    roles: frozenset[Role] = ALL_ROLES
     listen: Address = Address("127.0.0.1", 8080)
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -87,6 +155,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 <= self.senders <= MAX_SENDERS:
             raise SettingsError(f"--senders: expected 0 to {MAX_SENDERS}, got {self.senders}")
         self._check_bounds()
+        self._check_cluster()
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
             raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
         self._check_files()
@@ -108,6 +177,25 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         if own is not None and not LEAST_QUEUED <= own <= self.max_queued:
             raise SettingsError(
                 f"--max-queued-per-account: expected {LEAST_QUEUED} to {self.max_queued} (--max-queued), got {own}"
+            )
+
+    def _check_cluster(self) -> None:
+        """One of several nodes, or alone on the embedded store."""
+        if not 2 <= self.store_connections <= MAX_STORE_CONNECTIONS:
+            raise SettingsError(
+                f"--store-connections: expected 2 to {MAX_STORE_CONNECTIONS}, got {self.store_connections}"
+            )
+        if self.store is not None:
+            if self.senders:
+                raise SettingsError(
+                    "--senders goes with the embedded store: here, start further nodes with --role worker"
+                )
+            return
+        if self.queue is not None:
+            raise SettingsError("--queue goes with --store postgresql://…: the embedded store is a queue of its own")
+        if self.roles != ALL_ROLES:
+            raise SettingsError(
+                "--role: the embedded store is for one process, which does all; give --store postgresql://… for several"
             )
 
     def _check_files(self) -> None:

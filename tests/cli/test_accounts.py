@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from heliogram.app import open_store
 from heliogram.cli.root import cli
+from heliogram.datadir import open_store
 from heliogram.ports import Window
 
 

@@ -10,8 +10,8 @@ import apsw
 import pytest
 from click.testing import CliRunner, Result
 
-from heliogram.app import own_data_directory
 from heliogram.cli.root import cli
+from heliogram.datadir import own_data_directory
 
 
 @pytest.fixture

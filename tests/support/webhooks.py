@@ -159,4 +159,4 @@ def tools_for(
 def service_for(store: Store, sealer: Sealer, clock: Clock, ids: IdFactory) -> WebhookService:
     """Webhooks for the API, whose pump does not run."""
     tools = tools_for(store, sealer, clock)
-    return WebhookService(tools, Pump(tools), ids)
+    return WebhookService(tools, Pump(tools).wake, ids)

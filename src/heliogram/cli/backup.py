@@ -45,7 +45,7 @@ def backup(dest: Path, data: Path, as_json: bool) -> None:
     Every night:
       heliogram backup /backups/heliogram-$(date +%F).db --data /var/lib/heliogram
     """
-    from ..app import DATABASE
+    from ..datadir import DATABASE
     from ..security.masterkey import FILE_NAME
     from ..store.sqlite.backup import back_up
 
@@ -76,7 +76,7 @@ def restore(source: Path, data: Path, replace: bool, as_json: bool) -> None:
 
     What was sent after the backup was made may be sent again: it says more at its end.
     """
-    from ..app import DATABASE, own_data_directory
+    from ..datadir import DATABASE, own_data_directory
     from ..store.sqlite.backup import Restoring, require_ours
     from ..store.sqlite.connection import opened_read_only
 
@@ -128,7 +128,7 @@ def _warn_of_missing_key(data: Path) -> None:
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
     """What is wrong is said without a traceback."""
-    from ..app import StartError
+    from ..datadir import StartError
     from ..store.errors import StoreError
 
     try:

@@ -34,7 +34,7 @@ def check(data: Path, backup_file: Path | None, full: bool, as_json: bool) -> No
     \b
     Exit code: 0 all is well, 1 there are problems (one line each on standard output), 2 wrong usage.
     """
-    from ..app import DATABASE
+    from ..datadir import DATABASE
     from ..store.sqlite.check import examine
 
     file = data / DATABASE if backup_file is None else backup_file

@@ -54,7 +54,7 @@ class Desk:
 
 def on_store(data: Path, work: Callable[[Desk], Awaitable[T]], *, make: bool = False) -> T:
     """Opens the store of a data directory, does the work, closes it; what is wrong is said without a traceback."""
-    from ..app import StartError, open_store
+    from ..datadir import StartError, open_store
     from ..domain.errors import DomainError
     from ..security import MasterKeyError
     from ..store.errors import StoreError

@@ -7,19 +7,62 @@ from pathlib import Path
 import click
 
 from ..domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED
-from ..settings import MAX_DRAIN_SECONDS, MAX_RETENTION_DAYS, MAX_SENDERS, Address, ServeSettings, SettingsError
+from ..settings import (
+    MAX_DRAIN_SECONDS,
+    MAX_RETENTION_DAYS,
+    MAX_SENDERS,
+    MAX_STORE_CONNECTIONS,
+    QUEUE_SCHEMES,
+    STORE_CONNECTIONS,
+    STORE_SCHEMES,
+    Address,
+    ServeSettings,
+    SettingsError,
+    Url,
+    parse_roles,
+)
 from .options import ADDRESS, FILE, data_option, print_json
 
 
 @click.command()
 @data_option
 @click.option(
+    "--store",
+    metavar="URL",
+    envvar="HELIOGRAM_STORE",
+    show_envvar=True,
+    help="postgresql://user@host/database, shared by several nodes, in place of the embedded store in --data.",
+)
+@click.option(
+    "--store-connections",
+    type=click.IntRange(2, MAX_STORE_CONNECTIONS),
+    default=STORE_CONNECTIONS,
+    show_default=True,
+    envvar="HELIOGRAM_STORE_CONNECTIONS",
+    help="The most connections of this node to --store.",
+)
+@click.option(
+    "--queue",
+    metavar="URL",
+    envvar="HELIOGRAM_QUEUE",
+    show_envvar=True,
+    help="nats://host:4222, a NATS JetStream that hands out work, beside --store.",
+)
+@click.option(
+    "--role",
+    "role",
+    default="all",
+    show_default=True,
+    envvar="HELIOGRAM_ROLE",
+    help="What this node does, with --store: api, worker, dispatcher, several with commas between, or all.",
+)
+@click.option(
     "--listen",
     type=ADDRESS,
     default="127.0.0.1:8080",
     show_default=True,
     envvar="HELIOGRAM_LISTEN",
-    help="Where the REST API listens. Beyond loopback it needs TLS or --behind-proxy.",
+    help="Where the REST API listens, or /health of a node without it. Beyond loopback: TLS or --behind-proxy.",
 )
 @click.option("--tls-cert", type=FILE, help="Serve HTTPS with this certificate chain (PEM).")
 @click.option("--tls-key", type=FILE, help="The private key of --tls-cert (PEM).")
@@ -84,6 +127,10 @@ from .options import ADDRESS, FILE, data_option, print_json
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 def serve(
     data: Path,
+    store: str | None,
+    store_connections: int,
+    queue: str | None,
+    role: str,
     listen: Address,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -113,34 +160,41 @@ def serve(
     further processes that send them: one less than there are cores is a good number. The API and small sends stay with
     this process.
 
+    Several nodes share a PostgreSQL database: start each with the same --store and the same --master-key, and say with
+    --role what it does. Without --role every node does everything.
+
     \b
     On your own machine, with the simulator in place of Apple:
       heliogram simulator --data ./data/simulator &
       heliogram serve --apns-production 127.0.0.1:2197 --apns-sandbox 127.0.0.1:2198 \\
                       --apns-cacert ./data/simulator/ca.pem
     """
-    settings = ServeSettings(
-        data=data,
-        listen=listen,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        behind_proxy=behind_proxy,
-        apns_production=apns_production,
-        apns_sandbox=apns_sandbox,
-        apns_manage_production=apns_manage_production,
-        apns_manage_sandbox=apns_manage_sandbox,
-        apns_cacert=apns_cacert,
-        master_key=master_key,
-        log_level=log_level,
-        drain_seconds=drain_seconds,
-        senders=senders,
-        max_queued=max_queued,
-        max_queued_per_account=max_queued_per_account,
-        retention_days=retention_days,
-        webhooks_allow_private=webhooks_allow_private,
-        webhooks_allow_http=webhooks_allow_http,
-    )
     try:
+        settings = ServeSettings(
+            data=data,
+            store=None if store is None else Url.parse(store, option="--store", schemes=STORE_SCHEMES),
+            store_connections=store_connections,
+            queue=None if queue is None else Url.parse(queue, option="--queue", schemes=QUEUE_SCHEMES),
+            roles=parse_roles(role),
+            listen=listen,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            behind_proxy=behind_proxy,
+            apns_production=apns_production,
+            apns_sandbox=apns_sandbox,
+            apns_manage_production=apns_manage_production,
+            apns_manage_sandbox=apns_manage_sandbox,
+            apns_cacert=apns_cacert,
+            master_key=master_key,
+            log_level=log_level,
+            drain_seconds=drain_seconds,
+            senders=senders,
+            max_queued=max_queued,
+            max_queued_per_account=max_queued_per_account,
+            retention_days=retention_days,
+            webhooks_allow_private=webhooks_allow_private,
+            webhooks_allow_http=webhooks_allow_http,
+        )
         settings.check()
     except SettingsError as error:
         raise click.UsageError(str(error)) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..domain import ids
 from ..domain.webhooks import TEST, WEBHOOK, Event
 from ..ports import Probe
@@ -9,18 +11,17 @@ from . import signing, urls
 from .courier import Tools, sign
 from .envelopes import batch_body, envelope, source_of
 from .posting import Answer
-from .pump import Pump
 
 
 class WebhookService:
-    """`ports.Webhooks` over the pump and what its couriers use."""
+    """`ports.Webhooks` over what couriers use. `wake` hints that there is something to tell, to whoever tells it."""
 
-    def __init__(self, tools: Tools, pump: Pump, new_ids: ids.IdFactory) -> None:
-        self._tools, self._pump, self._ids = tools, pump, new_ids
+    def __init__(self, tools: Tools, wake: Callable[[], object], new_ids: ids.IdFactory) -> None:
+        self._tools, self._wake, self._ids = tools, wake, new_ids
         self._testing: set[bytes] = set()
 
     def __repr__(self) -> str:
-        return f"WebhookService({self._pump!r})"
+        return f"WebhookService(testing={len(self._testing)})"
 
     def problem_with(self, url: str) -> str | None:
         """What is wrong with an address, None when it can be used."""
@@ -69,7 +70,7 @@ class WebhookService:
 
     def wake(self) -> None:
         """A hint that there is something to tell."""
-        self._pump.wake()
+        self._wake()
 
     async def _test(self, account: bytes, webhook_id: bytes, url: str, sealed: bytes) -> Answer:
         try:

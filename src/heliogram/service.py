@@ -1,0 +1,186 @@
+"""A node put together of what its roles ask for: the API, the workers, and the duties that one node has at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from . import api
+from .backing import Backing
+from .datadir import DATABASE
+from .delivery.breaker import Breakers
+from .delivery.credentials import CredentialAlarm
+from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
+from .delivery.sender import SLOTS, Sender
+from .domain.apps import ProviderName
+from .domain.ids import IdFactory
+from .domain.operations import Lane
+from .duties import Duties
+from .http import HttpServer
+from .ports import Providers, Readiness, Sealer, WorkQueue
+from .queue.db import DbQueue
+from .readiness import NodeReadiness
+from .security import AesGcmSealer, KeyHasher, RegistrationTokens, SecretMaker, StoreAuthenticator
+from .senders.fleet import Fleet, Plan
+from .senders.hub import HubQueue, Switchboard
+from .settings import Address, Role, ServeSettings
+from .store.sqlite import SqliteStore
+from .upkeep import chores_of
+from .webhooks.connecting import Connector
+from .webhooks.courier import Tools as WebhookTools
+from .webhooks.posting import Poster
+from .webhooks.service import WebhookService
+from .webhooks.urls import UrlRules
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _HealthState:
+    """What a node without the API tells of itself."""
+
+    readiness: Readiness
+
+
+class Service:
+    """API, workers and duties on one store, as far as the node's roles go."""
+
+    def __init__(self, settings: ServeSettings, backing: Backing) -> None:
+        self._settings, self._backing = settings, backing
+        store, clock, roles = backing.store, backing.clock, settings.roles
+        sealer = AesGcmSealer(backing.key)
+        self._alarm = CredentialAlarm(store, clock)
+        breakers = Breakers(alarm=self._alarm)
+        providers: Providers = {ProviderName.APN: ApnsProvider(endpoints_of(settings))}
+        self._providers = providers
+        self._fleet: Fleet | None = None
+        self._queue, lanes = self._queue_and_lanes(breakers)
+        self._sender: Sender | None = None
+        if Role.WORKER in roles:
+            slots = {lane: SLOTS[lane] for lane in lanes}
+            self._sender = Sender(store, self._queue, providers, sealer, clock, breakers=breakers, slots=slots)
+        rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
+        telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
+        self._duties: Duties | None = None
+        if Role.DISPATCHER in roles:
+            days = settings.retention_days
+            self._duties = Duties(telling, lambda: chores_of(store, clock, retention_days=days), clock, backing.office)
+        self._readiness = NodeReadiness(clock, [("the store", store.default_account)])
+        app = (
+            api.build(self._api_state(breakers, providers, sealer, telling))
+            if Role.API in roles
+            else api.build_health(_HealthState(self._readiness))
+        )
+        self._http = HttpServer(
+            app, tls_cert=settings.tls_cert, tls_key=settings.tls_key, behind_proxy=settings.behind_proxy
+        )
+
+    def __repr__(self) -> str:
+        return f"Service({','.join(sorted(self._settings.roles))}, {self._backing.store!r}, {self._sender!r})"
+
+    def _queue_and_lanes(self, breakers: Breakers) -> tuple[WorkQueue, list[Lane]]:
+        """The node's queue, and the lanes that its own workers serve."""
+        settings, store, clock = self._settings, self._backing.store, self._backing.clock
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        if not isinstance(store, SqliteStore):
+            return DbQueue(store, clock, worker), [Lane.TX, Lane.BULK]
+        # Large sends are for the processes that do nothing else, if there are any.
+        own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
+        switchboard = Switchboard(breakers, self._alarm)
+        plan = Plan(
+            senders=settings.senders,
+            database=str(settings.data / DATABASE),
+            keys=self._backing.key.hand_over,
+            endpoints=endpoints_of(settings),
+            slots={lane: SLOTS[lane] for lane in theirs},
+            log_level=settings.log_level,
+            lock=self._backing.lock,
+        )
+        self._fleet = Fleet(plan, store, switchboard, clock)
+        return HubQueue(store, clock, worker, switchboard=switchboard, lanes=theirs), own
+
+    def _api_state(
+        self, breakers: Breakers, providers: Providers, sealer: Sealer, telling: WebhookTools
+    ) -> api.ApiState:
+        store, clock, key = self._backing.store, self._backing.clock, self._backing.key
+        ids = IdFactory(lambda: int(clock.time() * 1000))
+        hasher, tokens = KeyHasher(key), RegistrationTokens(key)
+        wake: Callable[[], object] = (lambda: None) if self._duties is None else self._duties.wake
+        return api.ApiState(
+            store=store,
+            queue=self._queue,
+            providers=providers,
+            sealer=sealer,
+            authenticator=StoreAuthenticator(store, hasher, clock, tokens),
+            key_maker=SecretMaker(ids, hasher, tokens),
+            webhooks=WebhookService(telling, wake, ids),
+            clock=clock,
+            ids=ids,
+            health=breakers,
+            readiness=self._readiness,
+            settings=api.ApiSettings(queue=self._settings.queue_bounds),
+        )
+
+    async def run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
+        """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store."""
+        if isinstance(self._backing.store, SqliteStore):  # which nobody else works on
+            recovered = await self._backing.store.release_all(int(self._backing.clock.time() * 1000))
+            if recovered:
+                log.info("leases.recovered", chunks=recovered)
+        if self._fleet is not None:
+            await self._fleet.start()
+        if self._sender is not None:
+            self._sender.start()
+        workers = [] if self._sender is None else self._sender.tasks
+        duties = [] if self._duties is None else [asyncio.create_task(self._duties.run())]
+        http = asyncio.create_task(self._http.serve(sockets=[listener]))
+        listening = asyncio.create_task(self._http.listening.wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([listening, stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+        if listening.done():
+            ready()
+            await asyncio.wait([stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        stopping.cancel()
+        self._readiness.stopping = True
+        until = time.monotonic() + self._settings.drain_seconds
+        if self._duties is not None:
+            self._duties.stop()
+        await self._drain(http)
+        await asyncio.gather(*duties)
+        if self._duties is not None:
+            await self._duties.finish(until - time.monotonic())
+
+    async def _drain(self, http: asyncio.Task[None]) -> None:
+        seconds = self._settings.drain_seconds
+        log.info("service.draining", seconds=seconds)
+        self._http.should_exit = True
+        await asyncio.wait([http])
+        await asyncio.gather(*(part.drain(seconds) for part in (self._fleet, self._sender) if part is not None))
+        if self._sender is None:
+            await self._queue.close()
+            for provider in self._providers.values():
+                await provider.close()
+        await self._alarm.close()
+        http.result()
+
+
+def endpoints_of(settings: ServeSettings) -> ApnsEndpoints:
+    """Which APNs the engine speaks to."""
+
+    def text(address: Address | None) -> str | None:
+        return None if address is None else str(address)
+
+    return ApnsEndpoints(
+        production=text(settings.apns_production),
+        sandbox=text(settings.apns_sandbox),
+        manage_production=text(settings.apns_manage_production),
+        manage_sandbox=text(settings.apns_manage_sandbox),
+        cafile=None if settings.apns_cacert is None else str(settings.apns_cacert),
+    )
