@@ -65,9 +65,10 @@ def catalogue() -> dict[str, Text]:
 
 
 def text_of(statement: str) -> Text:
-    """PostgreSQL's text for a statement of the embedded store. Raises `NoSuchStatement`."""
+    """PostgreSQL's text for a statement of the embedded store; other text is taken as it is. Raises
+    `NoSuchStatement`."""
     if not isinstance(statement, Statement):
-        raise NoSuchStatement(f"not from a file: {statement[:60]!r}")
+        return Text(statement)
     found = catalogue().get(statement.key)
     if found is None:
         raise NoSuchStatement(f"store/postgres/sql/{statement.source}.sql has no statement named {statement.name}")
