@@ -16,6 +16,7 @@ from ..sqlite.credentials import Credentials
 from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
 from ..sqlite.operations import Operations
+from ..sqlite.references import References
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
 from ..sqlite.retention import Retention
@@ -23,13 +24,14 @@ from ..sqlite.users import Users
 from ..sqlite.webhook_sweep import WebhookSweep
 from ..sqlite.webhook_work import WebhookTelling
 from ..sqlite.webhooks import Webhooks
-from ..sqlite.work import Work
 from .base import PostgresBase
+from .bell import Bell
 from .errors import as_store_error, is_of_database, place_of
 from .jobs import Jobs
 from .link import Link
 from .migrate import migrate, require_server
 from .pool import Pool
+from .waking import Waking
 
 POOL_SIZE = 16
 """Connections a node may have: enough to keep two cores of the server busy; `max_connections` bounds all nodes."""
@@ -47,6 +49,7 @@ _SETTINGS = {
 
 
 class PostgresStore(
+    Waking,
     PostgresBase,
     Accounts,
     Keys,
@@ -59,7 +62,7 @@ class PostgresStore(
     Operations,
     Canceling,
     Idempotency,
-    Work,
+    References,
     Webhooks,
     WebhookTelling,
     WebhookSweep,
@@ -92,6 +95,7 @@ class PostgresStore(
         pool = Pool(connect, pool_size)
         jobs = Jobs(pool, place, pauses or clock)
         store = cls(place, jobs, ids, clock)
+        store._bell = Bell(jobs, connect, clock, place)
         try:
             await _prepare(pool, place)
             account, now = ids.new(), int(clock.time() * 1000)
@@ -105,10 +109,11 @@ class PostgresStore(
 
     async def close(self) -> None:
         """Finishes what was begun and closes. May be called more than once."""
+        await self._bell.close()
         await self._jobs.close()
 
     def __repr__(self) -> str:
-        return f"PostgresStore({self._place!r}, {self._jobs!r}, queue={self._doorkeeper!r})"
+        return f"PostgresStore({self._place!r}, {self._jobs!r}, {self._bell!r}, queue={self._doorkeeper!r})"
 
 
 async def _connect(url: str) -> Any:
