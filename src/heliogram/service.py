@@ -24,6 +24,7 @@ from .domain.operations import Lane
 from .duties import Duties
 from .http import HttpServer
 from .ports import Providers, Readiness, Sealer, WorkQueue
+from .presence import Presence
 from .queue.db import DbQueue
 from .readiness import NodeReadiness
 from .security import AesGcmSealer, KeyHasher, RegistrationTokens, SecretMaker, StoreAuthenticator
@@ -60,6 +61,8 @@ class Service:
         providers: Providers = {ProviderName.APN: ApnsProvider(endpoints_of(settings))}
         self._providers = providers
         self._fleet: Fleet | None = None
+        self._presence: Presence | None = None
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._queue, lanes = self._queue_and_lanes(breakers)
         self._sender: Sender | None = None
         if Role.WORKER in roles:
@@ -87,9 +90,8 @@ class Service:
     def _queue_and_lanes(self, breakers: Breakers) -> tuple[WorkQueue, list[Lane]]:
         """The node's queue, and the lanes that its own workers serve."""
         settings, store, clock = self._settings, self._backing.store, self._backing.clock
-        worker = f"{socket.gethostname()}:{os.getpid()}"
         if not isinstance(store, SqliteStore):
-            return DbQueue(store, clock, worker), [Lane.TX, Lane.BULK]
+            return DbQueue(store, clock, self._name), [Lane.TX, Lane.BULK]
         # Large sends are for the processes that do nothing else, if there are any.
         own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
         switchboard = Switchboard(breakers, self._alarm)
@@ -103,7 +105,7 @@ class Service:
             lock=self._backing.lock,
         )
         self._fleet = Fleet(plan, store, switchboard, clock)
-        return HubQueue(store, clock, worker, switchboard=switchboard, lanes=theirs), own
+        return HubQueue(store, clock, self._name, switchboard=switchboard, lanes=theirs), own
 
     def _api_state(
         self, breakers: Breakers, providers: Providers, sealer: Sealer, telling: WebhookTools
@@ -133,6 +135,7 @@ class Service:
             recovered = await self._backing.store.release_all(int(self._backing.clock.time() * 1000))
             if recovered:
                 log.info("leases.recovered", chunks=recovered)
+        present, unlisten = self._join()
         if self._fleet is not None:
             await self._fleet.start()
         if self._sender is not None:
@@ -156,6 +159,20 @@ class Service:
         await asyncio.gather(*duties)
         if self._duties is not None:
             await self._duties.finish(until - time.monotonic())
+        unlisten()
+        if self._presence is not None:
+            self._presence.stop()
+        await asyncio.gather(*present)
+
+    def _join(self) -> tuple[list[asyncio.Task[None]], Callable[[], None]]:
+        """Becomes one of the nodes that share the store: hears of their work, and tells them that it is there."""
+        shared, clock = self._backing.shared, self._backing.clock
+        if shared is None:
+            return [], lambda: None
+        ident = IdFactory(lambda: int(clock.time() * 1000)).new()
+        self._presence = Presence(shared, clock, ident, self._name, ",".join(sorted(self._settings.roles)))
+        queue = self._queue
+        return [asyncio.create_task(self._presence.run())], shared.wakes(lambda lane, _: queue.wake(lane))
 
     async def _drain(self, http: asyncio.Task[None]) -> None:
         seconds = self._settings.drain_seconds

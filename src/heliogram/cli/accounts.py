@@ -10,10 +10,11 @@ import click
 
 from ..domain.accounts import ACCOUNT_NAME, MAX_WEIGHT
 from .data import Desk, as_json_option, date, on_store
-from .options import data_option, print_json
+from .options import data_option, print_json, store_option
 
 if TYPE_CHECKING:
     from ..domain.accounts import Account, AccountLimits
+    from ..settings import Url
 
 
 @click.group()
@@ -27,8 +28,9 @@ def accounts() -> None:
 @accounts.command()
 @click.argument("name")
 @data_option
+@store_option
 @as_json_option
-def create(name: str, data: Path, as_json: bool) -> None:
+def create(name: str, data: Path, store: Url | None, as_json: bool) -> None:
     """Make an account. NAME: 1 to 64 of a-z, 0-9, '-' and '_'. Then: heliogram api-keys create --account NAME"""
     if not ACCOUNT_NAME.fullmatch(name):
         raise click.UsageError("NAME: expected 1 to 64 of a-z, 0-9, '-' and '_', the first a letter or digit")
@@ -40,7 +42,7 @@ def create(name: str, data: Path, as_json: bool) -> None:
         await desk.store.create_account(account, audit=desk.event("account.created", _id(account), name=name))
         return account
 
-    account = on_store(data, work, make=True)
+    account = on_store(data, store, work, make=True)
     if as_json:
         print_json(_row(account))
     else:
@@ -49,10 +51,11 @@ def create(name: str, data: Path, as_json: bool) -> None:
 
 @accounts.command("list")
 @data_option
+@store_option
 @as_json_option
-def list_(data: Path, as_json: bool) -> None:
+def list_(data: Path, store: Url | None, as_json: bool) -> None:
     """List the accounts, the oldest first, with their limits."""
-    rows = on_store(data, _rows)
+    rows = on_store(data, store, _rows)
     if as_json:
         print_json(rows)
         return
@@ -64,6 +67,7 @@ def list_(data: Path, as_json: bool) -> None:
 @accounts.command()
 @click.argument("name")
 @data_option
+@store_option
 @click.option("--apps", type=click.IntRange(1, 10_000), help="How many apps it may have (10).")
 @click.option("--credentials-per-app", type=click.IntRange(1, 1000), help="How many credentials an app may have (10).")
 @click.option(
@@ -82,6 +86,7 @@ def list_(data: Path, as_json: bool) -> None:
 def limits(
     name: str,
     data: Path,
+    store: Url | None,
     apps: int | None,
     credentials_per_app: int | None,
     requests_per_second: float | None,
@@ -105,7 +110,7 @@ def limits(
     changes = {key: value for key, value in wanted.items() if value is not None}
     if unlimited:
         changes.update(requests_per_second=None, burst=None)
-    row = on_store(data, lambda desk: _limit(desk, name, changes))
+    row = on_store(data, store, lambda desk: _limit(desk, name, changes))
     if as_json:
         print_json(row)
     else:
@@ -115,18 +120,20 @@ def limits(
 @accounts.command()
 @click.argument("name")
 @data_option
-def disable(name: str, data: Path) -> None:
+@store_option
+def disable(name: str, data: Path, store: Url | None) -> None:
     """Refuse all keys and registration tokens of an account. What it had accepted is still sent."""
-    on_store(data, lambda desk: _disable(desk, name, since=desk.now))
+    on_store(data, store, lambda desk: _disable(desk, name, since=desk.now))
     click.echo(f"disabled {name}")
 
 
 @accounts.command()
 @click.argument("name")
 @data_option
-def enable(name: str, data: Path) -> None:
+@store_option
+def enable(name: str, data: Path, store: Url | None) -> None:
     """Let an account in again."""
-    on_store(data, lambda desk: _disable(desk, name, since=None))
+    on_store(data, store, lambda desk: _disable(desk, name, since=None))
     click.echo(f"enabled {name}")
 
 

@@ -9,18 +9,19 @@ import click
 
 from ..domain.accounts import ALL_SCOPES, DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_KEY_NAME, Scope
 from .data import Desk, as_json_option, date, on_store, require_printable
-from .options import FILE, data_option, print_json
+from .options import FILE, data_option, print_json, store_option
 
 if TYPE_CHECKING:
     from ..domain.accounts import ApiKey
     from ..security import SecretMaker
+    from ..settings import Url
 
 DAY_MS = 86_400_000
 MAX_DAYS = 3650
 _PAGE = 1000
 
 master_key_option = click.option(
-    "--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data."
+    "--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data (not with --store)."
 )
 account_option = click.option("--account", metavar="NAME", help="Whose; default: the account of the first start.")
 
@@ -29,12 +30,14 @@ account_option = click.option("--account", metavar="NAME", help="Whose; default:
 def api_keys() -> None:
     """Make, list, rotate and revoke the API keys that back ends call with.
 
-    Works on the data directory, whether `heliogram serve` runs or not; a running one notices within a second.
+    Works on the data directory or the database, whether `heliogram serve` runs or not; a running one notices within a
+    second.
     """
 
 
 @api_keys.command()
 @data_option
+@store_option
 @account_option
 @click.option("--name", default="", help="What the key is for; only you read it.")
 @click.option(
@@ -49,6 +52,7 @@ def api_keys() -> None:
 @as_json_option
 def create(
     data: Path,
+    store: Url | None,
     account: str | None,
     name: str,
     scopes: tuple[str, ...],
@@ -70,23 +74,24 @@ def create(
     async def work(desk: Desk) -> tuple[str, str]:
         owner = await desk.account(account)
         expires = None if expires_days is None else desk.now + expires_days * DAY_MS
-        key, secret = _maker(desk, data, master_key).api_key(
+        key, secret = _maker(desk, data, store, master_key).api_key(
             owner.id, name=name, scopes=wanted, created=desk.now, expires=expires
         )
         event = desk.event("apiKey.created", _id(key), name=name, scopes=wanted, expiresAt=date(expires))
         await desk.store.create_api_key(owner.id, key, audit=event)
         return _id(key), secret
 
-    _show_secret(*on_store(data, work, make=True), as_json)
+    _show_secret(*on_store(data, store, work, make=True), as_json)
 
 
 @api_keys.command("list")
 @data_option
+@store_option
 @account_option
 @as_json_option
-def list_(data: Path, account: str | None, as_json: bool) -> None:
+def list_(data: Path, store: Url | None, account: str | None, as_json: bool) -> None:
     """List the keys, newest first, ended ones too; never a secret."""
-    rows = on_store(data, lambda desk: _rows(desk, account))
+    rows = on_store(data, store, lambda desk: _rows(desk, account))
     if as_json:
         print_json(rows)
         return
@@ -99,8 +104,9 @@ def list_(data: Path, account: str | None, as_json: bool) -> None:
 @api_keys.command()
 @click.argument("key_id")
 @data_option
+@store_option
 @as_json_option
-def revoke(key_id: str, data: Path, as_json: bool) -> None:
+def revoke(key_id: str, data: Path, store: Url | None, as_json: bool) -> None:
     """End a key; a running service refuses it within a second."""
     raw = _raw(key_id)
 
@@ -111,7 +117,7 @@ def revoke(key_id: str, data: Path, as_json: bool) -> None:
         event = desk.event("apiKey.revoked", key_id, name=found.key.name)
         return await desk.store.revoke_api_key(found.account.id, raw, desk.now, audit=event)
 
-    if not on_store(data, work):
+    if not on_store(data, store, work):
         raise _no_active(key_id, data)
     if as_json:
         print_json({"keyId": key_id, "revoked": True})
@@ -122,6 +128,7 @@ def revoke(key_id: str, data: Path, as_json: bool) -> None:
 @api_keys.command()
 @click.argument("key_id")
 @data_option
+@store_option
 @click.option(
     "--grace-seconds",
     type=click.IntRange(0, MAX_GRACE_SECONDS),
@@ -131,7 +138,9 @@ def revoke(key_id: str, data: Path, as_json: bool) -> None:
 )
 @master_key_option
 @as_json_option
-def rotate(key_id: str, data: Path, grace_seconds: int, master_key: Path | None, as_json: bool) -> None:
+def rotate(
+    key_id: str, data: Path, store: Url | None, grace_seconds: int, master_key: Path | None, as_json: bool
+) -> None:
     """Make a successor with the same name and scopes, and let the old key expire. The secret is shown this once."""
     raw = _raw(key_id)
 
@@ -140,7 +149,7 @@ def rotate(key_id: str, data: Path, grace_seconds: int, master_key: Path | None,
         if found is None:
             return None
         old, owner = found.key, found.account.id
-        key, secret = _maker(desk, data, master_key).api_key(
+        key, secret = _maker(desk, data, store, master_key).api_key(
             owner, name=old.name, scopes=old.scopes, created=desk.now, expires=old.successor_expires(desk.now)
         )
         ends = desk.now + 1000 * grace_seconds
@@ -148,16 +157,16 @@ def rotate(key_id: str, data: Path, grace_seconds: int, master_key: Path | None,
         done = await desk.store.rotate_api_key(owner, raw, key, ends, audit=event)
         return (_id(key), secret) if done else None
 
-    made = on_store(data, work)
+    made = on_store(data, store, work)
     if made is None:
         raise _no_active(key_id, data)
     _show_secret(*made, as_json)
 
 
-def _maker(desk: Desk, data: Path, master_key: Path | None) -> SecretMaker:
+def _maker(desk: Desk, data: Path, store: Url | None, master_key: Path | None) -> SecretMaker:
     from ..security import KeyHasher, RegistrationTokens, SecretMaker, load_master_key
 
-    ring = load_master_key(data, file=master_key)
+    ring = load_master_key(data, file=master_key, make=store is None)
     return SecretMaker(desk.ids, KeyHasher(ring), RegistrationTokens(ring))
 
 

@@ -1,4 +1,4 @@
-"""Commands that work on a data directory, beside a running service or without one."""
+"""Commands that work on a store, beside running services or without one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..domain.accounts import Account, AuditEvent
     from ..domain.ids import IdFactory
     from ..ports import Clock, Store
+    from ..settings import Url
 
 T = TypeVar("T")
 
@@ -52,16 +53,18 @@ class Desk:
         return account
 
 
-def on_store(data: Path, work: Callable[[Desk], Awaitable[T]], *, make: bool = False) -> T:
-    """Opens the store of a data directory, does the work, closes it; what is wrong is said without a traceback."""
-    from ..datadir import StartError, open_store
+def on_store(data: Path, store: Url | None, work: Callable[[Desk], Awaitable[T]], *, make: bool = False) -> T:
+    """Opens a store, that of a data directory unless one is named, does the work, closes it; what is wrong is said
+    without a traceback."""
+    from ..backing import open_place
+    from ..datadir import StartError
     from ..domain.errors import DomainError
     from ..security import MasterKeyError
     from ..store.errors import StoreError
 
     async def run() -> T:
-        async with open_store(data, make=make) as (store, clock):
-            return await work(Desk(store, clock))
+        async with open_place(data, store, make=make) as (opened, clock):
+            return await work(Desk(opened, clock))
 
     try:
         return asyncio.run(run())

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..settings import Address, SettingsError
+from ..settings import STORE_SCHEMES, Address, SettingsError, Url
 
 
 class AddressType(click.ParamType[Address]):
@@ -37,6 +37,31 @@ data_option = click.option(
     show_default="./data",
     envvar="HELIOGRAM_DATA",
     help="The directory of the database and the master key (made with mode 0700).",
+)
+
+
+class StoreType(click.ParamType[Url]):
+    """`postgresql://user@host/database`."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Url:
+        """The address of a command-line word."""
+        if isinstance(value, Url):
+            return value
+        try:
+            return Url.parse(str(value), option="--store", schemes=STORE_SCHEMES)
+        except SettingsError as error:
+            self.fail(str(error).split(": ", 1)[1], param, ctx)
+
+
+store_option = click.option(
+    "--store",
+    type=StoreType(),
+    metavar="URL",
+    envvar="HELIOGRAM_STORE",
+    show_envvar=True,
+    help="postgresql://user@host/database, which several nodes share, in place of the database in --data.",
 )
 
 

@@ -14,25 +14,18 @@ from ..settings import (
     MAX_STORE_CONNECTIONS,
     QUEUE_SCHEMES,
     STORE_CONNECTIONS,
-    STORE_SCHEMES,
     Address,
     ServeSettings,
     SettingsError,
     Url,
     parse_roles,
 )
-from .options import ADDRESS, FILE, data_option, print_json
+from .options import ADDRESS, FILE, data_option, print_json, store_option
 
 
 @click.command()
 @data_option
-@click.option(
-    "--store",
-    metavar="URL",
-    envvar="HELIOGRAM_STORE",
-    show_envvar=True,
-    help="postgresql://user@host/database, shared by several nodes, in place of the embedded store in --data.",
-)
+@store_option
 @click.option(
     "--store-connections",
     type=click.IntRange(2, MAX_STORE_CONNECTIONS),
@@ -127,7 +120,7 @@ from .options import ADDRESS, FILE, data_option, print_json
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 def serve(
     data: Path,
-    store: str | None,
+    store: Url | None,
     store_connections: int,
     queue: str | None,
     role: str,
@@ -172,7 +165,7 @@ def serve(
     try:
         settings = ServeSettings(
             data=data,
-            store=None if store is None else Url.parse(store, option="--store", schemes=STORE_SCHEMES),
+            store=store,
             store_connections=store_connections,
             queue=None if queue is None else Url.parse(queue, option="--queue", schemes=QUEUE_SCHEMES),
             roles=parse_roles(role),

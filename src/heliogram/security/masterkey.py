@@ -99,8 +99,10 @@ def load_master_key(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    make: bool = True,
 ) -> KeyRing:
-    """The master key from the first place that has it; made in `data_directory` if none has.
+    """The master key from the first place that has it; made in `data_directory` if none has, unless it is one that
+    several nodes are to share (not `make`).
 
     `source` of the result says which place it was: a key that was GENERATED deserves a loud word in the log.
     Raises `MasterKeyError` for one that cannot be read or is none.
@@ -115,6 +117,11 @@ def load_master_key(
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _from_file(Path(credentials) / CREDENTIAL, KeySource.SYSTEMD)
     kept = data_directory / FILE_NAME
+    if not make and not kept.exists():
+        raise MasterKeyError(
+            "there is no master key, and all nodes on one database need the same: make one (openssl rand -base64 32) and"
+            f" give it to each with --master-key FILE, {ENVIRONMENT} or the systemd credential {CREDENTIAL}"
+        )
     made = not kept.exists() and _generate(kept, random_bytes)
     _require_private(kept)
     return _from_file(kept, KeySource.GENERATED if made else KeySource.DATA)

@@ -15,6 +15,7 @@ from ..sqlite.canceling import Canceling
 from ..sqlite.credentials import Credentials
 from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
+from ..sqlite.lookups import Lookups
 from ..sqlite.operations import Operations
 from ..sqlite.references import References
 from ..sqlite.refused import RefusedTokens
@@ -30,7 +31,10 @@ from .errors import as_store_error, is_of_database, place_of
 from .jobs import Jobs
 from .link import Link
 from .migrate import migrate, require_server
+from .nodes import Nodes
+from .office import KEEPALIVE
 from .pool import Pool
+from .queueing import Queueing
 from .waking import Waking
 
 POOL_SIZE = 16
@@ -44,12 +48,15 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     "timezone": "UTC",
     "lock_timeout": "10s",
+    **KEEPALIVE,
     "idle_in_transaction_session_timeout": "60s",  # a node that hangs must not keep rows locked for ever
 }
 
 
 class PostgresStore(
+    Nodes,
     Waking,
+    Queueing,
     PostgresBase,
     Accounts,
     Keys,
@@ -59,6 +66,7 @@ class PostgresStore(
     Users,
     Registrations,
     RefusedTokens,
+    Lookups,
     Operations,
     Canceling,
     Idempotency,
@@ -95,6 +103,7 @@ class PostgresStore(
         pool = Pool(connect, pool_size)
         jobs = Jobs(pool, place, pauses or clock)
         store = cls(place, jobs, ids, clock)
+        store._connect = connect
         store._bell = Bell(jobs, connect, clock, place)
         try:
             await _prepare(pool, place)

@@ -1,0 +1,60 @@
+"""A node tells the others that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from .domain.errors import Unavailable
+from .domain.operations import Lane
+from .pacing import first_of, pause
+from .ports import Clock
+
+log = structlog.get_logger(__name__)
+
+SEEN_SECONDS = 15.0
+
+
+class SharedStore(Protocol):
+    """What a store that several nodes share offers beside `ports.Store`."""
+
+    async def seen(self, ident: bytes, name: str, roles: str) -> None:
+        """A node is there."""
+
+    async def gone(self, ident: bytes) -> None:
+        """A node was stopped."""
+
+    def wakes(self, heard: Callable[[Lane, int], object]) -> Callable[[], None]:
+        """Calls `heard` when any node has put something into a lane and shard. What it returns ends this."""
+
+
+class Presence:
+    """Says so every 15 s, and at the end that it goes."""
+
+    def __init__(self, store: SharedStore, clock: Clock, ident: bytes, name: str, roles: str) -> None:
+        self._store, self._clock = store, clock
+        self._id, self._name, self._roles = ident, name, roles
+        self._stopping = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"Presence({self._name!r}, roles={self._roles!r})"
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                await self._store.seen(self._id, self._name, self._roles)
+            except Unavailable as error:
+                log.warning("node.not_seen", error=str(error))
+            await first_of(pause(self._clock, SEEN_SECONDS), self._stopping.wait())
+        try:
+            await self._store.gone(self._id)
+        except Unavailable as error:  # it will be missed
+            log.warning("node.not_gone", error=str(error))
+
+    def stop(self) -> None:
+        """`run` says that the node goes, and returns."""
+        self._stopping.set()

@@ -1,0 +1,102 @@
+"""The nodes that share the database: what must be the same of all of them, who is there, and what one has at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ... import __version__
+from ..errors import UnsupportedDatabase
+from ..sqlite import statements
+from .base import PostgresBase
+from .facade import Job
+from .link import Link
+from .migrate import migrations
+from .office import PostgresOffice
+
+_sql = statements.load("nodes", __package__)
+
+SILENCE_MS = 60_000
+"""A node that has not been heard of for so long is gone."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as the others know it. `schema` is the newest it knows; `silent_ms` is how long it has not been heard
+    of."""
+
+    id: bytes
+    name: str
+    version: str
+    schema: int
+    roles: str
+    started: int
+    silent_ms: int
+
+
+class Nodes(PostgresBase):
+    """Nodes of one database."""
+
+    _connect: Callable[[], Awaitable[Link]]
+
+    def office(self, number: int = 1) -> PostgresOffice:
+        """What at most one node has at a time, by its number; on a connection beside the pool's."""
+
+        async def connect() -> asyncpg.Connection:
+            return (await self._connect()).connection
+
+        return PostgresOffice(connect, self._clock, self._place, number=number)
+
+    async def require_key(self, keys: Sequence[bytes]) -> None:
+        """Compares the ids of a node's master keys, the one that seals first, with the one that seals what is in the
+        database. Raises `UnsupportedDatabase` for a node that could not open it."""
+        key, known = keys[0], set(keys)
+
+        def job(connection: Any) -> None:
+            connection.execute(_sql.begin_master_key, {"key": key})
+            before = bytes(connection.execute(_sql.master_key, {}).fetchone()[0])
+            if before not in known:
+                raise UnsupportedDatabase(
+                    f"the secrets in {self._place} are sealed with the master key {before.hex()}, and this node has"
+                    f" {', '.join(each.hex() for each in keys)}: give every node the same with --master-key; to rotate,"
+                    " first add the new key behind the old one on all nodes, then put it in front"
+                )
+            if before != key:
+                connection.execute(_sql.turn_master_key, {"key": key, "before": before})
+
+        await self._jobs.write(job)
+
+    async def seen(self, ident: bytes, name: str, roles: str) -> None:
+        """Tells the others that this node is there."""
+        values = {"id": ident, "name": name, "version": __version__, "schema": len(migrations()), "roles": roles}
+        await self._jobs.write(_run(_sql.seen, values))
+
+    async def gone(self, ident: bytes) -> None:
+        """Tells them that it was stopped."""
+        await self._jobs.write(_run(_sql.gone, {"id": ident}))
+
+    async def nodes(self) -> list[Node]:
+        """Who has been heard of in the last minute, the longest there first."""
+        await self._jobs.write(_run(_sql.forget, {"silence": SILENCE_MS}))
+        rows: list[Any] = await self._jobs.read(lambda connection: list(connection.execute(_sql.nodes, {}).fetchall()))
+        return [
+            Node(
+                id=bytes(ident),
+                name=name,
+                version=version,
+                schema=schema,
+                roles=roles,
+                started=started,
+                silent_ms=max(0, now - seen),
+            )
+            for ident, name, version, schema, roles, started, seen, now in rows
+        ]
+
+
+def _run(statement: str, values: dict[str, Any]) -> Job[None]:
+    def job(connection: Any) -> None:
+        connection.execute(statement, values)
+
+    return job

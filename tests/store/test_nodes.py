@@ -1,0 +1,88 @@
+"""Nodes that share a database: the same master key, and knowing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.clock import FakeClock
+from support.postgres import server
+
+from heliogram import __version__
+from heliogram.domain.ids import IdFactory
+from heliogram.store.errors import UnsupportedDatabase
+from heliogram.store.postgres import PostgresStore
+from heliogram.store.postgres.migrate import migrations
+from heliogram.store.postgres.nodes import SILENCE_MS
+
+pytestmark = pytest.mark.anyio
+
+OLD, NEW, OTHER = b"old!", b"new!", b"else"
+
+
+@pytest.fixture
+async def store(anyio_backend: str, tmp_path: Path) -> AsyncIterator[PostgresStore]:
+    clock = FakeClock()
+    url = await server().database_for(tmp_path)
+    opened = await PostgresStore.open(url, ids=IdFactory(lambda: clock.ms), clock=clock)
+    yield opened
+    await opened.close()
+
+
+async def test_the_first_node_says_which_master_key_it_is(store: PostgresStore) -> None:
+    """And whoever comes with it, or with it and more, is let in."""
+    for keys in ([OLD], [OLD], [OLD, NEW]):
+        await store.require_key(keys)
+
+
+async def test_a_node_with_another_master_key_is_refused(store: PostgresStore) -> None:
+    """It could open no credential and know no API key: better now than at the first push."""
+    await store.require_key([OLD])
+    with pytest.raises(UnsupportedDatabase, match="give every node the same"):
+        await store.require_key([OTHER, NEW])
+    await store.require_key([OLD])
+
+
+async def test_a_key_is_rotated_node_by_node(store: PostgresStore) -> None:
+    """First all know the new one, then one after another seals with it; who does not know it comes too late."""
+    await store.require_key([OLD])
+    await store.require_key([OLD, NEW])
+    await store.require_key([NEW, OLD])
+    await store.require_key([OLD, NEW])
+    await store.require_key([NEW, OLD])
+    with pytest.raises(UnsupportedDatabase):
+        await store.require_key([OLD])
+
+
+async def test_nodes_know_of_each_other(store: PostgresStore) -> None:
+    """With version, schema and roles, until they are stopped."""
+    await store.seen(b"one", "host:1", "api")
+    await store.seen(b"two", "host:2", "worker")
+    await store.seen(b"one", "host:1", "api")
+    one, two = await store.nodes()
+    assert (one.id, one.name, one.roles, one.version, one.schema) == (
+        b"one",
+        "host:1",
+        "api",
+        __version__,
+        len(migrations()),
+    )
+    assert (two.id, two.roles) == (b"two", "worker")
+    await store.gone(b"one")
+    assert [node.id for node in await store.nodes()] == [b"two"]
+
+
+async def test_a_node_that_is_not_heard_of_is_forgotten(store: PostgresStore) -> None:
+    """By the database's clock, after a minute."""
+    await store.seen(b"one", "host:1", "api")
+    await store.seen(b"two", "host:2", "api")
+
+    def age(connection: object, ident: bytes, ms: int) -> None:
+        connection.execute("UPDATE node SET seen = now_ms() - :ms WHERE id = :id", {"ms": ms, "id": ident})  # type: ignore[attr-defined]
+
+    await store._jobs.write(lambda c: age(c, b"one", SILENCE_MS + 1))
+    await store._jobs.write(lambda c: age(c, b"two", SILENCE_MS - 5_000))
+    (left,) = await store.nodes()
+    assert left.id == b"two"
+    assert left.silent_ms >= SILENCE_MS - 5_000
