@@ -11,26 +11,17 @@ from ...domain.ids import IdFactory
 from ...ports import Clock
 from ..sqlite.base import Base
 from ..sqlite.depth import Doorkeeper
-from ..sqlite.steps import ClockSteps
 from ..sqlite.turns import Turns
 from .jobs import Jobs
+from .steps import NodeSteps
 
 T = TypeVar("T")
 
 
-class NodeSteps(ClockSteps):
-    """Notices when this node's clock is set. What is in the store is every node's, so it is never moved for one."""
-
-    def settle(self, connection: apsw.Connection) -> int:
-        """Moves nothing."""
-        return 0
-
-    def unsettle(self, step: int) -> None:
-        """Nothing was moved."""
-
-
 class PostgresBase(Base):
     """Runs the embedded store's jobs on PostgreSQL. `_jobs` runs what has statements of its own."""
+
+    _steps: NodeSteps
 
     def __init__(self, place: str, jobs: Jobs, ids: IdFactory, clock: Clock) -> None:
         self._place = place

@@ -85,8 +85,9 @@ class Jobs:
         """What a job returns, after COMMIT. Once begun it goes on when nobody waits for it any more."""
         return await self.transact(functools.partial(run_job, job), SERIALIZABLE)
 
-    async def transact(self, body: Body[T], begin: str = READ_COMMITTED) -> T:
-        """What `body` returns for a connection in a transaction, after COMMIT; it may be run more than once."""
+    async def transact(self, body: Body[T], begin: str | None = READ_COMMITTED) -> T:
+        """What `body` returns for a connection in a transaction, after COMMIT; it may be run more than once. Without
+        `begin` each of its statements is a transaction, and may be run again though it was committed."""
         self._check_open()
         task = asyncio.get_running_loop().create_task(self._until_done(body, begin))
         self._writing.add(task)

@@ -52,7 +52,7 @@ def _append(connection: apsw.Connection, where: Where, records: Sequence[Deliver
     connection.execute(_sql.insert_part, values)
 
 
-def _cancel_operation(connection: apsw.Connection, where: Where) -> Cancellation:
+def cancel_all(connection: apsw.Connection, where: Where) -> Cancellation:
     row: Any = connection.execute(_sql.operation_to_cancel, where).fetchone()
     if row is None:
         return Cancellation.UNKNOWN
@@ -83,7 +83,7 @@ class _Chunk(msgspec.Struct):
     canceled: int | None
 
 
-def _cancel_notification(connection: apsw.Connection, where: Where) -> Cancellation:
+def cancel_one(connection: apsw.Connection, where: Where) -> Cancellation:
     sequence = where["sequence"]
     row: Any = connection.execute(_sql.chunk_to_cancel, where).fetchone()
     if row is None or sequence >= row[0] + row[1]:
@@ -128,13 +128,13 @@ class Canceling(Base):
     async def cancel_operation(self, account: bytes, operation_id: bytes, at: int) -> Cancellation:
         """Stops whatever of an operation has not left; `at` in ms."""
         where = {"account": account, "operation": operation_id, "at": at}
-        return await self._write(lambda c: _cancel_operation(c, where))
+        return await self._write(lambda c: cancel_all(c, where))
 
     async def cancel_notification(self, account: bytes, notification_id: bytes, at: int) -> Cancellation:
         """Stops one notification that has not left; the id may carry any slot, `at` is in ms."""
         operation, sequence, _ = split_notification_id(notification_id)
         where = {"account": account, "operation": operation, "sequence": sequence, "at": at}
-        return await self._write(lambda c: _cancel_notification(c, where))
+        return await self._write(lambda c: cancel_one(c, where))
 
     async def canceled_of(self, chunks: Sequence[Lease]) -> set[bytes]:
         """The ids of those operations of leased chunks that were asked to stop."""

@@ -32,7 +32,7 @@ _BEYOND = b"\xff"
 _END = _BEYOND * (ACCOUNT_BYTES + 1)
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """Chunks to choose from, by the statements that find them."""
 
     name: str
@@ -41,17 +41,17 @@ class _Kind(NamedTuple):
     chunks: str
 
 
-_STARTING = _Kind("starting", _sql.starting_step, _sql.starting_flows, _sql.starting_chunks)
+_STARTING = Kind("starting", _sql.starting_step, _sql.starting_flows, _sql.starting_chunks)
 """First chunks of scheduled operations whose time has come: half of the slots are theirs, whatever is queued."""
-_DUE = _Kind("due", _sql.due_step, _sql.due_flows, _sql.due_chunks)
+_DUE = Kind("due", _sql.due_step, _sql.due_flows, _sql.due_chunks)
 
 
 def claim(connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand | None) -> list[PackedLease]:
     """At most `limit` chunks of one lane and shard, leased."""
-    return _Claim(connection, wanted, turns, hand).run()
+    return Claim(connection, wanted, turns, hand).run()
 
 
-class _Claim:
+class Claim:
     """One claim."""
 
     def __init__(self, connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand | None) -> None:
@@ -85,7 +85,7 @@ class _Claim:
             self._serve(_STARTING, self._left)
         return self._claimed
 
-    def _serve(self, kind: _Kind, limit: int) -> bool:
+    def _serve(self, kind: Kind, limit: int) -> bool:
         """Claims at most so many of a kind; False when there is nothing of it."""
         if limit <= 0:
             return True
@@ -107,7 +107,7 @@ class _Claim:
 
     # --- whose turn it is
 
-    def _in_turn(self, kind: _Kind, most: int) -> Iterator[bytes]:
+    def _in_turn(self, kind: Kind, most: int) -> Iterator[bytes]:
         """The accounts with something to claim, beginning with the one whose turn it is: at most so many."""
         turn = self._turns.accounts.get((*self._place, kind.name))
         start = b""
@@ -125,7 +125,7 @@ class _Claim:
                 most -= 1
                 after = account + _BEYOND
 
-    def _find(self, kind: _Kind, after: bytes, below: bytes, limit: int) -> list[bytes]:
+    def _find(self, kind: Kind, after: bytes, below: bytes, limit: int) -> list[bytes]:
         """At most so many queues between two places with something to claim."""
         values, found = {**self._wanted, "below": below}, list[bytes]()
         for _ in range(STEPS):
@@ -153,7 +153,7 @@ class _Claim:
         return {account: self._weight(account) for account in accounts}
 
     def _allot(
-        self, kind: _Kind, accounts: list[bytes], weights: dict[bytes, int], left: int, *, fair: bool
+        self, kind: Kind, accounts: list[bytes], weights: dict[bytes, int], left: int, *, fair: bool
     ) -> list[tuple[bytes, int]]:
         """How many chunks each account gets, turn after turn, as if each had as many as it may take."""
         key = (*self._place, kind.name)
@@ -189,7 +189,7 @@ class _Claim:
 
     # --- what it gets
 
-    def _take(self, kind: _Kind, account: bytes, count: int, most: int) -> int:
+    def _take(self, kind: Kind, account: bytes, count: int, most: int) -> int:
         """Claims for an account, of its queues in turn, until it has so many slots; how many chunks were found, some of
         them perhaps stopped."""
         flows = self._flows_in_turn(kind, account)
@@ -200,7 +200,7 @@ class _Claim:
             if share <= 0:
                 continue
             values = {**self._wanted, "flow": flow, "limit": share}
-            rows: Any = self._connection.execute(kind.chunks, values).fetchall()
+            rows = self._chunks(kind, values)
             if rows:
                 self._turns.flows[(*self._place, account)] = flow
             for row in rows:
@@ -210,7 +210,12 @@ class _Claim:
                 found += 1
         return found
 
-    def _flows_in_turn(self, kind: _Kind, account: bytes) -> list[bytes]:
+    def _chunks(self, kind: Kind, values: Where) -> list[Any]:
+        """At most so many chunks of a queue."""
+        rows: list[Any] = self._connection.execute(kind.chunks, values).fetchall()
+        return rows
+
+    def _flows_in_turn(self, kind: Kind, account: bytes) -> list[bytes]:
         """The account's queues with something to claim, beginning after the one that was served last."""
         end, last = account + _BEYOND, self._turns.flows.get((*self._place, account), account)
         first = self._first[account]

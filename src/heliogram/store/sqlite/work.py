@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -54,7 +54,7 @@ def _part(chunk: Lease, packed: bytes, counts: Counts, at: int) -> Where:
     }
 
 
-def _append(connection: apsw.Connection, values: Where) -> bool:
+def append(connection: apsw.Connection, values: Where) -> bool:
     """Appends a result part, unless another attempt holds the chunk."""
     parts: Any = connection.execute(_sql.count_part, values).fetchall()
     if parts:
@@ -62,7 +62,7 @@ def _append(connection: apsw.Connection, values: Where) -> bool:
     return bool(parts)
 
 
-def _let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
+def let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
     """Ends or gives back a chunk; of an operation that was asked to stop, the rest of it ends here and now."""
     if connection.execute(_sql.stopped, values).fetchone() is not None:
         end_rest(connection, values)
@@ -135,11 +135,14 @@ class Work(Base):
         error: Exception | None = None
         for attempt in (fail_unreadable, count_unreadable, put_off):
             try:
-                return await self._write(partial(attempt, key=key, now=now))
+                return await self._end_unreadable(attempt, key, now)
             except StoreDamaged as caught:
                 error = caught
         log.error("chunk.unreadable", chunk=notification_id(key[1], key[2]).hex(), error=str(error))
         return False
+
+    async def _end_unreadable(self, attempt: Callable[..., bool], key: Key, now: int) -> bool:
+        return await self._write(partial(attempt, key=key, now=now))
 
     async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
         """When the next chunk falls due (or its lease expires), None when none waits. `after` leaves out what was due
@@ -174,7 +177,7 @@ class Work(Base):
     async def append_packed(self, chunk: Lease, packed: bytes, counts: Counts, at: int) -> bool:
         """As `append_records`, with records that are packed already, the latest of `at` (ms)."""
         values = _part(chunk, packed, counts, at)
-        return await self._write(lambda c: _append(c, values))
+        return await self._write(lambda c: append(c, values))
 
     async def finish(
         self, chunk: Lease, at: int, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
@@ -183,9 +186,9 @@ class Work(Base):
         when fenced off."""
         values = {**_fence(chunk), "at": at}
         if not records or counts is None:
-            return await self._write(lambda c: _let_go(c, _sql.finish_chunk, values))
+            return await self._write(lambda c: let_go(c, _sql.finish_chunk, values))
         last = _part(chunk, pack_records(records), counts, max(record.at for record in records))
-        return await self._write(lambda c: _append(c, last) and _let_go(c, _sql.finish_chunk, values))
+        return await self._write(lambda c: append(c, last) and let_go(c, _sql.finish_chunk, values))
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
@@ -193,7 +196,7 @@ class Work(Base):
         await self._thin(chunk)
         values = {**_fence(chunk), "at": at, "held": held}
         return await self._write_times(
-            lambda c, step: _let_go(c, _sql.release_chunk, {**values, "due": due + step}), mark=mark
+            lambda c, step: let_go(c, _sql.release_chunk, {**values, "due": due + step}), mark=mark
         )
 
     async def _thin(self, chunk: Lease) -> None:

@@ -50,4 +50,4 @@ SELECT (SELECT count(*) FROM app WHERE account_id = :account AND leaving IS NULL
        (SELECT count(*) FROM api_key
          WHERE account_id = :account AND revoked IS NULL AND (expires IS NULL OR expires > :now)),
        (SELECT count(*) FROM webhook WHERE account_id = :account),
-       (SELECT waiting FROM queue_depth WHERE account_id = :account);
+       (SELECT coalesce(sum(waiting), 0)::bigint FROM queue_depth WHERE account_id = :account);

@@ -1,0 +1,324 @@
+"""What happens for every push and every chunk, by statements of its own: one round trip where the embedded store's job
+would make a dozen, and no SERIALIZABLE transactions that get in each other's way. `migrations/0003_one_trip.sql` says
+why these are safe beside each other and beside the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import apsw
+
+from ...domain.backlog import QueueBounds, share_of
+from ...domain.ids import split_notification_id
+from ...domain.notifications import DeliveryRecord
+from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
+from ...domain.packing import pack_records
+from ...domain.webhooks import EventType
+from ...ports import Cancellation, Hold, InHand, Lease, PackedLease
+from ..errors import Conflict
+from ..sqlite import statements
+from ..sqlite.base import offload
+from ..sqlite.canceling import Where, cancel_all, cancel_one
+from ..sqlite.depth import EVERYBODY
+from ..sqlite.events import emit_operation
+from ..sqlite.operations import Operations
+from ..sqlite.packed import PackedOperation, is_sound, pack_operation, pack_tags
+from ..sqlite.thinning import MOST_PARTS
+from ..sqlite.unreadable import Key
+from ..sqlite.work import Work, append, let_go
+from .base import PostgresBase
+from .claims import FLOWS, Claimed, Flows, claim
+from .facade import Job, Rows, run_job
+from .jobs import READ_COMMITTED
+from .link import Link
+
+T = TypeVar("T")
+_sql = statements.load("queueing", __package__)
+_work = statements.load("work")
+
+NEAR = 10
+"""In the last one part in so many of a bound, sends are accepted one after another."""
+_FULL, _KEPT, _LOUD, _THERE = range(4)
+_FENCED, _DONE, _MORE, _THIN = range(4)
+_ANY_PARTS = 2**31 - 1
+
+
+class _Counted:
+    """Answers a doorkeeper, who asks for depths, with what is known of them already."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def execute(self, _statement: str, _values: object) -> Rows:
+        return Rows(self._rows)
+
+
+def _fence(chunk: Lease) -> dict[str, Any]:
+    return {
+        "account": chunk.account_id,
+        "operation": chunk.operation_id,
+        "first": chunk.first,
+        "attempt": chunk.attempt,
+    }
+
+
+def _part(packed: bytes | None, counts: Counts) -> dict[str, Any]:
+    return {
+        "packed": packed,
+        "sent": counts.sent,
+        "failed": counts.failed,
+        "unaddressable": counts.unaddressable,
+    }
+
+
+def _after_others(job: Job[T], where: Where) -> Job[T]:
+    """The job, after whoever else ends, gives back or cancels chunks of this operation."""
+
+    def run(connection: apsw.Connection) -> T:
+        connection.execute(_sql.lock_operation, where)
+        return job(connection)
+
+    return run
+
+
+def _accept_values(
+    account: bytes, operation: Operation, packed: PackedOperation, shard: int, hold: Hold | None, step: int
+) -> dict[str, Any]:
+    held: dict[str, Any] = {"state": 0, "due": operation.start, "attempt": 0, "worker": "", "claimed": 0}
+    if hold is not None:
+        held = {"state": 1, "due": hold.until + step, "attempt": 1, "worker": hold.worker, "claimed": hold.since + step}
+    return {
+        "account": account,
+        "operation": operation.id,
+        "app": operation.spec.app_name,
+        "spec": packed.spec,
+        "lane": int(operation.lane),
+        "recipients": operation.recipients,
+        "status": operation.status.value,
+        "created": operation.created,
+        "updated": operation.updated,
+        "send_at": operation.send_at,
+        "send_at_text": operation.send_at_text,
+        "tags": pack_tags(operation.tags),
+        "shard": shard,
+        "flow": flow_of(account, operation.spec),
+        **held,
+        "starts": int(operation.status is OperationStatus.SCHEDULED),
+        "firsts": [chunk.first for chunk in packed.chunks],
+        "sizes": [chunk.size for chunk in packed.chunks],
+        "packed": [chunk.packed for chunk in packed.chunks],
+        "prints": [chunk.fingerprints for chunk in packed.chunks],
+    }
+
+
+def _bounds(bounds: QueueBounds | None, lane: Lane) -> dict[str, int | None]:
+    if bounds is None:
+        return dict.fromkeys(("most", "near", "account_most", "account_near"))
+    most, account = share_of(bounds.total, lane), share_of(bounds.account, lane)
+    return {
+        "most": most,
+        "near": most - bounds.total // NEAR,
+        "account_most": account,
+        "account_near": account - bounds.account // NEAR,
+    }
+
+
+class Queueing(PostgresBase, Operations, Work):
+    """The hot paths of `ports.OperationStore` and `ports.WorkStore`."""
+
+    async def accept(
+        self,
+        account: bytes,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        *,
+        shard: int = 0,
+        bounds: QueueBounds | None = None,
+        hold: Hold | None = None,
+    ) -> None:
+        """Makes an operation and its chunks durable: when this returns, they are on disk.
+
+        Raises `ValueError` when the chunks are not the operation's or may not be held, `QueueFull` when it would pass
+        `bounds`, `StoreError` when they could not be written. Sends that several connections accept at the same moment
+        do not see each other below the last tenth of a bound, and so may pass it by what they hold together.
+        """
+        if hold is not None and (len(chunks) != 1 or operation.status is not OperationStatus.PROCESSING):
+            raise ValueError("hold: expected one chunk that is due now")
+        since = self._steps.mark()
+        packed = await offload(operation.recipients > CHUNK_SIZE, pack_operation, operation, chunks)
+        await self._settle()
+        values = _accept_values(account, operation, packed, shard, hold, self._steps.since(since))
+        values |= _bounds(bounds, operation.lane)
+        outcome = await self._accept_once(operation, {**values, "loud": False}, bounds)
+        if outcome == _LOUD:
+            await self._jobs.transact(
+                functools.partial(self._accept_loud, operation, {**values, "loud": True}, bounds), READ_COMMITTED
+            )
+
+    async def _accept_once(self, operation: Operation, values: dict[str, Any], bounds: QueueBounds | None) -> int:
+        tries = 0
+
+        async def body(link: Link) -> Any:
+            nonlocal tries
+            tries += 1
+            return (await link.execute(_sql.accept, values))[0]
+
+        row = await self._jobs.transact(body, None)
+        # Sent again because a connection was lost, it may meet itself.
+        return self._accepted(operation, row, bounds, again=tries > 1)
+
+    async def _accept_loud(
+        self, operation: Operation, values: dict[str, Any], bounds: QueueBounds | None, link: Link
+    ) -> None:
+        """With the event that says so to webhooks."""
+        (row,) = await link.execute(_sql.accept, values)
+        self._accepted(operation, row, bounds)
+        scheduled = operation.status is OperationStatus.SCHEDULED
+        type_ = EventType.OPERATION_SCHEDULED if scheduled else EventType.OPERATION_PROCESSING
+        told = functools.partial(
+            emit_operation, account=values["account"], type=type_, operation=operation.id, at=operation.created
+        )
+        await run_job(told, link)
+
+    def _accepted(self, operation: Operation, row: Any, bounds: QueueBounds | None, *, again: bool = False) -> int:
+        outcome, waiting, ended, account_waiting, account_ended = row
+        if outcome == _THERE and not again:
+            raise Conflict("the database refused it: an operation with this id is there already")
+        if bounds is not None and outcome in (_FULL, _KEPT):
+            rows = [(EVERYBODY, waiting, ended), (operation.account_id, account_waiting, account_ended)]
+            self._doorkeeper.admit(cast("apsw.Connection", _Counted(rows)), operation, bounds)
+        return int(outcome)
+
+    async def _settle(self) -> None:
+        """Moves what a step of this node's clock has put in the wrong place."""
+        if self._steps.is_due:
+            await self._write_times(lambda _connection, _step: None)
+
+    # --- claiming
+
+    async def claim_packed(
+        self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
+    ) -> list[PackedLease]:
+        """As `claim`, for whoever hands them on: nothing is opened."""
+        since = self._steps.mark()
+        self._steps.workers |= {worker}
+        await self._settle()
+        wanted: Where = {"lane": int(lane), "shard": shard, "limit": limit, "worker": worker}
+        wanted |= {"now": now, "until": until}
+        claimed = await self._claim(wanted, since, hand)
+        for chunk in claimed.stopped:
+            await self._finish_slowly(chunk, wanted["now"], None)
+        broken = [chunk for chunk in claimed.leases if not is_sound(chunk)]
+        for chunk in broken:
+            await self._put_aside((chunk.account_id, chunk.operation_id, chunk.first), now)
+        return [chunk for chunk in claimed.leases if chunk not in broken] if broken else claimed.leases
+
+    async def _claim(self, wanted: Where, since: int, hand: InHand | None) -> Claimed:
+        step = self._steps.since(since)
+        wanted["now"] += step
+        wanted["until"] += step
+        look = {"lane": wanted["lane"], "shard": wanted["shard"], "now": wanted["now"], "limit": FLOWS}
+        rows = await self._jobs.look(lambda link: link.execute(_sql.flows, look))
+        if not rows:
+            return Claimed([], [])
+        flows = Flows.of(rows)
+        return await self._locking(lambda c: claim(c, wanted, self._turns, hand, flows))
+
+    # --- what becomes of a chunk
+
+    async def append_packed(self, chunk: Lease, packed: bytes, counts: Counts, at: int) -> bool:
+        """As `append_records`, with records that are packed already, the latest of `at` (ms)."""
+        return bool(await self._one(_sql.append, {**_fence(chunk), **_part(packed, counts), "at": at}))
+
+    async def finish(
+        self, chunk: Lease, at: int, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """The chunk is done, with a last result part if there is one; the operation ends with its last chunk. False
+        when fenced off."""
+        last = _part(None, Counts()) | {"part_at": at}
+        if records and counts is not None:
+            last = _part(pack_records(records), counts) | {"part_at": max(record.at for record in records)}
+        outcome = await self._one(_sql.finish, {**_fence(chunk), **last, "at": at})
+        return await self._finish_slowly(chunk, at, last) if outcome == _MORE else outcome == _DONE
+
+    async def _finish_slowly(self, chunk: Lease, at: int, last: Where | None) -> bool:
+        """Where the rest has to be canceled, or webhooks are to be told."""
+        values = {**_fence(chunk), "at": at}
+
+        def job(connection: apsw.Connection) -> bool:
+            if last is not None and last["packed"] is not None:
+                part = {**values, **last, "at": last["part_at"]}
+                if not append(connection, part):
+                    return False
+            return let_go(connection, _work.finish_chunk, values)
+
+        return await self._locking(_after_others(job, values))
+
+    async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
+        """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
+        since = self._steps.mark()  # before anything is waited for: `due` is of now
+        await self._settle()
+        values = {**_fence(chunk), "at": at, "held": held, "due": due + self._steps.since(since), "parts": MOST_PARTS}
+        outcome = await self._one(_sql.release, values)
+        if outcome == _THIN:
+            await self._thin(chunk)
+            values |= {"parts": _ANY_PARTS, "due": due + self._steps.since(since)}
+            outcome = await self._one(_sql.release, values)
+        if outcome == _MORE:
+            return await self._locking(_after_others(lambda c: let_go(c, _work.release_chunk, values), values))
+        return bool(outcome == _DONE)
+
+    async def extend(self, chunk: Lease, until: int) -> bool:
+        """Keeps a lease alive; False when another attempt holds the chunk."""
+        return await self.extend_all([chunk], until) == 1
+
+    async def extend_all(self, chunks: Sequence[Lease], until: int) -> int:
+        """Keeps leases alive, in one write; how many of them were still there."""
+        if not chunks:
+            return 0
+        since = self._steps.mark()
+        await self._settle()
+        # In the order of their keys: two who extend the same never wait for each other in a circle.
+        fences = sorted((c.account_id, c.operation_id, c.first, c.attempt) for c in chunks)
+        values = dict(zip(("accounts", "operations", "firsts", "attempts"), zip(*fences, strict=True), strict=True))
+
+        async def body(link: Link) -> int:
+            await link.execute(_sql.extend, {**values, "until": until + self._steps.since(since)})
+            return link.changed
+
+        return await self._jobs.transact(body, None)
+
+    # --- what locks its operation first
+
+    async def cancel_operation(self, account: bytes, operation_id: bytes, at: int) -> Cancellation:
+        """Stops whatever of an operation has not left; `at` in ms."""
+        where = {"account": account, "operation": operation_id, "at": at}
+        return await self._locking(lambda c: cancel_all(c, where))
+
+    async def cancel_notification(self, account: bytes, notification_id: bytes, at: int) -> Cancellation:
+        """Stops one notification that has not left; the id may carry any slot, `at` is in ms."""
+        operation, sequence, _ = split_notification_id(notification_id)
+        where = {"account": account, "operation": operation, "sequence": sequence, "at": at}
+        return await self._locking(_after_others(lambda c: cancel_one(c, where), where))
+
+    async def _end_unreadable(self, attempt: Callable[..., bool], key: Key, now: int) -> bool:
+        where = {"account": key[0], "operation": key[1]}
+        return await self._locking(_after_others(functools.partial(attempt, key=key, now=now), where))
+
+    # --- ways to run it
+
+    async def _locking(self, job: Job[T]) -> T:
+        """What a job returns that locks what it looks at."""
+        return await self._jobs.transact(functools.partial(run_job, job), READ_COMMITTED)
+
+    async def _one(self, statement: str, values: Where) -> Any:
+        """The only value of a statement that is a transaction of its own. When a connection was lost it may be run
+        twice: its fence, or that what it writes is written already, makes the second time harmless."""
+
+        async def body(link: Link) -> Any:
+            return (await link.execute(statement, values))[0][0]
+
+        return await self._jobs.transact(body, None)
