@@ -12,6 +12,8 @@ from .domain.errors import Unavailable
 from .domain.operations import Lane
 from .pacing import first_of, pause
 from .ports import Clock
+from .store.errors import SchemaTooNew
+from .upkeep import Chore, Step
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +24,10 @@ class SharedStore(Protocol):
     """What a store that several nodes share offers beside `ports.Store`."""
 
     async def seen(self, ident: bytes, name: str, roles: str) -> None:
-        """A node is there."""
+        """A node is there. Raises `SchemaTooNew` when it may not be any more."""
+
+    async def finish_upgrade(self) -> int:
+        """Does to the schema what nodes of earlier versions would not survive, once there are none."""
 
     async def gone(self, ident: bytes) -> None:
         """A node was stopped."""
@@ -43,10 +48,12 @@ class Presence:
         return f"Presence({self._name!r}, roles={self._roles!r})"
 
     async def run(self) -> None:
-        """Until `stop`."""
+        """Until `stop`. Raises `SchemaTooNew` when all other nodes are of a later version, and this one must go."""
         while not self._stopping.is_set():
             try:
                 await self._store.seen(self._id, self._name, self._roles)
+            except SchemaTooNew:
+                raise
             except Unavailable as error:
                 log.warning("node.not_seen", error=str(error))
             await first_of(pause(self._clock, SEEN_SECONDS), self._stopping.wait())
@@ -58,3 +65,12 @@ class Presence:
     def stop(self) -> None:
         """`run` says that the node goes, and returns."""
         self._stopping.set()
+
+
+def upgrade_chore(store: SharedStore) -> Chore:
+    """Once a minute: what an upgrade left until the last node of the earlier version is gone."""
+
+    async def slice_() -> Step:
+        return Step(await store.finish_upgrade(), more=False)
+
+    return Chore(name="finish upgrade", every=60.0, slice=slice_)

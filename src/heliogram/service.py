@@ -24,7 +24,7 @@ from .domain.operations import Lane
 from .duties import Duties
 from .http import HttpServer
 from .ports import Providers, Readiness, Sealer, WorkQueue
-from .presence import Presence
+from .presence import Presence, upgrade_chore
 from .queue.db import DbQueue
 from .readiness import NodeReadiness
 from .security import AesGcmSealer, KeyHasher, RegistrationTokens, SecretMaker, StoreAuthenticator
@@ -32,7 +32,7 @@ from .senders.fleet import Fleet, Plan
 from .senders.hub import HubQueue, Switchboard
 from .settings import Address, Role, ServeSettings
 from .store.sqlite import SqliteStore
-from .upkeep import chores_of
+from .upkeep import Chore, chores_of
 from .webhooks.connecting import Connector
 from .webhooks.courier import Tools as WebhookTools
 from .webhooks.posting import Poster
@@ -72,8 +72,7 @@ class Service:
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
         self._duties: Duties | None = None
         if Role.DISPATCHER in roles:
-            days = settings.retention_days
-            self._duties = Duties(telling, lambda: chores_of(store, clock, retention_days=days), clock, backing.office)
+            self._duties = Duties(telling, self._chores, clock, backing.office)
         self._readiness = NodeReadiness(clock, [("the store", store.default_account)])
         app = (
             api.build(self._api_state(breakers, providers, sealer, telling))
@@ -86,6 +85,11 @@ class Service:
 
     def __repr__(self) -> str:
         return f"Service({','.join(sorted(self._settings.roles))}, {self._backing.store!r}, {self._sender!r})"
+
+    def _chores(self) -> list[Chore]:
+        backing = self._backing
+        chores = chores_of(backing.store, backing.clock, retention_days=self._settings.retention_days)
+        return chores if backing.shared is None else [*chores, upgrade_chore(backing.shared)]
 
     def _queue_and_lanes(self, breakers: Breakers) -> tuple[WorkQueue, list[Lane]]:
         """The node's queue, and the lanes that its own workers serve."""
@@ -145,10 +149,10 @@ class Service:
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
         listening = asyncio.create_task(self._http.listening.wait())
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([listening, stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([listening, stopping, http, *workers, *present], return_when=asyncio.FIRST_COMPLETED)
         if listening.done():
             ready()
-            await asyncio.wait([stopping, http, *workers], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, http, *workers, *present], return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         stopping.cancel()
         self._readiness.stopping = True

@@ -1,38 +1,59 @@
-"""Numbered forward migrations. The table `heliogram_schema` says which have run."""
+"""Numbered forward migrations, in two parts, so that nodes of two versions work side by side while one after another is
+replaced.
+
+`NNNN_name.sql` only adds what older nodes do not mind, and is run by the first node that brings it. What they would not
+survive, such as dropping what nobody uses any more, is in `NNNN_name.after.sql`, and is run once every node there knows
+number NNNN. The table `heliogram_schema` says how far both have come: `version`, and `least`, which a node must know to
+be let in.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import asyncpg
 
 from ..errors import NotADatabase, SchemaTooNew, StoreReadOnly, UnsupportedDatabase
 from .catalogue import PACKAGE
 
-_FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+_FILE = re.compile(r"^(\d{4})_[a-z0-9_]+(\.after)?\.sql$")
 LOCK = 0x48454C47
 """`HELG`: the advisory lock under which one node at a time looks at the schema."""
 MIN_VERSION = 15
 _TABLE = """
 CREATE TABLE IF NOT EXISTS heliogram_schema (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  version integer NOT NULL
+  version integer NOT NULL,
+  least integer NOT NULL DEFAULT 0
 )
 """
 
 
+class Script(NamedTuple):
+    """A migration: what is done at once, and what is done when no node without it is left."""
+
+    first: str
+    after: str = ""
+
+
+Scripts = Mapping[int, Script]
+
+
 @cache
-def migrations() -> dict[int, str]:
+def migrations() -> Scripts:
     """The scripts by number, from 1 without a gap."""
-    found = {}
+    parts: dict[bool, dict[int, str]] = {False: {}, True: {}}
     for entry in resources.files(PACKAGE).joinpath("migrations").iterdir():
         match = _FILE.match(entry.name)
         if match:
-            found[int(match[1])] = entry.read_text(encoding="utf-8")
-    if sorted(found) != list(range(1, len(found) + 1)):
-        raise ValueError(f"migrations are not numbered from 1 without a gap: {sorted(found)}")
+            parts[match[2] is not None][int(match[1])] = entry.read_text(encoding="utf-8")
+    found = {number: Script(text, parts[True].pop(number, "")) for number, text in parts[False].items()}
+    if sorted(found) != list(range(1, len(found) + 1)) or parts[True]:
+        raise ValueError(f"migrations are not numbered from 1 without a gap: {sorted(found)}, {sorted(parts[True])}")
     return dict(sorted(found.items()))
 
 
@@ -56,32 +77,55 @@ async def require_server(connection: asyncpg.Connection, place: str) -> None:
         )
 
 
-async def migrate(connection: asyncpg.Connection, place: str) -> int:
-    """Brings the schema up to date in one transaction, one node at a time, and returns its version.
+async def migrate(connection: asyncpg.Connection, place: str, scripts: Scripts | None = None) -> int:
+    """Brings the schema up to what this node knows, in one transaction, one node at a time, and returns the schema's
+    version, which may be a later one.
 
-    Raises `SchemaTooNew` for a database of a later version, `NotADatabase` for one of another program.
+    Raises `SchemaTooNew` where every node must know more than this one, `NotADatabase` for a database of another
+    program.
     """
-    scripts = migrations()
+    known = migrations() if scripts is None else scripts
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-        version = await _version(connection, place)
-        if version > len(scripts):
-            raise SchemaTooNew(
-                f"{place} has schema {version}, this version of heliogram knows up to {len(scripts)}:"
-                " run the newer heliogram, or restore the backup made before the upgrade"
-            )
-        for number, script in scripts.items():
+        version, least = await _version(connection, place)
+        if least > len(known):
+            raise too_new(place, least, len(known))
+        for number, script in known.items():
             if number > version:
-                await connection.execute(script)
-        if version < len(scripts):
+                await connection.execute(script.first)
+        if version < len(known):
             await connection.execute(
                 "INSERT INTO heliogram_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = $1",
-                len(scripts),
+                len(known),
             )
-    return len(scripts)
+    return max(version, len(known))
 
 
-async def _version(connection: asyncpg.Connection, place: str) -> int:
+async def finish(connection: asyncpg.Connection, place: str, oldest: int, scripts: Scripts | None = None) -> int:
+    """Runs what waits until no node knows less than `oldest`; how many scripts that were. From then on such a node is
+    not let in, and one that came meanwhile ends itself (`Nodes.seen`)."""
+    known = migrations() if scripts is None else scripts
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        version, least = await _version(connection, place)
+        until = min(version, oldest, len(known))
+        waiting = [number for number, script in known.items() if least < number <= until and script.after]
+        for number in waiting:
+            await connection.execute(known[number].after)
+        if waiting:
+            await connection.execute("UPDATE heliogram_schema SET least = $1", waiting[-1])
+    return len(waiting)
+
+
+def too_new(place: str, least: int, known: int) -> SchemaTooNew:
+    """What a node of an earlier version is told."""
+    return SchemaTooNew(
+        f"{place} has a schema for nodes that know number {least}, this version of heliogram knows up to {known}:"
+        " run the newer heliogram, or restore the backup made before the upgrade"
+    )
+
+
+async def _version(connection: asyncpg.Connection, place: str) -> tuple[int, int]:
     if await connection.fetchval("SELECT to_regclass('heliogram_schema') IS NULL"):
         taken = await connection.fetchval(
             "SELECT count(*) FROM pg_class"
@@ -90,4 +134,5 @@ async def _version(connection: asyncpg.Connection, place: str) -> int:
         if taken:
             raise NotADatabase(f"{place} has {taken} tables of another program: give heliogram a database of its own")
         await connection.execute(_TABLE)
-    return int(await connection.fetchval("SELECT version FROM heliogram_schema") or 0)
+    row = await connection.fetchrow("SELECT version, least FROM heliogram_schema")
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))

@@ -14,7 +14,7 @@ from ..sqlite import statements
 from .base import PostgresBase
 from .facade import Job
 from .link import Link
-from .migrate import migrations
+from .migrate import finish, migrations, too_new
 from .office import PostgresOffice
 
 _sql = statements.load("nodes", __package__)
@@ -69,9 +69,27 @@ class Nodes(PostgresBase):
         await self._jobs.write(job)
 
     async def seen(self, ident: bytes, name: str, roles: str) -> None:
-        """Tells the others that this node is there."""
-        values = {"id": ident, "name": name, "version": __version__, "schema": len(migrations()), "roles": roles}
-        await self._jobs.write(_run(_sql.seen, values))
+        """Tells the others that this node is there. Raises `SchemaTooNew` when it may not be any more: the last nodes
+        but this one were replaced by a later version."""
+        known = len(migrations())
+        values = {"id": ident, "name": name, "version": __version__, "schema": known, "roles": roles}
+
+        def job(connection: Any) -> int:
+            return int(connection.execute(_sql.seen, values).fetchone()[0])
+
+        least = await self._jobs.write(job)
+        if least > known:
+            raise too_new(self._place, least, known)
+
+    async def finish_upgrade(self) -> int:
+        """Does to the schema what nodes of earlier versions would not survive, once there are none; how many steps
+        that took."""
+        await self._jobs.write(_run(_sql.forget, {"silence": SILENCE_MS}))
+        oldest: int | None = await self._jobs.read(lambda connection: connection.execute(_sql.oldest, {}).get)
+        if oldest is None:
+            return 0
+
+        return await self._jobs.look(lambda link: finish(link.connection, self._place, oldest))
 
     async def gone(self, ident: bytes) -> None:
         """Tells them that it was stopped."""

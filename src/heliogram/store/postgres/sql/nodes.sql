@@ -14,7 +14,8 @@ UPDATE instance SET master_key = :key WHERE master_key = :before;
 -- A node is there.
 INSERT INTO node (id, name, version, schema, roles, started, seen)
 VALUES (:id, :name, :version, :schema, :roles, now_ms(), now_ms())
-ON CONFLICT (id) DO UPDATE SET seen = now_ms();
+ON CONFLICT (id) DO UPDATE SET seen = now_ms()
+RETURNING (SELECT least FROM heliogram_schema);
 
 -- name: gone
 -- A node was stopped.
@@ -27,3 +28,7 @@ DELETE FROM node WHERE seen < now_ms() - :silence;
 -- name: nodes
 -- Who has been heard of lately.
 SELECT id, name, version, schema, roles, started, seen, now_ms() FROM node ORDER BY started, id;
+
+-- name: oldest
+-- The least that any node knows of the schema.
+SELECT min(schema) FROM node;
