@@ -25,7 +25,7 @@ _LEAST_WAIT = 0.001
 """A timer that rings a little early must not turn waiting into spinning."""
 
 
-class _Waiter:
+class Waiter:
     """One waiting `lease` and the lanes it waits for."""
 
     def __init__(self, lanes: Sequence[Lane], slots: Slots | None = None) -> None:
@@ -65,7 +65,7 @@ class DbQueue:
         self._poll_seconds = poll_seconds
         self._closed = False
         self._turn = 0
-        self._waiters: set[_Waiter] = set()
+        self._waiters: set[Waiter] = set()
         self._watch = Watch(store, clock)
         self._settling: set[asyncio.Task[None]] = set()
         self._hands = Hands()
@@ -81,7 +81,7 @@ class DbQueue:
         and no queue of one gets more of them than it may have."""
         if limit < 1 or not lanes:
             raise ValueError("lease: expected a lane and a limit of at least 1")
-        waiter = _Waiter(lanes, slots)
+        waiter = Waiter(lanes, slots)
         self._waiters.add(waiter)  # before the claim: a wake in the meantime is not lost
         try:
             while self._is_open():
@@ -218,6 +218,7 @@ class DbQueue:
             created=operation.created,
             start=operation.start,
             claimed=now,
+            known=chunk.known,
         )
 
     async def _fill(self, chunk: LeasedChunk, way: Straight, accept: Callable[[Hold | None], Awaitable[None]]) -> None:
@@ -241,7 +242,7 @@ class DbQueue:
                 if waiter.passed_over is not None and chunk.lane in waiter.lanes:
                     waiter.event.set()
 
-    async def _claim(self, waiter: _Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    async def _claim(self, waiter: Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         """Claims in a task of its own: it finishes even if the caller is cancelled, and then gives back."""
         task = asyncio.ensure_future(self._claim_lanes(waiter, lanes, limit))
         try:
@@ -252,7 +253,7 @@ class DbQueue:
             giving.add_done_callback(self._settled)
             raise
 
-    async def _claim_lanes(self, waiter: _Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+    async def _claim_lanes(self, waiter: Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         claimed: list[LeasedChunk] = []
         waiter.passed_over = None
         if waiter.slots is not None:
@@ -278,7 +279,7 @@ class DbQueue:
             self._note(waiter, lanes, all_due=all_due)
         return claimed
 
-    async def _claim_shard(self, waiter: _Waiter, lane: Lane, shard: int, limit: int) -> list[LeasedChunk]:
+    async def _claim_shard(self, waiter: Waiter, lane: Lane, shard: int, limit: int) -> list[LeasedChunk]:
         now, slots = self._now(), waiter.slots
         hand: InHand | None = None if slots is None else self._hands.of(waiter.lanes, slots)
         chunks = await self._store.claim(
@@ -289,7 +290,7 @@ class DbQueue:
                 self._hands.take(chunk, len(chunk.recipients), slots)
         return chunks
 
-    def _note(self, waiter: _Waiter, lanes: Sequence[Lane], *, all_due: bool) -> None:
+    def _note(self, waiter: Waiter, lanes: Sequence[Lane], *, all_due: bool) -> None:
         """What this claim says of the straight ways."""
         for lane in lanes:
             way = self._straight.get(lane)
@@ -305,7 +306,7 @@ class DbQueue:
         for chunk in chunks:
             await self.retry(chunk, self._now())
 
-    async def _wait(self, waiter: _Waiter, lanes: Sequence[Lane]) -> None:
+    async def _wait(self, waiter: Waiter, lanes: Sequence[Lane]) -> None:
         """Until something may be due."""
         # What was passed over is due, and yet there is nothing to do about it before a slot is free.
         after = waiter.passed_over

@@ -1,0 +1,248 @@
+"""Dispatchers: they claim what is due and publish references to it, as many as the broker is to hold.
+
+The claim is the store's, with its turns of accounts, so it is relay, scheduler and successor of dead workers in one:
+what is new, what fell due and what a lease ran out of is claimed the same way. A dispatcher keeps nothing that matters:
+after a crash between claim and publication the leases run out. Any number may run. A shard's token keeps two from doing
+the same work twice (`tokens.py`), and claims keep it safe where it does not: each hands out a chunk once, as an attempt
+of its own, whether rows are locked and skipped or there is one writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from ...domain.errors import Unavailable
+from ...domain.operations import Lane
+from ...ports import ChunkRef, Clock, ReferenceStore
+from ..hands import any_unseen
+from .broker import ALL, Broker
+from .errors import ApiRefused, QueueDown, QueueError
+from .references import message_id, pack
+from .tasks import Tasks
+from .tokens import Tokens
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 5.0
+"""How long what nobody told of may go unnoticed."""
+ROOM_SECONDS = 0.25
+"""When to look for room again in a full shard; workers tell before, as a rule."""
+TROUBLE_SECONDS = 0.5
+GRACE_SECONDS = 0.05
+"""What falls due and has a reference at the broker is brought by it; what is left after so long is claimed."""
+LOOK_SECONDS = 1.0
+"""How long what the broker said of a shard's room is believed."""
+_LEAST_WAIT = 0.001
+_GONE = "gone"
+
+
+class _Room(msgspec.Struct):
+    """How many references a shard may still take, as of when (s); `made` is when the consumer was made."""
+
+    left: int = 0
+    looked: float = float("-inf")
+    made: str = ""
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """A reference of which is not known whether the broker has it; from `until` (ms) on its chunk is claimed again."""
+
+    ref: ChunkRef
+    until: int
+
+
+class Dispatcher:
+    """Dispatches the shards whose tokens it gets, of each lane `TX` before `BULK`."""
+
+    def __init__(
+        self, store: ReferenceStore, clock: Clock, broker: Broker, *, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._broker, self._link, self._layout = broker, broker.link, broker.layout
+        self._poll_seconds = poll_seconds
+        self._tokens = Tokens(broker, clock, self._gained)
+        self._events = {shard: asyncio.Event() for shard in range(self._layout.shards)}
+        self._rooms: dict[tuple[Lane, int], _Room] = {}
+        self._unsure: dict[int, deque[_Sent]] = {shard: deque() for shard in self._events}
+        self._tending = Tasks()
+        self._tended: set[int] = set()
+        self._closing = asyncio.Event()
+        self.published = self.recalled = 0
+
+    def __repr__(self) -> str:
+        counts = f"published={self.published}, recalled={self.recalled}"
+        return f"Dispatcher({self._tokens!r}, {counts})"
+
+    @property
+    def shards(self) -> int:
+        """How many shards it dispatches now."""
+        return len(self._tokens)
+
+    async def run(self) -> None:
+        """Works until `close`."""
+        hints = await self._link.subscribe(self._layout.hint_subject("*"), self._hinted)
+        forget = self._link.on_reconnect(self._look_again)
+        await self._tokens.start()
+        try:
+            await self._closing.wait()
+        finally:
+            self._closing.set()
+            forget()
+            await self._link.unsubscribe(hints)
+            self._look_again()
+            await self._tending.finish()
+            await self._tokens.close()
+
+    def close(self) -> None:
+        """Claims nothing more; `run` returns when what was claimed is published, and others have the shards."""
+        self._closing.set()
+
+    # ---- when there is something to do
+
+    async def _hinted(self, msg: Msg) -> None:
+        shard = msg.subject.rpartition(".")[2]
+        if shard == ALL:
+            self._look_again()
+        elif shard.isdecimal() and int(shard) in self._events:
+            self._events[int(shard)].set()
+
+    def _look_again(self) -> None:
+        for room in self._rooms.values():
+            room.looked = float("-inf")
+        for event in self._events.values():
+            event.set()
+
+    def _gained(self, shard: int) -> None:
+        if shard not in self._tended:
+            self._tended.add(shard)
+            self._tending.start(self._tend(shard))
+
+    def _has(self, shard: int) -> bool:
+        return shard in self._tokens and not self._closing.is_set()
+
+    async def _tend(self, shard: int) -> None:
+        """Dispatches a shard as long as its token is here."""
+        event = self._events[shard]
+        try:
+            while self._has(shard):
+                event.clear()
+                try:
+                    wait = await self._dispatch(shard)
+                except Exception as error:
+                    if not isinstance(
+                        error, Unavailable | QueueError
+                    ):  # the store and the link tell the log themselves
+                        log.exception("queue.dispatch_failed", shard=shard)
+                    wait = TROUBLE_SECONDS
+                if self._has(shard):
+                    await self._pause(event, wait)
+        finally:
+            self._tended.discard(shard)
+            if self._has(shard):
+                self._gained(shard)
+
+    async def _pause(self, event: asyncio.Event, seconds: float) -> None:
+        timer = self._clock.call_later(seconds, event.set)
+        try:
+            await event.wait()
+        finally:
+            timer.cancel()
+
+    # ---- what is done
+
+    async def _dispatch(self, shard: int) -> float:
+        """Publishes what is due; how long (s) there will be nothing to do."""
+        if not self._link.is_connected:
+            return TROUBLE_SECONDS
+        await self._publish_again(shard)
+        began, full = self._now(), False
+        lanes = deque(sorted(Lane))
+        while lanes and self._has(shard):
+            lane = lanes[0]
+            room = await self._room(lane, shard)
+            if room.left <= 0:
+                full = True
+                lanes.popleft()
+                continue
+            if not await self._fill(lane, shard, room):
+                lanes.popleft()
+            elif lane is not Lane.TX and self._events[shard].is_set():
+                return 0.0  # there may be something for the fast lane
+        if self._unsure[shard]:
+            return TROUBLE_SECONDS
+        return ROOM_SECONDS if full else await self._until_due(shard, began)
+
+    async def _fill(self, lane: Lane, shard: int, room: _Room) -> bool:
+        """Claims and publishes as much as there is room for; whether there may be more to claim."""
+        now = self._now()
+        until = now + self._layout.lease_ms
+        limit = room.left
+        refs = await self._store.claim_refs(lane, shard, limit=limit, now=now, until=until)
+        room.left -= len(refs)
+        await self._publish([_Sent(ref, until) for ref in refs], shard)
+        return len(refs) == limit or any_unseen([ref.lease(until) for ref in refs])
+
+    async def _publish(self, sent: list[_Sent], shard: int) -> None:
+        """What the broker did not confirm is published again until its lease has run out: it knows repeats."""
+        results = await asyncio.gather(*[self._publish_one(each.ref) for each in sent], return_exceptions=True)
+        gone = False
+        for each, error in zip(sent, results, strict=True):
+            if error is None:
+                self.published += 1
+                continue
+            self._unsure[shard].append(each)
+            if not isinstance(error, QueueError):
+                raise error
+            gone = gone or (isinstance(error, ApiRefused) and error.code == 503)
+        if gone:
+            await self._broker.repair()
+
+    async def _publish_one(self, ref: ChunkRef) -> None:
+        headers = {"Nats-Msg-Id": message_id(ref)}
+        await self._link.request(self._layout.subject(ref.lane, ref.shard), pack(ref), headers)
+
+    async def _publish_again(self, shard: int) -> None:
+        unsure = self._unsure[shard]
+        again = [each for each in unsure if each.until > self._now()]
+        unsure.clear()
+        if again:
+            await self._publish(again, shard)
+
+    async def _room(self, lane: Lane, shard: int) -> _Room:
+        """How much room there is. Where a consumer was made anew, what was on the road is sent out again."""
+        room = self._rooms.setdefault((lane, shard), _Room())
+        now = self._clock.monotonic()
+        if room.left > 0 and now - room.looked < LOOK_SECONDS:
+            return room
+        subject = f"CONSUMER.INFO.{self._layout.stream(lane)}.{self._layout.consumer(shard)}"
+        try:
+            info = await self._link.api(subject)
+        except ApiRefused as error:
+            if error.is_missing:
+                room.made = _GONE
+            if error.is_missing or error.code == 503:
+                await self._broker.repair()
+            raise QueueDown(f"shard {shard} of {lane.name} has no consumer just now") from None
+        if room.made not in ("", info["created"]):
+            recalled = await self._store.recall(lane, shard, self._now())
+            self.recalled += recalled
+            log.warning("queue.recalled", lane=lane.name, shard=shard, chunks=recalled)
+        room.left, room.looked, room.made = self._layout.outstanding - info["num_pending"], now, info["created"]
+        return room
+
+    async def _until_due(self, shard: int, after: int) -> float:
+        """Until something of the shard falls due or did so after the look at it began (ms), at most as long as may go
+        unnoticed."""
+        due = [await self._store.next_due(lane, shard, after=after) for lane in Lane]
+        soonest = min((moment for moment in due if moment is not None), default=None)
+        if soonest is None:
+            return self._poll_seconds
+        return min(self._poll_seconds, max(_LEAST_WAIT, (soonest - self._now()) / 1000 + GRACE_SECONDS))
+
+    def _now(self) -> int:
+        return int(self._clock.time() * 1000)

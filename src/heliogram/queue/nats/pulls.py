@@ -1,0 +1,275 @@
+"""Asking for work: a pull request for every shard of a lane, and the references that came."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from ...domain.operations import Lane
+from ...ports import ChunkRef, Clock, Timer
+from .affinity import Affinity
+from .broker import Broker
+from .layout import GROUP
+from .link import API, STATUS
+from .references import BadReference, unpack
+from .tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+ACK = b"+ACK"
+IN_PROGRESS = b"+WPI"
+TERM = b"+TERM"
+PULL_SECONDS = 10.0
+"""How long a pull request waits at the broker."""
+LATE_SECONDS = 2.0
+HOLD_SECONDS = 0.25
+"""So long a reference may wait for a slot here before others get it."""
+SHUT_SECONDS = 1.0
+"""So long nothing is asked of a shard of which something came that may have no slot."""
+
+
+def nak(delay_s: float = 0.0) -> bytes:
+    """Not now: it comes again, to whoever is to have it then."""
+    return b"-NAK" if delay_s <= 0 else b'-NAK {"delay": %d}' % int(delay_s * 10**9)
+
+
+class Delivered(NamedTuple):
+    """A reference that came, what to answer to, and when (s)."""
+
+    ref: ChunkRef
+    reply: str
+    at: float
+
+
+class Told(NamedTuple):
+    """What the broker says of a message: the so-and-so-many-th that it delivered of the shard, and how many wait."""
+
+    number: int
+    pending: int
+
+    @classmethod
+    def of(cls, reply: str) -> Told:
+        """From the subject that is answered to, `$JS.ACK.…`, of which there are two forms."""
+        parts = reply.split(".")
+        skip = 0 if len(parts) == 9 else 2  # with a domain and an account in front
+        return cls(int(parts[6 + skip]), int(parts[8 + skip]))
+
+
+class _Pull:
+    """One request: how many references it still may bring, and until when."""
+
+    def __init__(self, shard: int, left: int, until: float) -> None:
+        self.shard, self.left, self.until = shard, left, until
+
+
+class Pulls:
+    """One lane's requests. `arrived` is called when a reference came, or when it is time to ask again."""
+
+    def __init__(
+        self, broker: Broker, lane: Lane, clock: Clock, affinity: Affinity, arrived: Callable[[], object]
+    ) -> None:
+        self._broker, self._link, self._layout = broker, broker.link, broker.layout
+        self._lane, self._clock, self._affinity, self._arrived = lane, clock, affinity, arrived
+        self._inbox = self._link.new_inbox()
+        self._subscription: Subscription | None = None
+        self._forget_link = self._link.on_reconnect(self._reconnected)
+        self._pulls: dict[int, _Pull] = {}
+        self._open: dict[int, int] = {}
+        """Which request is open for a shard."""
+        self._idle = set(range(self._layout.shards))
+        self._sizes: dict[int, int] = {}
+        self._numbers = 0
+        self._closed = False
+        self._broken: set[int] = set()
+        """Shards whose consumers are gone until they were made anew."""
+        self._shut: dict[int, float] = {}
+        self._is_full = False
+        """Nobody took what came: until somebody asks, what still comes goes to others at once."""
+        self._sweeper: Timer | None = None
+        self._tasks = Tasks()
+        self._more: set[int] = set()
+        """Shards that had more than was taken."""
+        self.inbox: deque[Delivered] = deque()
+
+    def __repr__(self) -> str:
+        return f"Pulls({self._lane.name}, open={len(self._open)}, here={len(self.inbox)})"
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether the broker had nothing more, as far as it told."""
+        return not self.inbox and not self._more
+
+    async def want(self, limit: int) -> None:
+        """Asks for work of every shard that was not asked for, for so many free slots."""
+        if self._closed:
+            return
+        if self._subscription is None:
+            self._subscription = await self._link.subscribe(f"{self._inbox}.*", self._received)
+        self._drop_late()
+        if limit <= len(self.inbox):
+            return
+        self._is_full = False
+        if not self._idle or not self._link.is_connected:
+            return
+        base = max(1, min(self._layout.outstanding, 2 * limit // self._layout.shards))
+        for shard in self._idle - self._shut.keys():
+            self._idle.discard(shard)
+            await self._ask(shard, min(max(base, self._sizes.get(shard, 1)), self._layout.outstanding, limit))
+
+    async def _ask(self, shard: int, batch: int) -> None:
+        """One raw request: nats-py knows nothing of priority groups."""
+        self._numbers += 1
+        number = self._numbers
+        self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + PULL_SECONDS + LATE_SECONDS)
+        self._open[shard] = number
+        self._sizes[shard] = batch
+        body = pull_request(batch, PULL_SECONDS, self._affinity.priority(shard))
+        subject = f"{API}CONSUMER.MSG.NEXT.{self._layout.stream(self._lane)}.{self._layout.consumer(shard)}"
+        await self._link.publish(subject, body, reply=f"{self._inbox}.{number}")
+
+    def take(self) -> Delivered:
+        """The reference that came first. Raises `IndexError` when there is none."""
+        return self.inbox.popleft()
+
+    async def refuse(self, message: Delivered) -> None:
+        """A reference may have no slot here: its shard is left to others for a second, or until `reopen`. What is still
+        asked for is used up by the reference coming again, until it goes to somebody else."""
+        self._shut[message.ref.shard] = self._clock.monotonic() + SHUT_SECONDS
+        await self._link.publish(message.reply, nak())
+
+    def reopen(self, shard: int) -> None:
+        """Something of the shard has its slot no more."""
+        if self._shut.pop(shard, None) is not None:
+            self._arrived()
+
+    async def answer(self, messages: Iterable[Delivered], what: bytes) -> None:
+        """Answers references."""
+        for message in messages:
+            await self._link.publish(message.reply, what)
+
+    async def close(self) -> None:
+        """Asks no more; what is here goes to others."""
+        self._closed = True
+        self._forget_link()
+        if self._subscription is not None:
+            await self._link.unsubscribe(self._subscription)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._tasks.finish()
+        await self.answer(self._drain(), nak())
+
+    def _drain(self) -> list[Delivered]:
+        here = list(self.inbox)
+        self.inbox.clear()
+        return here
+
+    # ---- what comes
+
+    async def _received(self, msg: Msg) -> None:
+        headers = msg.headers
+        if headers is not None and STATUS in headers:
+            await self._ended(int(msg.subject.rpartition(".")[2]), headers)
+            return
+        try:
+            ref = unpack(self._layout, msg.subject, msg.data)
+        except BadReference as error:
+            log.error("queue.bad_reference", error=str(error))
+            await self._link.publish(msg.reply, TERM)
+            return
+        told = Told.of(msg.reply)
+        self._count(ref.shard, told)
+        if self._is_full:
+            await self._link.publish(msg.reply, nak())
+            return
+        self.inbox.append(Delivered(ref, msg.reply, self._clock.monotonic()))
+        if self._sweeper is None:
+            self._sweeper = self._clock.call_later(HOLD_SECONDS, self._sweep)
+        self._arrived()
+
+    def _count(self, shard: int, told: Told) -> None:
+        self._affinity.served(shard, told.number)
+        (self._more.add if told.pending else self._more.discard)(shard)
+        if told.pending == self._layout.outstanding // 2:
+            self._broker.hint(shard)  # there is room for more
+        number = self._open.get(shard)
+        if number is None:
+            return
+        pull = self._pulls[number]
+        pull.left -= 1
+        if pull.left <= 0:
+            self._sizes[shard] = 2 * self._sizes.get(shard, 1)
+            self._forget(number)
+
+    async def _ended(self, number: int, headers: dict[str, Any]) -> None:
+        """The broker says why a request brings nothing more."""
+        pull = self._pulls.get(number)
+        status, text = headers[STATUS], headers.get("Description", "")
+        if pull is None or status == "100":
+            return
+        self._sizes.pop(pull.shard, None)
+        self._more.discard(pull.shard)
+        self._forget(number)
+        if status == "503" or (status == "409" and "Deleted" in text):
+            log.warning("queue.consumer_lost", lane=self._lane.name, shard=pull.shard, status=status)
+            if not self._broken:
+                self._tasks.start(self._repair())
+            self._idle.discard(pull.shard)
+            self._broken.add(pull.shard)
+        else:
+            if status == "400":
+                log.error("queue.pull_refused", lane=self._lane.name, shard=pull.shard, reason=text)
+            self._arrived()
+
+    async def _repair(self) -> None:
+        """In a task of its own: what comes meanwhile is taken."""
+        await self._broker.repair()
+        self._idle |= self._broken
+        self._broken.clear()
+        self._arrived()  # if it failed, the answer to the next request tells
+
+    def _forget(self, number: int) -> None:
+        pull = self._pulls.pop(number)
+        if self._open.get(pull.shard) == number:
+            del self._open[pull.shard]
+            self._idle.add(pull.shard)
+
+    def _drop_late(self) -> None:
+        """A request that the broker never answered to is made anew, and a shard does not stay shut."""
+        now = self._clock.monotonic()
+        if self._shut:
+            self._shut = {shard: until for shard, until in self._shut.items() if until > now}
+        for number in [number for number, pull in self._pulls.items() if pull.until < now]:
+            self._forget(number)
+
+    def _reconnected(self) -> None:
+        for number in list(self._pulls):
+            self._forget(number)
+        self._arrived()
+
+    def _sweep(self) -> None:
+        """What nobody here had a slot for in time goes to others."""
+        self._sweeper = None
+        before = self._clock.monotonic() - HOLD_SECONDS
+        late = [message for message in self.inbox if message.at <= before]
+        for _ in late:
+            self.inbox.popleft()
+        if self.inbox:
+            wait = self.inbox[0].at - before
+            self._sweeper = self._clock.call_later(wait, self._sweep)
+        if late:
+            self._is_full = True
+            self._tasks.start(self.answer(late, nak()))
+
+
+def pull_request(batch: int, seconds: float, priority: int | None = None) -> bytes:
+    """The body of a pull request, with a place in the consumer's priority group if it has one."""
+    body: dict[str, Any] = {"batch": batch, "expires": int(seconds * 10**9)}
+    if priority is not None:
+        body |= {"group": GROUP, "priority": priority}
+    return json.dumps(body).encode()

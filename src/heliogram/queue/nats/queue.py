@@ -1,0 +1,230 @@
+"""The queue whose references come by NATS JetStream.
+
+A dispatcher claims what is due, leased as on the road, and publishes a reference. A worker that has free slots asks
+for references, loads their chunks from the store, which leases each attempt to one worker alone, and works as with any
+other queue: leases are renewed, chunks finished and given back in the store, fenced by the attempt. The broker is told
+beside that: in progress, done, again in so many seconds. What it forgets, repeats or brings late changes nothing but
+when:
+
+- a reference that is stale (its chunk is held, done or of a later attempt) finds nothing, and is dropped;
+- a worker that dies leaves a lease that runs out: a dispatcher claims the chunk again, and without any dispatcher the
+  broker brings the reference again when nobody said that it is in progress;
+- streams that are gone are made anew, and what was on the road is sent out again at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from ...domain.notifications import DeliveryRecord
+from ...domain.operations import Counts, Lane
+from ...ports import Clock, LeasedChunk, ReferenceStore
+from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue, Waiter
+from .affinity import Affinity
+from .broker import ALL, Broker
+from .pulls import ACK, IN_PROGRESS, Delivered, Pulls, nak
+from .tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+NAK_MOST_MS = 60_000
+"""The longest wait before another try that the broker keeps a reference for: what waits longer stays in the store
+alone, so that streams are short."""
+NAK_LATE_S = 0.005
+"""The broker's clock and ours are not one: a reference that comes back too early would be stale."""
+STORE_AWAY_S = 1.0
+
+
+class NatsQueue(DbQueue):
+    """`ports.WorkQueue` whose claims are made by dispatchers. `worker` must be another name in each process. What is
+    accepted in a process that works, too, goes straight, as with `DbQueue`."""
+
+    def __init__(
+        self,
+        store: ReferenceStore,
+        clock: Clock,
+        worker: str,
+        broker: Broker,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        toss: Callable[[], float] = random.random,
+    ) -> None:
+        layout = broker.layout
+        shards = range(layout.shards)
+        super().__init__(store, clock, worker, shards=shards, lease_ms=layout.lease_ms, poll_seconds=poll_seconds)
+        self._references = store
+        self._broker = broker
+        self._toss = toss
+        self._pulls: dict[Lane, Pulls] = {}
+        self._messages: dict[tuple[bytes, int], Delivered] = {}
+        self._hearing: Subscription | None = None
+        self._tasks = Tasks()
+        self.loaded = self.stale = 0
+
+    def __repr__(self) -> str:
+        counts = f"loaded={self.loaded}, stale={self.stale}, held={len(self._messages)}"
+        return f"NatsQueue({self._worker!r}, {counts}, {list(self._pulls.values())})"
+
+    # ---- hints
+
+    def wake(self, lane: Lane, shard: int | None = None) -> None:
+        """A hint that something was put into the lane: dispatchers hear it."""
+        if self._is_open():
+            self._broker.hint(ALL if shard is None else shard)
+
+    def canceled(self, operation_id: bytes) -> None:
+        """A hint that an operation was cancelled; all processes hear it."""
+        super().canceled(operation_id)
+        self._tasks.start(self._broker.link.publish(self._broker.layout.canceled_subject, operation_id))
+
+    async def let_go(self, account: bytes, credential_id: bytes, *, most: int | None = None) -> int:
+        """What waits for a credential is due now; how many chunks that were."""
+        chunks = await super().let_go(account, credential_id, most=most)
+        if chunks:
+            self._broker.hint(ALL)
+        return chunks
+
+    # ---- what a worker says of a chunk
+
+    async def extend(self, chunk: LeasedChunk) -> bool:
+        """Renews the lease; False when another attempt holds the chunk."""
+        extended = await super().extend(chunk)
+        await self._say([chunk], IN_PROGRESS)
+        return extended
+
+    async def extend_all(self, chunks: Sequence[LeasedChunk]) -> int:
+        """Renews leases, in one write; how many of them were still there."""
+        extended = await super().extend_all(chunks)
+        await self._say(chunks, IN_PROGRESS)
+        return extended
+
+    async def done(
+        self, chunk: LeasedChunk, records: Sequence[DeliveryRecord] = (), counts: Counts | None = None
+    ) -> bool:
+        """The chunk is finished, with a last result part if there is one; False when another attempt holds it."""
+        done = await self._store.finish(chunk, self._now(), records, counts)
+        await self._say([chunk], ACK)
+        self._put_down(chunk)
+        return done
+
+    async def retry(self, chunk: LeasedChunk, due: int, *, held: bytes | None = None) -> bool:
+        """The chunk goes back until `due` (ms), or until the credential `held` works again; False when another attempt
+        holds it. The broker brings it again if that is soon, a dispatcher else."""
+        given_back = await self._store.release(chunk, due, self._now(), held=held)
+        wait = due - self._now()
+        soon = given_back and held is None and wait <= NAK_MOST_MS
+        if soon and (chunk.id, chunk.attempt) in self._messages:
+            await self._say([chunk], nak(max(0, wait) / 1000 + NAK_LATE_S))
+        else:
+            await self._say([chunk], ACK)
+        if given_back:
+            self._broker.hint(chunk.shard)
+        self._put_down(chunk)
+        return given_back
+
+    async def _say(self, chunks: Sequence[LeasedChunk], what: bytes) -> None:
+        for chunk in chunks:
+            message = self._messages.get((chunk.id, chunk.attempt))
+            if message is not None:
+                await self._broker.link.publish(message.reply, what)
+
+    def _put_down(self, chunk: LeasedChunk) -> None:
+        self._messages.pop((chunk.id, chunk.attempt), None)
+        super()._put_down(chunk)
+        pulls = self._pulls.get(chunk.lane)
+        if pulls is not None:
+            pulls.reopen(chunk.shard)
+
+    # ---- leasing
+
+    async def _claim_lanes(self, waiter: Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
+        """Loads what came, and asks for more. What came and may not be begun here goes to others."""
+        waiter.passed_over = None
+        limit = min(limit, CLAIM_MOST)
+        if waiter.slots is not None:
+            hand = self._hands.of(lanes, waiter.slots)
+            limit = min(limit, hand.free)
+            if hand.is_short:
+                waiter.passed_over = self._now()
+        if self._hearing is None:
+            subject = self._broker.layout.canceled_subject
+            self._hearing = await self._broker.link.subscribe(subject, self._heard)
+        came, short = list[Delivered](), 0
+        for lane in lanes:
+            pulls = self._pulls_of(lane)
+            while pulls.inbox and len(came) < limit:
+                message = pulls.take()
+                if self._is_short(waiter, message):
+                    await pulls.refuse(message)
+                    short += 1
+                else:
+                    came.append(message)
+            await pulls.want(limit - len(came))
+        chunks = await self._load(waiter, came) if came else []
+        self._note(waiter, lanes, all_due=limit > 0 and not short and all(self._pulls[lane].is_dry for lane in lanes))
+        return chunks
+
+    def _pulls_of(self, lane: Lane) -> Pulls:
+        pulls = self._pulls.get(lane)
+        if pulls is None:
+
+            def arrived() -> None:
+                for waiter in self._waiters:
+                    if lane in waiter.lanes:
+                        waiter.event.set()
+
+            affinity = Affinity(self._worker, self._toss)
+            pulls = self._pulls[lane] = Pulls(self._broker, lane, self._clock, affinity, arrived)
+        return pulls
+
+    def _is_short(self, waiter: Waiter, message: Delivered) -> bool:
+        slots = waiter.slots
+        return slots is not None and self._hands.short_of(message.ref.lane, message.ref.flow, slots) is not None
+
+    async def _load(self, waiter: Waiter, came: Sequence[Delivered]) -> list[LeasedChunk]:
+        now = self._now()
+        try:
+            chunks = await self._references.load(
+                [message.ref for message in came], now=now, until=now + self._lease_ms, worker=self._worker
+            )
+        except BaseException:
+            for message in came:
+                await self._broker.link.publish(message.reply, nak(STORE_AWAY_S))
+            raise
+        found = {chunk.id: chunk for chunk in chunks}
+        for message in came:
+            chunk = found.pop(message.ref.id, None)
+            if chunk is None:
+                self.stale += 1
+                await self._broker.link.publish(message.reply, ACK)
+                continue
+            self.loaded += 1
+            self._messages[chunk.id, chunk.attempt] = message
+            if waiter.slots is not None:
+                self._hands.take(chunk, len(chunk.recipients), waiter.slots)
+        return chunks
+
+    async def _wait(self, waiter: Waiter, lanes: Sequence[Lane]) -> None:
+        """Until something came, or it is time to look whether requests still wait at the broker."""
+        timer = self._clock.call_later(self._poll_seconds, waiter.event.set)
+        try:
+            await waiter.event.wait()
+        finally:
+            timer.cancel()
+
+    async def _heard(self, msg: Msg) -> None:
+        super().canceled(msg.data)
+
+    async def close(self) -> None:
+        """No more leases; waiting `lease` calls return. What came and was not begun goes to others."""
+        await super().close()
+        if self._hearing is not None:
+            await self._broker.link.unsubscribe(self._hearing)
+        for pulls in self._pulls.values():
+            await pulls.close()
+        await self._tasks.finish()
