@@ -7,7 +7,7 @@ from support.stores import Bench, token_of
 
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.devices import TokenKind
-from heliogram.ports import RefusedToken
+from heliogram.domain.lookups import RefusedToken
 from heliogram.store.sqlite.refused import REMEMBERED_MS
 
 pytestmark = pytest.mark.anyio

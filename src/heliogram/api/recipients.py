@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -139,13 +140,17 @@ def _read_some(to: list[RecipientIn], first: int, read: Read) -> None:
 
 async def find_users(store: Store, account: bytes, read: Read) -> list[FieldError]:
     """Gives those told by `externalId` their users; the first 20 users that do not exist."""
-    recipients, named = read.recipients, read.named
-    if not read.users and not named:
+    if not read.users and not read.named:
         return []
-    known = await store.users_by_external_id(account, set(named.values())) if named else {}
+    known = await store.users_by_external_id(account, set(read.named.values())) if read.named else {}
+    return name_users(read, known, await store.missing_users(account, read.users) if read.users else set())
+
+
+def name_users(read: Read, known: Mapping[str, bytes], unknown: Collection[bytes]) -> list[FieldError]:
+    """As `find_users`, with what the store knows: the users by external id, and the ids that it does not have."""
+    recipients, named = read.recipients, read.named
     for index, name in named.items():
         recipients[index].user = known.get(name, b"")
-    unknown = await store.missing_users(account, read.users) if read.users else set()
     if not unknown and len(known) == len(set(named.values())):
         return []
     errors: list[FieldError] = []

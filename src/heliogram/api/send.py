@@ -10,11 +10,12 @@ import msgspec
 
 from ..domain.accounts import Scope
 from ..domain.apps import CredentialType, ProviderName
-from ..domain.composing import compose, payload_problems
+from ..domain.composing import addressed, compose, payload_problems
 from ..domain.content import Content
 from ..domain.errors import Code, FieldProblem, Invalid
+from ..domain.lookups import Known, Wanted
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Priority, Recipient, SendSpec
-from ..domain.operations import Lane, Operation, OperationStatus, cut
+from ..domain.operations import SMALL_SEND, Lane, Operation, OperationStatus, cut
 from ..domain.render import Renderer
 from ..ports import Hold
 from ..rest import Call, Result, endpoint
@@ -23,9 +24,9 @@ from .answers import OperationAccepted, account_of, operation_accepted
 from .idempotency import made_operation
 from .long_bodies import LongBody
 from .problems import missing
-from .recipients import MAX_PROBLEMS, RecipientIn, find_users, read_recipients
+from .recipients import MAX_PROBLEMS, Read, RecipientIn, find_users, name_users, read_recipients
 from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
-from .sender import Sender, SenderIn, choose_sender
+from .sender import Sender, SenderIn, choose_sender, is_app, sender_of
 from .state import ApiState
 from .tags import TagsIn, read_tags
 from .trial import Trial, TrialOut
@@ -108,7 +109,11 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     body: SendRequest = call.body
     now = state.now()
     read = await read_recipients(body.to)
-    sender, sender_problems, unknown = await choose_sender(state.store, account, body.sender)
+    known = await _look_up(state, account, body, read) if len(body.to) <= SMALL_SEND and is_app(body.sender) else None
+    if known is None:
+        sender, sender_problems, unknown = await choose_sender(state.store, account, body.sender)
+    else:
+        sender, sender_problems, unknown = sender_of(known.app, None if body.sender is None else body.sender.app_name)
     timing, timing_problems = read_timing(body.schedule, body.ttl, body.expires_at, now)
     tags, tag_problems = read_tags(body.tags)
     spec, problems = _compose(body, sender or Sender(app_name=""), timing, now)
@@ -121,14 +126,17 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
         problems += _unreachable(body.to, sender)
     if problems:
         raise Invalid(problems)
-    unknown = [*unknown, *await find_users(state.store, account, read)]
+    if known is None:
+        unknown += await find_users(state.store, account, read)
+    else:
+        unknown += name_users(read, known.named, known.missing)
     if unknown or spec is None or renderer is None or sender is None:
         raise missing(unknown)
     sender.check_revoked()
     if body.validate_only:
         trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec), state.clock)
         return Result(await trial.run(state.store, account, sender), status=200)
-    return operation_accepted(call, await accept_send(state, account, spec, read.recipients, timing, tags))
+    return operation_accepted(call, await accept_send(state, account, spec, read.recipients, timing, tags, known))
 
 
 async def accept_send(
@@ -138,8 +146,10 @@ async def accept_send(
     recipients: list[Recipient],
     timing: Timing,
     tags: dict[str, str] | None,
+    known: Known | None = None,
 ) -> bytes:
-    """Makes the operation durable, then has it worked on. Raises `QueueFull` when too much waits already."""
+    """Makes the operation durable, then has it worked on, which begins with what is `known`. Raises `QueueFull` when
+    too much waits already."""
     now, ident = state.now(), state.ids.new()
     lane = Lane.of(len(recipients))
     operation = Operation(
@@ -155,13 +165,29 @@ async def accept_send(
         send_at_text=timing.send_at_text,
         tags=tags,
     )
-    chunks = cut(ident, recipients)
+    chunks = cut(ident, recipients, known=known)
 
     def accept(hold: Hold | None) -> Awaitable[None]:
         return state.store.accept(account, operation, chunks, bounds=state.settings.queue, hold=hold)
 
     await state.queue.put(operation, chunks, accept)
     return ident
+
+
+async def _look_up(state: ApiState, account: bytes, body: SendRequest, read: Read) -> Known:
+    """Who sends, and what sending needs to know of a few recipients: asked once, for accepting and for sending."""
+    kind, activity_id = addressed(body.content)
+    wanted = Wanted(
+        app_name=None if body.sender is None else body.sender.app_name,
+        kind=kind,
+        activity_id=activity_id,
+        users=frozenset(read.users),
+        names=frozenset(read.named.values()),
+        tokens=frozenset([each.token for each in read.recipients if each.token]),
+        refused=body.content.headers.apns_topic is None,
+        missing=True,
+    )
+    return await state.store.look_up(account, wanted)
 
 
 def payload_limit(state: ApiState, spec: SendSpec) -> int:

@@ -58,23 +58,29 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 Choice = tuple[Sender | None, list[FieldProblem], list[FieldError]]
 
 
+def is_app(wanted: SenderIn | None) -> bool:
+    """Whether an app is to send, with its own credentials."""
+    return wanted is None or (wanted.app_name is not None and wanted.apn is None and wanted.fcm is None)
+
+
 async def choose_sender(store: AppStore, account: bytes, wanted: SenderIn | None) -> Choice:
     """The sender, or None with what is wrong (400) and what does not exist (404)."""
     if wanted is None:
-        return _of_app(await store.default_app(account), None)
+        return sender_of(await store.default_app(account), None)
     named = {"apn": wanted.apn, "fcm": wanted.fcm}
     given = {field: text for field, text in named.items() if text is not None}
     if wanted.app_name is not None and given:
         return None, [FieldProblem("$.from", "give either appName or credentials (apn, fcm), not both")], []
     if wanted.app_name is not None:
-        return _of_app(await store.get_app(account, wanted.app_name), wanted.app_name)
+        return sender_of(await store.get_app(account, wanted.app_name), wanted.app_name)
     if not given:
         message = "give appName or a credential (apn, fcm), or leave `from` out for the default app"
         return None, [FieldProblem("$.from", message, Code.MISSING_FIELD)], []
     return await _of_credentials(store, account, given)
 
 
-def _of_app(app: App | None, name: str | None) -> Choice:
+def sender_of(app: App | None, name: str | None) -> Choice:
+    """The app as the sender, None when there is none of that name, or no default app."""
     if app is not None:
         return Sender(app_name=app.name, types=frozenset(each.type for each in app.default_credentials)), [], []
     if name is None:

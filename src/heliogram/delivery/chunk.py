@@ -81,7 +81,7 @@ class ChunkDelivery:
         self._elsewhere: list[Target] = []
         self._gate: Gate | None = None
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
-        self._planner = Planner(chunk, self._progress, tools.store, tools.resting, self._deadline, self._now)
+        self._planner = Planner(chunk, self._progress, tools.store, tools.resting, self._deadline, tools.clock)
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._tried: set[bytes] = set()
         self._ended = False

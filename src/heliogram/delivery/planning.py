@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from ..domain.lookups import Known, Wanted
+from ..domain.notifications import Recipient
 from ..pacing import SLICE, turn
-from ..ports import LeasedChunk, SendingStore
+from ..ports import Clock, LeasedChunk, SendingStore
 from . import refusals
 from .plan import Credentials, Plan, Progress
 from .policy import Deadline
 from .resting import Resting
 
+YOUNG_S = 1.0
+"""For so long what was looked up as a send was accepted is good for its first try."""
+
 
 class Planner:
-    """Plans one attempt at a chunk. `now` tells the time (ms)."""
+    """Plans one attempt at a chunk."""
 
     def __init__(
         self,
@@ -22,27 +27,23 @@ class Planner:
         store: SendingStore,
         resting: Resting,
         deadline: Deadline,
-        now: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self._chunk, self._progress, self._store = chunk, progress, store
-        self._resting, self._deadline, self._now = resting, deadline, now
+        self._resting, self._deadline, self._clock = resting, deadline, clock
 
     def __repr__(self) -> str:
         return f"Planner({self._chunk!r})"
 
     async def plan(self) -> Plan:
         """The targets of all recipients that have not ended, in their order, and records of what is not tried."""
-        chunk, spec, store = self._chunk, self._chunk.spec, self._store
-        plan = Plan(spec, await self._credentials(), now=chunk.claimed)
+        chunk = self._chunk
         open_ = list(enumerate(chunk.recipients, chunk.first))
         if self._progress.by_sequence:
             open_ = [each for each in open_ if not self._progress.ended(each[0])]
-        users = {recipient.user for _, recipient in open_ if recipient.user}
-        tokens = [recipient.token for _, recipient in open_ if recipient.token]
-        devices = await store.devices_of_users(
-            chunk.account_id, spec.app_name, users, kind=spec.kind, activity_id=spec.activity_id
-        )
-        known = await store.token_environments(chunk.account_id, spec.app_name, tokens) if tokens else {}
+        known = await self._known(open_)
+        plan = Plan(chunk.spec, self._credentials(known), now=chunk.claimed)
+        devices, environments = known.devices, known.environments
         for first in range(0, len(open_), SLICE):
             if first:
                 await turn()
@@ -52,25 +53,41 @@ class Planner:
                 elif recipient.channel:
                     plan.channel(sequence, recipient, self._progress)
                 else:
-                    plan.direct(sequence, recipient, known.get(recipient.token), self._progress)
-        await self._spare(plan, tokens)
+                    plan.direct(sequence, recipient, environments.get(recipient.token), self._progress)
+        self._spare(plan, known)
         return plan
 
-    async def _spare(self, plan: Plan, tokens: Sequence[bytes]) -> None:
+    async def _known(self, open_: Sequence[tuple[int, Recipient]]) -> Known:
+        """What the store knows of them; what it said a moment ago, as the send was accepted, does for the first try."""
+        chunk, spec = self._chunk, self._chunk.spec
+        known = chunk.known
+        if known is not None and self._clock.monotonic() - known.at < YOUNG_S:
+            return known
+        wanted = Wanted(
+            app_name=spec.app_name,
+            kind=spec.kind,
+            activity_id=spec.activity_id,
+            credential=spec.apn,
+            users=frozenset([recipient.user for _, recipient in open_ if recipient.user]),
+            tokens=frozenset([recipient.token for _, recipient in open_ if recipient.token]),
+            refused=spec.topic is None,
+        )
+        return await self._store.look_up(chunk.account_id, wanted)
+
+    def _spare(self, plan: Plan, known: Known) -> None:
         """Takes out what must not reach the provider now: tokens it refused for good, and devices that rest."""
-        chunk, spec, now = self._chunk, self._chunk.spec, self._now()
-        if tokens and spec.topic is None:
-            refused = await self._store.refused_tokens(chunk.account_id, spec.app_name, tokens, kind=spec.kind, now=now)
-            if refused:
-                plan.targets, records = refusals.sift(chunk, plan.targets, refused, now)
-                plan.records += records
+        chunk, now = self._chunk, self._now()
+        if known.refused:
+            plan.targets, records = refusals.sift(chunk, plan.targets, known.refused, now)
+            plan.records += records
         plan.targets, records = self._resting.sift(chunk, plan.targets, self._deadline, now)
         plan.records += records
 
-    async def _credentials(self) -> Credentials:
-        account, spec = self._chunk.account_id, self._chunk.spec
-        if spec.apn is not None:
-            credential = await self._store.get_credential(account, spec.apn)
-            return Credentials({}) if credential is None else Credentials({}, spec.apn, credential.type)
-        app = await self._store.get_app(account, spec.app_name)
-        return Credentials({} if app is None else {d.type: d.id for d in app.default_credentials})
+    def _credentials(self, known: Known) -> Credentials:
+        named = self._chunk.spec.apn
+        if named is not None:
+            return Credentials({}) if known.credential is None else Credentials({}, named, known.credential.type)
+        return Credentials({} if known.app is None else {d.type: d.id for d in known.app.default_credentials})
+
+    def _now(self) -> int:
+        return int(self._clock.time() * 1000)

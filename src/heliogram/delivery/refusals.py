@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ..domain.apps import Environment
+from ..domain.lookups import RefusedToken
 from ..domain.notifications import DeliveryRecord, Outcome
-from ..ports import LeasedChunk, PushResult, RefusedToken
+from ..ports import LeasedChunk, PushResult
 from .plan import Target
 from .waiting import record_of
 

@@ -41,8 +41,7 @@ def compose(
     expiration = content.headers.apns_expiration
     if expiration is not None:
         expires_at = int(expiration) * 1000 if int(expiration) else NOT_STORED
-    kind = _kind(content, push_type)
-    activity = content.live_activity
+    kind, activity_id = addressed(content)
     spec = SendSpec(
         app_name=app_name,
         content=content,
@@ -53,7 +52,7 @@ def compose(
         expires_at=expires_at,
         push_type=push_type.value,
         kind=kind,
-        activity_id=activity.activity_id if activity is not None and kind is TokenKind.LIVE_ACTIVITY_UPDATE else None,
+        activity_id=activity_id,
         collapse_id=content.effective_collapse_id,
         channel=channel,
         apns_priority=apns if apns != Priority.of(apns).apns else None,
@@ -77,16 +76,20 @@ def payload_problems(spec: SendSpec, limit: int) -> tuple[Renderer, list[FieldPr
     return renderer, [FieldProblem(path, message, Code.PAYLOAD_TOO_LARGE)]
 
 
-def _kind(content: Content, push_type: PushType) -> TokenKind:
-    """The kind of token the push goes to: a Live Activity has another for its updates than for its start."""
+def addressed(content: Content) -> tuple[TokenKind, str | None]:
+    """The kind of token the push goes to, and of which Live Activity alone: one has another for its updates than for
+    its start."""
+    push_type, activity = content.effective_push_type, content.live_activity
     if push_type is not PushType.LIVEACTIVITY:
-        return RULES[push_type].kind
-    if content.live_activity is not None:
-        event: object = content.live_activity.event
+        return RULES[push_type].kind, None
+    if activity is not None:
+        event: object = activity.event
     else:
         aps = (content.payload or {}).get("aps")
         event = aps.get("event") if isinstance(aps, dict) else None
-    return TokenKind.LIVE_ACTIVITY_START if event == ActivityEvent.START else TokenKind.LIVE_ACTIVITY_UPDATE
+    if event == ActivityEvent.START:
+        return TokenKind.LIVE_ACTIVITY_START, None
+    return TokenKind.LIVE_ACTIVITY_UPDATE, None if activity is None else activity.activity_id
 
 
 def _timestamp(content: Content, leaves: int) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from . import ids
+from .lookups import Known
 from .notifications import NotificationStatus, Recipient, SendSpec
 
 CHUNK_SIZE = 500
@@ -126,6 +127,8 @@ class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
     id: bytes
     first: int
     recipients: list[Recipient]
+    known: Known | None = None
+    """What was looked up of them to accept the send."""
 
 
 def flow_of(account: bytes, spec: SendSpec) -> bytes:
@@ -134,13 +137,17 @@ def flow_of(account: bytes, spec: SendSpec) -> bytes:
     return account + spec.app_name.encode() + named
 
 
-def cut(operation_id: bytes, recipients: list[Recipient], size: int = CHUNK_SIZE) -> list[NewChunk]:
-    """The chunks of an operation; a chunk's id is the notification id of its first recipient."""
+def cut(
+    operation_id: bytes, recipients: list[Recipient], size: int = CHUNK_SIZE, *, known: Known | None = None
+) -> list[NewChunk]:
+    """The chunks of an operation; a chunk's id is the notification id of its first recipient. `known` is what was
+    looked up of all of them."""
     return [
         NewChunk(
             id=ids.notification_id(operation_id, first),
             first=first,
             recipients=recipients[first : first + size],
+            known=known,
         )
         for first in range(0, len(recipients), size)
     ]

@@ -25,7 +25,7 @@ from .providers import (
     PushResult,
     Retry,
 )
-from .registrations import DeviceStore, RefusedToken, RegistrationStore
+from .registrations import DeviceStore, RegistrationStore
 from .retention import Removal, RetentionStore
 from .sending import SendingStore
 from .store import Store
@@ -107,7 +107,6 @@ __all__ = [
     "Readiness",
     "Ready",
     "ReferenceStore",
-    "RefusedToken",
     "RegistrationStore",
     "Removal",
     "Reserved",

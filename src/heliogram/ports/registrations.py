@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ..domain.apps import Environment, ProviderName
 from ..domain.devices import DeviceRegistration, NewDevice, Reached, Registered, TokenKind
+from ..domain.lookups import Known, RefusedToken, Wanted
 from .basics import Listed, Window
-
-
-class RefusedToken(NamedTuple):
-    """That the provider refused a token: of which environment (None: any), its word for it, and the credential that was
-    used, where that is known."""
-
-    environment: Environment | None
-    reason: str
-    credential: bytes | None
 
 
 class DeviceStore(Protocol):
     """Devices as whoever sends to them sees them."""
+
+    async def look_up(self, account: bytes, wanted: Wanted) -> Known:
+        """What a send asks of the store, all as it stood at one moment: what `get_app` or `get_credential`,
+        `users_by_external_id`, `missing_users`, `devices_of_users`, `token_environments` and `refused_tokens` say."""
 
     async def devices_of_users(
         self,

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ..domain.ids import split_notification_id
+from ..domain.lookups import Known
 from ..domain.notifications import DeliveryRecord, Recipient, SendSpec
 from ..domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation
 
@@ -104,6 +105,8 @@ class LeasedChunk(Lease, frozen=True, kw_only=True):
     created: int
     start: int
     claimed: int
+    known: Known | None = None
+    """What was looked up to accept it, where it was handed over in that moment."""
 
     def __repr__(self) -> str:
         return f"LeasedChunk({self.id.hex()}, attempt={self.attempt}, recipients={len(self.recipients)})"

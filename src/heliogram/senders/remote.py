@@ -10,11 +10,11 @@ import msgspec
 
 from ..domain.apps import App, Credential, CredentialState, Environment, ProviderName
 from ..domain.devices import Reached, TokenKind
+from ..domain.lookups import Known, RefusedToken, Wanted
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
 from ..domain.packing import pack_records
 from ..ports import CredentialStates, DeviceStore, Lease, LeasedChunk, LeaseStore, OneAppStore, PackedLease
-from ..ports.registrations import RefusedToken
 from ..ports.work import InHand
 from ..store import errors
 from ..store.sqlite.packed import open_leases
@@ -109,6 +109,10 @@ class RemoteStore:
     async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
         """See the port."""
         return await self._here.credential_states(account)
+
+    async def look_up(self, account: bytes, wanted: Wanted) -> Known:
+        """See the port."""
+        return await self._here.look_up(account, wanted)
 
     async def devices_of_users(
         self,

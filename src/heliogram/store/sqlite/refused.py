@@ -9,7 +9,7 @@ import apsw
 
 from ...domain.apps import Environment
 from ...domain.devices import TokenKind
-from ...ports import RefusedToken
+from ...domain.lookups import RefusedToken
 from . import statements
 from .base import Base
 

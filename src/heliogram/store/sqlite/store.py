@@ -19,6 +19,7 @@ from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, e
 from .credentials import Credentials
 from .idempotency import Idempotency
 from .keys import Keys
+from .lookups import Lookups
 from .migrate import migrate
 from .operations import Operations
 from .references import References
@@ -41,6 +42,7 @@ class SqliteStore(
     Users,
     Registrations,
     RefusedTokens,
+    Lookups,
     Operations,
     Canceling,
     Idempotency,

@@ -1,0 +1,65 @@
+"""What a send needs to know, in one job: to a send to one, each hop to another thread and back costs more than what is
+read there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from ...domain.lookups import Known, Wanted
+from . import statements
+from .apps import app_of, get
+from .base import Base
+from .refused import refused_of
+from .registrations import environments_of, reached_of
+
+_registrations, _users = statements.load("registrations"), statements.load("users")
+
+Array = Callable[[Sequence[Any]], Any]
+
+
+class Lookups(Base):
+    """`ports.LookupStore`."""
+
+    async def look_up(self, account: bytes, wanted: Wanted) -> Known:
+        """All of what is wanted, as it stood at one moment."""
+        now, at = self._now(), self._clock.monotonic()
+        known = await self._read(lambda c: _look_up(c, account, wanted, self._array, now))
+        known.at = at
+        return known
+
+
+def _look_up(connection: apsw.Connection, account: bytes, wanted: Wanted, array: Array, now: int) -> Known:
+    known = Known()
+    if wanted.credential is None:
+        known.app = app_of(connection, account, wanted.app_name)
+        app_name = wanted.app_name if known.app is None else known.app.name
+    else:
+        known.credential, app_name = get(connection, account, wanted.credential), wanted.app_name
+    users = wanted.users
+    if wanted.names:
+        known.named = _named(connection, account, wanted.names, array)
+        users = users.union(known.named.values())
+    where = {"account": account, "app": app_name}
+    if users:
+        of_users = {**where, "users": array(sorted(users))}
+        if wanted.missing:
+            rows: Any = connection.execute(_users.present_users, of_users).fetchall()
+            known.missing = users.difference({row[0] for row in rows})
+        kinds = {"kind": wanted.kind.value, "activity": wanted.activity_id}
+        known.devices = reached_of(connection.execute(_registrations.devices_of_users, {**of_users, **kinds}))
+    if wanted.tokens:
+        tokens = sorted(wanted.tokens)
+        known.environments = environments_of(connection, where, tokens, array)
+        if wanted.refused:
+            known.refused = refused_of(connection, {**where, "tokens": array(tokens)}, wanted.kind, now)
+    return known
+
+
+def _named(connection: apsw.Connection, account: bytes, names: frozenset[str], array: Array) -> dict[str, bytes]:
+    """The users with these external ids."""
+    wanted = sorted(name for name in names if "\0" not in name)  # nobody is called so, and no array takes it
+    rows: Any = connection.execute(_users.named_users, {"account": account, "names": array(wanted)}).fetchall()
+    return dict(rows)
