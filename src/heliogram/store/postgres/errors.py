@@ -31,6 +31,7 @@ AGAIN = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.UniqueViolationError,  # another wrote the same key since this transaction looked
+    asyncpg.ForeignKeyViolationError,  # another removed, or made, what this refers to
     asyncpg.InvalidCachedStatementError,
 )
 """Somebody else's transaction was in the way, or the schema changed: the job may be run again."""

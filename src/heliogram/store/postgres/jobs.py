@@ -1,13 +1,14 @@
 """Jobs in transactions.
 
-Writing jobs run in SERIALIZABLE transactions: each sees the database as if it were alone, as with the embedded store's
-one writer, and of those that would have seen half of each other one is run again. A reading job of one statement needs
-no transaction; one of several gets a snapshot for all of them.
+Each writing job sees the database as if it were alone, as with the embedded store's one writer: of those that would
+have seen half of each other one is run again (`isolation.py` says how). A reading job of one statement needs no
+transaction; one of several gets a snapshot for all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,15 +21,14 @@ from ..errors import StoreClosed, StoreUnavailable
 from .catalogue import Values
 from .errors import AGAIN, as_store_error, is_lost, is_of_database
 from .facade import Job, run_job
+from .isolation import READ_COMMITTED as READ_COMMITTED
+from .isolation import SERIALIZABLE, SNAPSHOT, code_of, isolation_of
 from .link import Link
 from .pool import Pool
 
 T = TypeVar("T")
 Body = Callable[[Link], Awaitable[T]]
 
-SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
-READ_COMMITTED = "BEGIN ISOLATION LEVEL READ COMMITTED"
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 ATTEMPTS = 10
 """How often a transaction is begun that others get in the way of."""
 PAUSE_SECONDS = 0.002
@@ -70,7 +70,9 @@ class Jobs:
         self._reading = 0
         self._idle: asyncio.Future[None] | None = None
         self._closed = False
-        self._one_by_one = asyncio.Lock()
+        self._alone = asyncio.Lock()
+        self._again = asyncio.Lock()
+        self._isolation: dict[Any, str] = {}
         self._several: set[Any] = set()
         self.done = 0
         self.again = 0
@@ -83,7 +85,11 @@ class Jobs:
 
     async def write(self, job: Job[T]) -> T:
         """What a job returns, after COMMIT. Once begun it goes on when nobody waits for it any more."""
-        return await self.transact(functools.partial(run_job, job), SERIALIZABLE)
+        code = code_of(job)
+        begin = self._isolation.get(code)
+        if begin is None:
+            begin = self._isolation[code] = isolation_of(code)
+        return await self.transact(functools.partial(run_job, job), begin)
 
     async def transact(self, body: Body[T], begin: str | None = READ_COMMITTED) -> T:
         """What `body` returns for a connection in a transaction, after COMMIT; it may be run more than once. Without
@@ -96,7 +102,7 @@ class Jobs:
 
     async def read(self, job: Job[T]) -> T:
         """What a job returns that writes nothing: all its statements see one moment."""
-        kind = _code_of(job)
+        kind = code_of(job)
         if kind not in self._several:
             try:
                 return await self.look(lambda link: run_job(job, _One(link)))
@@ -138,12 +144,19 @@ class Jobs:
     # --- attempts
 
     async def _until_done(self, body: Body[T], begin: str | None) -> T:
+        if begin is not SERIALIZABLE:
+            return await self._attempts(body, begin)
+        async with self._alone:
+            return await self._attempts(body, begin)
+
+    async def _attempts(self, body: Body[T], begin: str | None) -> T:
         try:
             return await self._first(body, begin)
         except Exception as error:
             if not isinstance(error, AGAIN):
                 raise self._explained(error) from error
-        async with self._one_by_one:  # of one process, those that got in each other's way go one after another
+        # Of one process, those that got in each other's way go one after another.
+        async with contextlib.nullcontext() if begin is SERIALIZABLE else self._again:
             for attempt in range(2, ATTEMPTS + 1):
                 self.again += 1
                 if attempt > 2:
@@ -229,9 +242,3 @@ async def _roll_back(link: Link) -> bool:
         return False
     return True
 
-
-def _code_of(job: Callable[..., Any]) -> Any:
-    """What tells one kind of job from another: its code."""
-    while isinstance(job, functools.partial):
-        job = job.func
-    return getattr(job, "__code__", job)

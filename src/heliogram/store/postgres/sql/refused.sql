@@ -13,11 +13,16 @@ SELECT :account, :app, :token, :kind, :environment, :reason, :credential, :at::b
 DELETE FROM refused_token WHERE account_id = :account AND app_name = :app AND token = :token;
 
 -- name: refused
--- Which of many tokens were refused since, and which registered ones are quarantined: few are, and have an index.
+-- Which of many tokens were refused since, and not registered after that, and which registered ones are quarantined:
+-- few are, and have an index.
 SELECT t.token, t.environment, t.reason, t.credential_id
   FROM refused_token t
  WHERE t.account_id = :account AND t.app_name = :app AND t.token = ANY (:tokens::bytea[]) AND t.kind = :kind
    AND t.at > :since
+   AND NOT EXISTS (SELECT 1 FROM device d
+                    WHERE d.account_id = t.account_id AND d.token = t.token AND d.app_name = t.app_name
+                      AND d.provider = 'APN' AND d.kind = t.kind AND d.environment IN ('', t.environment)
+                      AND d.registered_at >= t.at)
  UNION ALL
 SELECT d.token, d.environment, coalesce(d.state_reason, ''), ''::bytea
   FROM device d
