@@ -11,6 +11,7 @@ from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane
 from heliogram.ports import LeasedChunk
 from heliogram.store.sqlite.steps import STEP_MS, ClockSteps
+from heliogram.store.sqlite.thinning import MOST_PARTS
 
 pytestmark = pytest.mark.anyio
 
@@ -71,8 +72,11 @@ async def test_a_wait_is_not_longer_for_a_step_back(bench: Bench) -> None:
 
 
 async def test_a_step_back_while_a_chunk_is_given_back_makes_its_wait_no_longer(bench: Bench) -> None:
-    """Its results are looked at first: the time given is of before that."""
+    """Its results, of which there are many, are looked at first: the time given is of before that."""
     chunk = await claimed_one(bench)
+    record = DeliveryRecord(sequence=0, slot=0, outcome=Outcome.NOT_SENT, final=False, at=bench.clock.ms)
+    for _ in range(MOST_PARTS + 1):
+        assert await bench.store.append_records(chunk, [record], Counts())
     store: Any = bench.store
     real = store._read
 

@@ -260,13 +260,18 @@ class Queueing(PostgresBase, Operations, Work):
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""
         since = self._steps.mark()  # before anything is waited for: `due` is of now
-        await self._settle()
-        values = {**_fence(chunk), "at": at, "held": held, "due": due + self._steps.since(since), "parts": MOST_PARTS}
-        outcome = await self._one(_sql.release, values)
+        values = {**_fence(chunk), "at": at, "held": held, "due": due, "parts": MOST_PARTS}
+
+        async def give_back() -> Any:
+            await self._settle()
+            values["due"] = due + self._steps.since(since)
+            return await self._one(_sql.release, values)
+
+        outcome = await give_back()
         if outcome == _THIN:
             await self._thin(chunk)
-            values |= {"parts": _ANY_PARTS, "due": due + self._steps.since(since)}
-            outcome = await self._one(_sql.release, values)
+            values["parts"] = _ANY_PARTS
+            outcome = await give_back()
         if outcome == _MORE:
             return await self._locking(_after_others(lambda c: let_go(c, _work.release_chunk, values), values))
         return bool(outcome == _DONE)
