@@ -8,7 +8,7 @@ import pytest
 from support.stores import Bench, recipients_of, token_of
 
 from heliogram.domain.apps import Environment, ProviderName
-from heliogram.domain.devices import Device, DeviceState
+from heliogram.domain.devices import Device, DeviceState, TokenKind
 from heliogram.domain.errors import Code, NotFound
 from heliogram.ports import Window
 
@@ -249,6 +249,26 @@ async def test_devices_of_many_users_come_at_once(bench: Bench) -> None:
         user: [token_of(number)] for number, user in enumerate(users)
     }
     assert await bench.store.devices_of_users(bench.account, "shop", []) == {}
+
+
+async def test_how_a_device_is_sent_to_is_found_for_all_there_are(bench: Bench) -> None:
+    """Provider, environment and kind of a user's devices, each asked for by its kind."""
+    for kind in TokenKind:
+        activity = "game" if kind is TokenKind.LIVE_ACTIVITY_UPDATE else None
+        wanted = [(provider, environment) for provider in ProviderName for environment in (None, PRODUCTION, SANDBOX)]
+        made = await bench.device(token_of(0), kind=kind, activity_id=activity, environment=PRODUCTION)
+        for number, (provider, environment) in enumerate(wanted):
+            await bench.device(
+                token_of(number), made.user_id, provider=provider, environment=environment, kind=kind,
+                activity_id=activity,
+            )  # fmt: skip
+        found = await bench.store.devices_of_users(bench.account, "shop", [made.user_id], kind=kind)
+        ways = {(d.token, d.provider, d.environment, d.kind) for d in found[made.user_id]}
+        assert ways >= {(token_of(n), *each, kind) for n, each in enumerate(wanted) if n}
+        others = [other for other in TokenKind if other is not kind]
+        for other in others:
+            assert not await bench.store.devices_of_users(bench.account, "shop", [made.user_id], kind=other)
+        await bench.store.delete_registration(bench.account, made.registration_id)
 
 
 async def test_known_environments_of_tokens_come_at_once(bench: Bench) -> None:

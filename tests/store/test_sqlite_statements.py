@@ -156,6 +156,26 @@ async def test_environments_of_tokens_are_read_from_the_index_alone(connection: 
 
 
 @pytest.mark.anyio
+async def test_tokens_of_the_sandbox_are_found_among_themselves(connection: apsw.Connection) -> None:
+    """No token of production is read, of which there may be millions."""
+    sql = load("registrations").sandbox_tokens
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert [step for step in plan if "USING" in step] == [
+        "SEARCH d USING COVERING INDEX device_sandbox (account_id=? AND token=? AND app_name=? AND provider=?)"
+    ]
+
+
+@pytest.mark.anyio
+async def test_users_are_found_by_their_ids_alone(connection: apsw.Connection) -> None:
+    """What else is known of them is not read."""
+    sql = load("users").present_users
+    plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
+    assert [step for step in plan if "USING" in step] == [
+        "SEARCH u USING COVERING INDEX user_present (account_id=? AND id=? AND deleted=?)"
+    ]
+
+
+@pytest.mark.anyio
 async def test_quarantined_tokens_are_found_among_themselves(connection: apsw.Connection) -> None:
     """No device is read that is not quarantined."""
     sql = load("refused").refused

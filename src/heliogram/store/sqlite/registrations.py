@@ -21,10 +21,36 @@ from .users import empty_registration
 _sql = statements.load("registrations")
 
 DELETED = "DeletedByRequest"
-# By their texts: asked of the classes, each costs as much as the device itself.
-_PROVIDERS = {each.value: each for each in ProviderName}
-_ENVIRONMENTS: dict[str, Environment | None] = {"": None, **{each.value: each for each in Environment}}
-_KINDS = {each.value: each for each in TokenKind}
+MANNER_OF_ENVIRONMENT = {None: 0, Environment.PRODUCTION: 1, Environment.SANDBOX: 2}
+MANNER_OF_PROVIDER = {ProviderName.APN: 0, ProviderName.FCM: 1}
+MANNER_OF_KIND = {
+    TokenKind.ALERT: 0,
+    TokenKind.VOIP: 1,
+    TokenKind.COMPLICATION: 2,
+    TokenKind.FILE_PROVIDER: 3,
+    TokenKind.LOCATION: 4,
+    TokenKind.PUSH_TO_TALK: 5,
+    TokenKind.LIVE_ACTIVITY_START: 6,
+    TokenKind.LIVE_ACTIVITY_UPDATE: 7,
+    TokenKind.WIDGETS: 8,
+    TokenKind.CONTROLS: 9,
+}
+"""What `device.manner` is made of, as the migration that made it says."""
+
+
+def _manners() -> dict[int | str, tuple[ProviderName, Environment | None, TokenKind]]:
+    """What each manner stands for; PostgreSQL tells it in words."""
+    made: dict[int | str, tuple[ProviderName, Environment | None, TokenKind]] = {}
+    for kind, six in MANNER_OF_KIND.items():
+        for environment, two in MANNER_OF_ENVIRONMENT.items():
+            for provider, one in MANNER_OF_PROVIDER.items():
+                ways = provider, environment, kind
+                made[6 * six + 2 * two + one] = made[f"{provider} {environment or ''} {kind}"] = ways
+    return made
+
+
+_MANNERS = _manners()
+"""By number or words: asked of the classes, each would cost as much as the device itself."""
 
 
 def _device(row: Any) -> Device:
@@ -232,9 +258,10 @@ class Registrations(Base):
 def reached_of(rows: Any) -> dict[bytes, list[Reached]]:
     """The devices of users, from the rows of `devices_of_users`."""
     found: dict[bytes, list[Reached]] = {}
-    providers, environments, kinds = _PROVIDERS, _ENVIRONMENTS, _KINDS
-    for user_id, slot, token, provider, environment, of_kind in rows:
-        device = Reached(slot, token, providers[provider], environments[environment], kinds[of_kind])
+    manners = _MANNERS
+    for user_id, slot, token, manner in rows:
+        provider, environment, kind = manners[manner]
+        device = Reached(slot, token, provider, environment, kind)
         others = found.get(user_id)
         if others is None:
             found[user_id] = [device]
@@ -244,9 +271,19 @@ def reached_of(rows: Any) -> dict[bytes, list[Reached]]:
 
 
 def environments_of(
-    connection: apsw.Connection, where: dict[str, Any], tokens: Sequence[bytes], array: Callable[[Sequence[bytes]], Any]
+    connection: apsw.Connection,
+    where: dict[str, Any],
+    tokens: Sequence[bytes],
+    array: Callable[[Sequence[bytes]], Any],
+    assumed: Environment | None = None,
 ) -> dict[bytes, Environment]:
-    """The known environments of tokens of an account's app, of two the later registered."""
+    """The known environments of tokens of an account's app, of two the later registered. Those of the `assumed`
+    environment may be left out: where all are sent to that one alone, only what is no part of it has to be known."""
+    if assumed is Environment.PRODUCTION:
+        sandbox: Any = connection.execute(_sql.sandbox_tokens, {**where, "tokens": array(tokens)}).fetchall()
+        if not sandbox:
+            return {}
+        tokens = [token for (token,) in sandbox]  # some may be in both
     rows: Any = connection.execute(_sql.token_environments, {**where, "tokens": array(tokens)}).fetchall()
     found: dict[bytes, str] = {}
     twice = {token for token, environment in rows if found.setdefault(token, environment) != environment}

@@ -49,7 +49,8 @@ UPDATE device
 SELECT id, free_slots FROM registration WHERE account_id = :account AND app_name = :app AND user_id = :user;
 
 -- name: insert_registration
--- A user's first device in an app.
+-- A user's first device in an app. The user's row is written, too: so nobody deletes the user at the same moment.
+WITH theirs AS (UPDATE app_user SET updated = updated WHERE account_id = :account AND id = :user)
 INSERT INTO registration (account_id, id, app_name, user_id, free_slots, created, updated)
 VALUES (:account, :registration, :app, :user, :free, :at, :at);
 
@@ -138,7 +139,7 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
 
 -- name: devices_of_users
 -- What can be sent to of many users' devices in an app, from one index, a user's in the order of their slots.
-SELECT d.user_id, d.slot, d.token, d.provider, d.environment, d.kind
+SELECT d.user_id, d.slot, d.token, d.provider || ' ' || d.environment || ' ' || d.kind
   FROM device d
  WHERE d.account_id = :account AND d.app_name = :app AND d.user_id = ANY (:users::bytea[]) AND d.state = 'active'
    AND (:kind::text IS NULL OR d.kind = :kind) AND (:activity::text IS NULL OR d.activity_id = :activity)
@@ -150,6 +151,13 @@ SELECT d.token, d.environment
   FROM device d
  WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app
    AND d.provider = 'APN' AND d.environment <> '';
+
+-- name: sandbox_tokens
+-- Which of many APNs tokens are known to be the sandbox's.
+SELECT d.token
+  FROM device d
+ WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app AND d.provider = 'APN'
+   AND d.environment = 'sandbox';
 
 -- name: later_environments
 -- The same for those that are in both, the latest registered last.

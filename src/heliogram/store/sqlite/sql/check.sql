@@ -55,8 +55,8 @@ SELECT count(*)
  WHERE d.state = 'active'
    AND NOT EXISTS (SELECT 1 FROM reachable f
                     WHERE f.account_id = d.account_id AND f.app_name = d.app_name AND f.user_id = r.user_id
-                      AND f.slot = d.slot AND f.provider = d.provider AND f.environment = d.environment
-                      AND f.kind = d.kind AND f.token = d.token AND f.activity_id IS d.activity_id);
+                      AND f.slot = d.slot AND f.manner = d.manner AND f.token = d.token
+                      AND f.activity_id IS d.activity_id);
 
 -- name: reach_astray
 -- What would be sent to, and is no such device.

@@ -140,10 +140,15 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
 -- name: devices_of_users
 -- What can be sent to of many users' devices in an app, the users in the order they are given. Given in the order of
 -- their ids, they are read from page to page.
-SELECT r.user_id, r.slot, r.token, r.provider, r.environment, r.kind
+SELECT r.user_id, r.slot, r.token, r.manner
   FROM carray(:users) w
  CROSS JOIN reachable r ON r.account_id = :account AND r.app_name = :app AND r.user_id = w.value
- WHERE (:kind IS NULL OR r.kind = :kind) AND (:activity IS NULL OR r.activity_id = :activity);
+ WHERE (:kind IS NULL
+        OR r.manner / 6 = CASE :kind WHEN 'alert' THEN 0 WHEN 'voip' THEN 1 WHEN 'complication' THEN 2
+                                     WHEN 'fileProvider' THEN 3 WHEN 'location' THEN 4 WHEN 'pushToTalk' THEN 5
+                                     WHEN 'liveActivityStart' THEN 6 WHEN 'liveActivityUpdate' THEN 7
+                                     WHEN 'widgets' THEN 8 WHEN 'controls' THEN 9 END)
+   AND (:activity IS NULL OR r.activity_id = :activity);
 
 -- name: token_environments
 -- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read.
@@ -152,6 +157,14 @@ SELECT d.token, d.environment
  CROSS JOIN device d INDEXED BY device_by_token
     ON d.account_id = :account AND d.token = w.value AND d.app_name = :app
  WHERE d.provider = 'APN' AND d.environment <> '';
+
+-- name: sandbox_tokens
+-- Which of many APNs tokens are known to be the sandbox's. They have an index of their own, in which few are.
+SELECT d.token
+  FROM carray(:tokens) w
+ CROSS JOIN device d INDEXED BY device_sandbox
+    ON d.account_id = :account AND d.token = w.value AND d.app_name = :app AND d.provider = 'APN'
+ WHERE d.environment = 'sandbox';
 
 -- name: later_environments
 -- The same for those that are in both, the latest registered last.

@@ -30,7 +30,8 @@ SELECT u.external_id, u.id
 
 -- name: present_users
 -- Which of many users the account has.
-SELECT u.id FROM carray(:users) w CROSS JOIN user u ON u.account_id = :account AND u.id = w.value
+SELECT u.id FROM carray(:users) w
+ CROSS JOIN user u INDEXED BY user_present ON u.account_id = :account AND u.id = w.value
  WHERE u.deleted IS NULL;
 
 -- name: name_user
