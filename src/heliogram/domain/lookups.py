@@ -38,7 +38,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Known(msgspec.Struct, kw_only=True):
     """What the store knew `at` a moment (s, steady clock). `app` and `credential` are None when there is none; the rest
-    has what was found, by user, external id or token."""
+    has what was found, by user, external id or token. `environments` has those that decide: none where the caller named
+    the credential, and where the app has one for a single environment perhaps not its tokens."""
 
     at: float = 0.0
     app: App | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from ...domain.apps import App, CredentialType, Environment
 from ...domain.lookups import Known, Wanted
 from . import statements
 from .apps import app_of, get
@@ -18,6 +19,7 @@ from .registrations import environments_of, reached_of
 _registrations, _users = statements.load("registrations"), statements.load("users")
 
 Array = Callable[[Sequence[Any]], Any]
+_ENVIRONMENT = {CredentialType.APN: Environment.PRODUCTION, CredentialType.APN_SANDBOX: Environment.SANDBOX}
 
 
 class Lookups(Base):
@@ -52,10 +54,18 @@ def _look_up(connection: apsw.Connection, account: bytes, wanted: Wanted, array:
         known.devices = reached_of(connection.execute(_registrations.devices_of_users, {**of_users, **kinds}))
     if wanted.tokens:
         tokens = sorted(wanted.tokens)
-        known.environments = environments_of(connection, where, tokens, array)
+        if known.credential is None:  # one that is named decides by itself
+            known.environments = environments_of(connection, where, tokens, array, _assumed(known.app))
         if wanted.refused:
             known.refused = refused_of(connection, {**where, "tokens": array(tokens)}, wanted.kind, now)
     return known
+
+
+def _assumed(app: App | None) -> Environment | None:
+    """The environment that all of an app's tokens are sent to unless they are known to be no part of it. None for an
+    app that has credentials for both: there, a token that is known to be of one is not tried in the other."""
+    types = {each.type for each in app.default_credentials if each.type in _ENVIRONMENT} if app else set()
+    return _ENVIRONMENT[types.pop()] if len(types) == 1 else None
 
 
 def _named(connection: apsw.Connection, account: bytes, names: frozenset[str], array: Array) -> dict[str, bytes]:
