@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from support.sim_client import SimClient
 
 from heliogram.simulator import Invalid, Simulator
-from heliogram.simulator.certificates import Certificates
+from heliogram.simulator.certificates import SERVER_FILE, Certificates
 
 NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
 
@@ -50,6 +50,31 @@ def test_names(tmp_path: Path) -> None:
         names.get_values_for_type(x509.DNSName)
     )
     assert {str(address) for address in names.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", "::1"}
+
+
+def test_names_of_its_own(tmp_path: Path) -> None:
+    """Hosts and addresses by which other machines call it; a server that has them already is not made anew."""
+    Certificates(tmp_path)
+    plain = (tmp_path / SERVER_FILE).read_bytes()
+    Certificates(tmp_path, names=("APNS.test", "10.0.0.7", "fd00::7"))
+    named = (tmp_path / SERVER_FILE).read_bytes()
+    Certificates(tmp_path, names=("apns.test",))
+    assert (tmp_path / SERVER_FILE).read_bytes() == named != plain
+    names = x509.load_pem_x509_certificate(named).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"apns.test", "localhost"} <= set(names.get_values_for_type(x509.DNSName))
+    assert {"10.0.0.7", "fd00::7"} <= {str(each) for each in names.get_values_for_type(x509.IPAddress)}
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "https://apns.test", "a..b", "*.test", "a" * 64, "a." * 126 + "bb"])
+def test_a_name_that_is_none_is_told(tmp_path: Path, name: str) -> None:
+    """With the option that gave it."""
+    with pytest.raises(Invalid, match="--name: expected a host name or an address"):
+        Certificates(tmp_path, names=(name,))
+
+
+def test_the_longest_names(tmp_path: Path) -> None:
+    """63 characters of a label, 253 in all."""
+    Certificates(tmp_path, names=("a" * 63, "a." * 126 + "b"))
 
 
 def test_ca_lives_ten_years(tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ class _Command(click.Group):
     help="Keeps the simulator's CA; clients trust DIR/ca.pem.",
 )
 @click.option(
+    "--name",
+    "names",
+    metavar="HOST",
+    multiple=True,
+    help="A name or address that clients on other machines use, for its certificate; may be given again.",
+)
+@click.option(
     "--token-floor",
     type=click.Choice(FLOORS),
     show_default="connection",
@@ -77,6 +84,7 @@ def simulator(
     ctx: click.Context,
     /,
     data: Path,
+    names: tuple[str, ...],
     token_floor: TokenFloorScope | None,
     scenario: Path | None,
     chosen: tuple[str, ...],
@@ -118,7 +126,7 @@ def simulator(
         addresses: dict[str, Any] = {name: str(address) for name, address in listeners.items()}
         own = named(chosen) | ({} if token_floor is None else {"token_floor": token_floor})
         document, settings = start_with(scenario, own)
-        options = serve.Options(data=data, settings=settings, scenario=document, **addresses)
+        options = serve.Options(data=data, settings=settings, scenario=document, names=names, **addresses)
         asyncio.run(serve.run(options, ready=ready))
     except OSError as error:
         raise click.ClickException(f"--data {data}: {error.strerror}") from None

@@ -42,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(f"--{name}", default=default, metavar="HOST:PORT", help=f"{what} (default {default})")
     made.add_argument("--data", type=Path, metavar="DIR", help="keeps the CA between runs (default: made anew)")
     made.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        dest="names",
+        metavar="HOST",
+        help="a name or address that clients on other machines use, repeatable: the certificate has it",
+    )
+    made.add_argument(
         "--token-floor",
         choices=TOKEN_FLOOR_SCOPES,
         default=None,
@@ -99,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         floor, own = given.pop("token_floor"), named(given.pop("settings"))
         if floor is not None:
             own["token_floor"] = floor
+        given["names"] = tuple(given["names"])
         document, chosen = start_with(given.pop("scenario"), own)
         asyncio.run(serve.run(serve.Options(**given, settings=chosen, scenario=document)))
     except (SimulatorError, ValueError) as error:

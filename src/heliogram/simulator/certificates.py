@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -44,6 +45,8 @@ DNS_NAMES = (
     "api-manage-broadcast.sandbox.push.apple.com",
 )
 ADDRESSES = ("127.0.0.1", "::1")
+MAX_HOST = 253
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -56,11 +59,13 @@ _LIST_LIFE = datetime.timedelta(days=36524)
 class Certificates:
     """The files in a directory: made when they are missing, the server's renewed 30 days before its end.
 
-    Raises Invalid when the directory holds a CA that cannot be read.
+    ``names`` are hosts and addresses that the server is called by beside the usual ones. Raises Invalid when the
+    directory holds a CA that cannot be read, or for a name that is none.
     """
 
-    def __init__(self, directory: Path, *, now: datetime.datetime | None = None) -> None:
+    def __init__(self, directory: Path, *, names: Sequence[str] = (), now: datetime.datetime | None = None) -> None:
         self.directory = directory
+        self._names = [_general_name(name) for name in (*DNS_NAMES, *ADDRESSES, *names)]
         self._now = now or datetime.datetime.now(datetime.UTC)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.contexts: list[ssl.SSLContext] = []
@@ -181,7 +186,7 @@ class Certificates:
         return (
             key.public_key() == certificate.public_key()
             and certificate.not_valid_after_utc - self._now > RENEW_BEFORE
-            and set(_names()) <= set(names)
+            and set(self._names) <= set(names)
         )
 
     def _issue_server(self, authority: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
@@ -191,7 +196,7 @@ class Certificates:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName(_names()), critical=False)
+            .add_extension(x509.SubjectAlternativeName(self._names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
             .sign(key, SHA256())
@@ -217,11 +222,14 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _names() -> list[x509.GeneralName]:
-    return [
-        *(x509.DNSName(name) for name in DNS_NAMES),
-        *(x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES),
-    ]
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(name) or len(name) > MAX_HOST:
+        raise Invalid(f"--name: expected a host name or an address such as apns.test, got {name!r}", field="--name")
+    return x509.DNSName(name.lower())
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

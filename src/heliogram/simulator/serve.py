@@ -23,7 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen (``HOST:PORT``; port 0: a free one) and where the CA is kept (None: nowhere, made anew).
 
     ``retry_seconds``: how often apps whose token did not reach their server try again. ``scenario``: a document to
-    begin with (see `heliogram.simulator.scenario`); its settings are the caller's to put into ``settings``.
+    begin with (see `heliogram.simulator.scenario`); its settings are the caller's to put into ``settings``. ``names``:
+    hosts and addresses by which clients reach it beside those of this machine and Apple's; its certificate has them.
     """
 
     production: str = "127.0.0.1:2197"
@@ -35,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     retry_seconds: float = 30.0
     scenario: dict[str, Any] | None = None
+    names: tuple[str, ...] = ()
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ async def run(options: Options, *, ready: Callable[[Running], None] = say, stop:
 @contextlib.asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Running]:
     """The simulator and its control API for the length of a block, without touching signals."""
-    simulator = Simulator(options.data, settings=options.settings)
+    simulator = Simulator(options.data, settings=options.settings, names=options.names)
     if options.scenario is not None:
         simulator.scenario.load(options.scenario, settings=False)
     forwarder = Forwarder(simulator.apns.registry)

@@ -6,7 +6,7 @@ import contextlib
 import random as random_module
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .answering import Apns
@@ -36,6 +36,7 @@ class Simulator:
         clock: Callable[[], float] | None = None,
         random: random_module.Random | None = None,
         settings: Settings | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self.apns = Apns(settings=settings, clock=clock or time.time, rng=random)
         self.time = self.apns.time
@@ -45,6 +46,7 @@ class Simulator:
         self.scenario = Scenario(self.apns)
         self.faults = self.apns.faults
         self._data_dir = data_dir
+        self._names = tuple(names)
         self._listeners: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
         self._cleanup = contextlib.ExitStack()
@@ -78,7 +80,7 @@ class Simulator:
         if directory is None:
             directory = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="heliogram-apns-")))
         try:
-            self._certificates = Certificates(directory)
+            self._certificates = Certificates(directory, names=self._names)
             self.portal.certificates.authority = self._certificates
             context = self._certificates.server_context(self.apns.settings.certificate_refusal)
             self.portal.certificates.publish_revocations()
