@@ -22,7 +22,8 @@ SELECT count(*)
 -- Chunks of no operation, but for those that are being removed.
 SELECT count(*) FROM chunk c
  WHERE NOT EXISTS (SELECT 1 FROM operation o WHERE o.account_id = c.account_id AND o.id = c.operation_id)
-   AND NOT EXISTS (SELECT 1 FROM leaving l WHERE l.account_id = c.account_id AND l.operation_id = c.operation_id);
+   AND NOT EXISTS (SELECT 1 FROM leaving l WHERE l.account_id = c.account_id AND l.operation_id = c.operation_id)
+   AND NOT EXISTS (SELECT 1 FROM going g WHERE c.operation_id >= g.low AND c.operation_id < g.high);
 
 -- name: chunks_without_recipients
 -- Chunks that nobody is in.

@@ -1,6 +1,7 @@
 -- name: first_leaving
--- An operation that is gone, of which something is left.
-SELECT account_id, operation_id FROM leaving LIMIT 1;
+-- An operation that is gone, of which something is left; not of a day that is going as a whole.
+SELECT l.account_id, l.operation_id FROM leaving l
+ WHERE NOT EXISTS (SELECT 1 FROM going g WHERE l.operation_id >= g.low AND l.operation_id < g.high) LIMIT 1;
 
 -- name: ended_operations
 -- What ended longest ago, from a place on.
