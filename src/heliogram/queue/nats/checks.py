@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -64,18 +65,25 @@ async def restore(link: Link, layout: Layout, replicas: int) -> set[str]:
 
 
 async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
-    there = await _consumers(link, stream)
-    for name, wanted in layout.consumers(stream).items():
-        config = there.get(name)
-        if config is None:
-            subject = f"CONSUMER.CREATE.{stream}.{name}.{wanted['filter_subject']}"
-            config = (await link.api(subject, {"stream_name": stream, "config": wanted}))["config"]
+    there, wanted_all = await _consumers(link, stream), layout.consumers(stream)
+    missing = [wanted for name, wanted in wanted_all.items() if name not in there]
+    made = await asyncio.gather(*[_make_consumer(link, stream, wanted) for wanted in missing])
+    for config in made:
+        there[config["name"]] = config
+    for name, wanted in wanted_all.items():
+        config = there[name]
         for key in _CONSUMER_KEYS:
             if config.get(key) != wanted.get(key):
                 raise UnsafeQueue(
                     f"consumer {name} of stream {stream}: {key} is {config.get(key)!r} instead of {wanted.get(key)!r}; "
                     f"delete it (`nats consumer rm {stream} {name}`), it is made anew and nothing is lost"
                 )
+
+
+async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    subject = f"CONSUMER.CREATE.{stream}.{wanted['name']}.{wanted['filter_subject']}"
+    config: dict[str, Any] = (await link.api(subject, {"stream_name": stream, "config": wanted}))["config"]
+    return config
 
 
 async def _consumers(link: Link, stream: str) -> dict[str, dict[str, Any]]:

@@ -62,10 +62,10 @@ class Told(NamedTuple):
 
 
 class _Pull:
-    """One request: how many references it still may bring, and until when."""
+    """One request: how many references it still may bring, of how many, and until when (s)."""
 
-    def __init__(self, shard: int, left: int, until: float) -> None:
-        self.shard, self.left, self.until = shard, left, until
+    def __init__(self, shard: int, batch: int, until: float) -> None:
+        self.shard, self.batch, self.left, self.until = shard, batch, batch, until
 
 
 class Pulls:
@@ -80,9 +80,11 @@ class Pulls:
         self._subscription: Subscription | None = None
         self._forget_link = self._link.on_reconnect(self._reconnected)
         self._pulls: dict[int, _Pull] = {}
-        self._open: dict[int, int] = {}
-        """Which request is open for a shard."""
-        self._idle = set(range(self._layout.shards))
+        self._open: dict[int, list[int]] = {shard: [] for shard in range(self._layout.shards)}
+        """The requests that are open for each shard, the oldest first."""
+        self._idle = set(self._open)
+        """Shards to ask for again: the last request has brought half of what it may. While it brings the rest nobody
+        else is served."""
         self._sizes: dict[int, int] = {}
         self._numbers = 0
         self._closed = False
@@ -98,7 +100,7 @@ class Pulls:
         self.inbox: deque[Delivered] = deque()
 
     def __repr__(self) -> str:
-        return f"Pulls({self._lane.name}, open={len(self._open)}, here={len(self.inbox)})"
+        return f"Pulls({self._lane.name}, open={len(self._pulls)}, here={len(self.inbox)})"
 
     @property
     def is_dry(self) -> bool:
@@ -117,7 +119,7 @@ class Pulls:
         self._is_full = False
         if not self._idle or not self._link.is_connected:
             return
-        base = max(1, min(self._layout.outstanding, 2 * limit // self._layout.shards))
+        base = max(2, min(self._layout.outstanding, 2 * limit // self._layout.shards))
         for shard in self._idle - self._shut.keys():
             self._idle.discard(shard)
             await self._ask(shard, min(max(base, self._sizes.get(shard, 1)), self._layout.outstanding, limit))
@@ -127,7 +129,7 @@ class Pulls:
         self._numbers += 1
         number = self._numbers
         self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + PULL_SECONDS + LATE_SECONDS)
-        self._open[shard] = number
+        self._open[shard].append(number)
         self._sizes[shard] = batch
         body = pull_request(batch, PULL_SECONDS, self._affinity.priority(shard))
         subject = f"{API}CONSUMER.MSG.NEXT.{self._layout.stream(self._lane)}.{self._layout.consumer(shard)}"
@@ -197,14 +199,16 @@ class Pulls:
         (self._more.add if told.pending else self._more.discard)(shard)
         if told.pending == self._layout.outstanding // 2:
             self._broker.hint(shard)  # there is room for more
-        number = self._open.get(shard)
-        if number is None:
+        numbers = self._open[shard]
+        if not numbers:
             return
-        pull = self._pulls[number]
+        pull = self._pulls[numbers[0]]
         pull.left -= 1
+        if len(numbers) == 1 and pull.left == pull.batch // 2:
+            self._sizes[shard] = 2 * pull.batch
+            self._idle.add(shard)
         if pull.left <= 0:
-            self._sizes[shard] = 2 * self._sizes.get(shard, 1)
-            self._forget(number)
+            self._forget(numbers[0])
 
     async def _ended(self, number: int, headers: dict[str, Any]) -> None:
         """The broker says why a request brings nothing more."""
@@ -235,8 +239,8 @@ class Pulls:
 
     def _forget(self, number: int) -> None:
         pull = self._pulls.pop(number)
-        if self._open.get(pull.shard) == number:
-            del self._open[pull.shard]
+        self._open[pull.shard].remove(number)
+        if not self._open[pull.shard]:
             self._idle.add(pull.shard)
 
     def _drop_late(self) -> None:

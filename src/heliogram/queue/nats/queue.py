@@ -145,19 +145,19 @@ class NatsQueue(DbQueue):
     async def _claim_lanes(self, waiter: Waiter, lanes: Sequence[Lane], limit: int) -> list[LeasedChunk]:
         """Loads what came, and asks for more. What came and may not be begun here goes to others."""
         waiter.passed_over = None
-        limit = min(limit, CLAIM_MOST)
         if waiter.slots is not None:
             hand = self._hands.of(lanes, waiter.slots)
             limit = min(limit, hand.free)
             if hand.is_short:
                 waiter.passed_over = self._now()
+        most = min(limit, CLAIM_MOST)
         if self._hearing is None:
             subject = self._broker.layout.canceled_subject
             self._hearing = await self._broker.link.subscribe(subject, self._heard)
         came, short = list[Delivered](), 0
         for lane in lanes:
             pulls = self._pulls_of(lane)
-            while pulls.inbox and len(came) < limit:
+            while pulls.inbox and len(came) < most:
                 message = pulls.take()
                 if self._is_short(waiter, message):
                     await pulls.refuse(message)
