@@ -694,12 +694,15 @@ static PyObject *make_all(Kit *kit, PyObject *const *args, Py_ssize_t nargs) {
 
 #include "_native_answers.h"
 #include "_native_calls.h"
+#include "_native_campaign.h"
 
 /* ---- the module */
 
 #define TWIN(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 static PyMethodDef twins[] = {TWIN(open_fast), TWIN(read_answers), TWIN(take_batch), TWIN(accept), TWIN(make),
-                              TWIN(make_all), TWIN(reject), TWIN(send), {NULL, NULL, 0, NULL}};
+                              TWIN(make_all), TWIN(reject), TWIN(send), TWIN(alike), TWIN(address),
+                              TWIN(write_pushes), TWIN(same), TWIN(results), TWIN(records), TWIN(targets),
+                              {NULL, NULL, 0, NULL}};
 #define MAKER_SHAPES                                                                                         \
     {{M_JOB, job_fields, 0, 1}, {M_APS, aps_fields, APS_AT, 1}, {M_PUSH, push_fields, PUSH_AT, 1},           \
      {M_PREPARED, prepared_fields, PREPARED_AT, 1}, {M_ALERT, alert_fields, ALERT_AT, 0},                     \
@@ -718,7 +721,18 @@ static const struct {
                {C_GIVEN, {{C_JOB, job_fields, 0, 1}, {C_ANSWERED, answered_fields, C_ANSWERED_AT, 1},
                           {V_REJECTED, rejected_fields, V_REJECTED_AT, 1}}},
                {Y_GIVEN, {{Y_JOB, job_fields, 0, 1}, {Y_TURNS_TYPE, turns_fields, Y_ASKED_AT, 0},
-                          {Y_DEADLINES_TYPE, deadlines_fields, Y_TIMER_AT, 0}}}};
+                          {Y_DEADLINES_TYPE, deadlines_fields, Y_TIMER_AT, 0}}},
+               {K_GIVEN, {{K_JOB, job_fields, 0, 1}, {K_LETTER, letter_fields, T_AT, 0}}},
+               {1, {{0, job_fields, 0, 1}}},
+               {W_GIVEN, {{W_PUSH, port_push_fields, 0, 1}, {W_TARGET, target_fields, W_TARGET_AT, 1},
+                          {W_RECIPIENT, variables_fields, W_VARIABLES_AT, 0}}},
+               {1, {{0, port_push_fields, 0, 1}}},
+               {E_GIVEN, {{E_ACCEPTED, accepted_fields, 0, 1}, {E_PUSH, port_push_fields, E_PUSH_AT, 1},
+                          {E_RESULT, result_fields, E_RESULT_AT, 1}}},
+               {F_GIVEN, {{F_RESULT, result_fields, 0, 1}, {F_TARGET, target_fields, F_TARGET_AT, 1},
+                          {F_RECORD, record_fields, F_RECORD_AT, 1}}},
+               {U_GIVEN, {{U_TARGET, target_fields, 0, 1}, {U_RECIPIENT, recipient_fields, U_RECIPIENT_AT, 0},
+                          {U_REACHED, reached_fields, U_REACHED_AT, 0}}}};
 
 /* Where the fields of Notification are that a plain one leaves alone, and whether all else is what it must be. */
 static int learn_rest(Kit *kit) {

@@ -1,4 +1,4 @@
-"""Runs the engine's inner loops with their twins in C and without them, in one process."""
+"""Runs the inner loops of engine and delivery with their twins in C and without them, in one process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from heliogram._accel import is_native
-from heliogram.apns import connection
+from heliogram.apns import alike, batch, connection
+from heliogram.delivery import plan, rendering, waiting
+from heliogram.delivery.providers.apns import held, results
 from heliogram.wire import client, client_sender
 
 native_only = pytest.mark.skipif(not is_native(), reason="the accelerator was not built, or is switched off")
@@ -19,6 +21,13 @@ _PLACES = (
     (connection, "_take_batch"),
     (connection, "_accept"),
     (connection, "_reject"),
+    (alike, "_twins"),
+    (batch, "_address"),
+    (plan, "_targets"),
+    (rendering, "_write"),
+    (held, "_same"),
+    (results, "_results"),
+    (waiting, "_records"),
 )
 
 

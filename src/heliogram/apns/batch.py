@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from typing import Any, Literal, Protocol
 
 import msgspec
+
+from heliogram import _accel
 
 from .errors import ApnsError
 from .job import Job
@@ -20,6 +22,7 @@ CHUNK = 1000
 """Pushes taken from the source, or outcomes handed over, before the other side gets its turn."""
 _SLOW = 0.1
 """Seconds that a source may take for a chunk at the cost of the pushes in it."""
+_address = _accel.twin("address", Job)
 
 
 class Push(msgspec.Struct, frozen=True, gc=False):
@@ -125,11 +128,14 @@ class Batch:
             self._pool.add(jobs)
         return ended
 
-    def queue(self, jobs: Sequence[Job]) -> None:
+    def queue(self, jobs: list[Job]) -> None:
         """Queue jobs that are ready but for deadline and sink."""
         deadline, sink = self._now() + self._timeout, self._sink
-        for job in jobs:
-            job.deadline, job.sink = deadline, sink
+        if _address is not None:
+            _address(jobs, deadline, sink)
+        else:
+            for job in jobs:
+                job.deadline, job.sink = deadline, sink
         self.open += len(jobs)
         self._pool.deadlines.extend(jobs)
         self._pool.add(jobs)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+
+from heliogram import _accel
 
 from ..domain.apps import CredentialType, Environment, ProviderName
 from ..domain.devices import Reached
@@ -46,6 +48,11 @@ class Target(msgspec.Struct, gc=False):
     unknowns: int = 0
     unsure: bool = False
     other: tuple[bytes, Environment] | None = None
+
+
+_targets = _accel.twin(
+    "targets", Target, Recipient, Reached, Target(0, 0, b"", ProviderName.APN, None, b""), ProviderName.APN
+)
 
 
 def elsewhere(target: Target, result: PushResult) -> Target | None:
@@ -173,11 +180,40 @@ class Plan:
         self._now = now
         self._choices: dict[Environment | None, tuple[bytes, Environment] | None] = {}
         self._others: dict[Environment, tuple[bytes, Environment] | None] = {}
+        self._plain_choices = tuple(self._plain())
         self.targets: list[Target] = []
         self.records: list[DeliveryRecord] = []
 
     def __repr__(self) -> str:
         return f"Plan(targets={len(self.targets)}, records={len(self.records)})"
+
+    def take(
+        self,
+        recipients: list[tuple[int, Recipient]],
+        part: range,
+        devices: Mapping[bytes, Sequence[Reached]],
+        environments: Mapping[bytes, Environment],
+        progress: Progress,
+    ) -> None:
+        """Plans the part of the recipients, each with its sequence. `devices` are those of users, `environments` those
+        of tokens; whoever is not among them has none that is known."""
+        at, stop = part.start, part.stop
+        named = self._credentials.named is not None
+        plain = type(devices) is dict and type(environments) is dict and not progress.by_sequence
+        while at < stop:
+            if _targets is not None and plain:
+                tokens = {} if named else environments
+                at = _targets(recipients, at, stop, devices, tokens, self._plain_choices, self.targets)
+                if at >= stop:
+                    break
+            sequence, recipient = recipients[at]
+            at += 1
+            if recipient.user:
+                self.user(sequence, devices.get(recipient.user, ()), progress)
+            elif recipient.channel:
+                self.channel(sequence, recipient, progress)
+            else:
+                self.direct(sequence, recipient, environments.get(recipient.token), progress)
 
     def direct(self, sequence: int, recipient: Recipient, environment: Environment | None, progress: Progress) -> None:
         """Plans a recipient that is a token."""
@@ -245,6 +281,14 @@ class Plan:
 
     def _usable(self, device: Reached) -> bool:
         return device.provider is ProviderName.APN and self._choose(device.environment) is not None
+
+    def _plain(self) -> Iterator[tuple[Environment | None, bytes, Environment]]:
+        """What is known of a token's environment, and the credential and environment for it, where there is one and it
+        is the only one to try."""
+        for known in (None, *Environment):
+            choice = self._choose(known)
+            if choice is not None and (known is not None or self._credentials.other(choice[1]) is None):
+                yield known, *choice
 
     def _choose(self, environment: Environment | None) -> tuple[bytes, Environment] | None:
         """As `Credentials.choose`, which is asked once."""

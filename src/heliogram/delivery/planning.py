@@ -47,13 +47,8 @@ class Planner:
         for first in range(0, len(open_), SLICE):
             if first:
                 await turn()
-            for sequence, recipient in open_[first : first + SLICE]:
-                if recipient.user:
-                    plan.user(sequence, devices.get(recipient.user, ()), self._progress)
-                elif recipient.channel:
-                    plan.channel(sequence, recipient, self._progress)
-                else:
-                    plan.direct(sequence, recipient, environments.get(recipient.token), self._progress)
+            part = range(first, min(first + SLICE, len(open_)))
+            plan.take(open_, part, devices, environments, self._progress)
         self._spare(plan, known)
         return plan
 

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from heliogram import _accel
+
 from ..domain import ids
-from ..domain.notifications import SendSpec
+from ..domain.notifications import Recipient, SendSpec
 from ..domain.pushtypes import PushType
 from ..domain.render import Renderer
 from ..pacing import SLICE, turn
@@ -19,6 +21,7 @@ from ..ports import LeasedChunk, Push
 from .plan import Target
 
 MAX_RENDERERS = 64
+_write = _accel.twin("write_pushes", Push, Target, Recipient)
 _HEAVY_SLICE = 50
 """Recipients that are rendered in one go beside the event loop, so that other operations come in between."""
 
@@ -95,40 +98,81 @@ class Rendering:
 
 def render(renderer: Renderer, chunk: LeasedChunk, targets: Sequence[Target], terms: Terms) -> Rendered:
     """The pushes for targets of one chunk, here and now."""
-    spec = chunk.spec
-    push_type, expiration = PushType(spec.push_type), _expiration(spec)
-    by_id = terms.collapse_by_id and push_type is PushType.ALERT and spec.collapse_id is None
-    late = "Expired: its time was over before it could be sent" if terms.now >= terms.deadline else None
-    pushes, refused = list[Push](), list[tuple[Target, str]]()
-    recipients, first, limit = chunk.recipients, chunk.first, terms.limit
-    text = ids.DeliveryTexts(chunk.operation_id).of
-    sequence, notification, payload, refusal = -1, "", b"", late
-    shared = renderer.attempt(None, limit) if renderer.static else None
-    name, priority = push_type.value, spec.apns
-    for target in targets:
-        if target.sequence != sequence:  # once for all devices of a recipient, which come one after another
-            sequence = target.sequence
-            payload, refusal = shared or renderer.attempt(recipients[sequence - first].variables, limit)
-            refusal = refusal or late
-            notification = text(sequence)
-        if refusal is not None:
-            refused.append((target, refusal))
-            continue
-        pushes.append(
-            Push(
-                tag=target,
-                token=target.token,
-                apns_id=text(sequence, target.slot) if target.slot else notification,
-                payload=payload,
-                push_type=name,
-                priority=priority,
-                expiration=expiration,
-                collapse_id=notification if by_id else spec.collapse_id,
-                channel=spec.channel,
-                topic=spec.topic,
-            )
+    letters = _Letters(renderer, chunk, terms)
+    rendered, at = Rendered([], []), 0
+    while at < len(targets):
+        at = letters.plain(targets, at, rendered.pushes)
+        if at < len(targets):
+            at = letters.of_one(targets, at, rendered)
+    return rendered
+
+
+class _Letters:
+    """Writes the pushes of one chunk."""
+
+    def __init__(self, renderer: Renderer, chunk: LeasedChunk, terms: Terms) -> None:
+        spec, push_type = chunk.spec, PushType(chunk.spec.push_type)
+        self._renderer, self._chunk, self._limit = renderer, chunk, terms.limit
+        self._by_id = terms.collapse_by_id and push_type is PushType.ALERT and spec.collapse_id is None
+        self._late = "Expired: its time was over before it could be sent" if terms.now >= terms.deadline else None
+        self._shared = renderer.attempt(None, terms.limit) if renderer.static else None
+        self._texts = ids.DeliveryTexts(chunk.operation_id)
+        self._model = Push(
+            tag=None,
+            token=b"",
+            apns_id="",
+            payload=b"",
+            push_type=push_type.value,
+            priority=spec.apns,
+            expiration=_expiration(spec),
+            collapse_id=spec.collapse_id,
+            channel=spec.channel,
+            topic=spec.topic,
         )
-    return Rendered(pushes, refused)
+        payload, refusal = self._shared or (None, None)
+        self._plain = self._late is None and refusal is None and (payload is not None or renderer.pieces is not None)
+
+    def __repr__(self) -> str:
+        return f"_Letters({self._chunk!r})"
+
+    def plain(self, targets: Sequence[Target], at: int, pushes: list[Push]) -> int:
+        """Adds the pushes of targets from `at` on, up to the first recipient that needs `of_one`: where that begins."""
+        if _write is None or not self._plain or type(targets) is not list:
+            return at
+        recipients, first, shared = self._chunk.recipients, self._chunk.first, self._shared and self._shared[0]
+        how = (self._texts.shared, shared, self._renderer.pieces, self._limit, self._model, self._by_id)
+        came_to: int = _write(targets, at, recipients, first, *how, pushes)
+        return came_to
+
+    def of_one(self, targets: Sequence[Target], at: int, rendered: Rendered) -> int:
+        """Adds the pushes of one recipient, whose targets begin at `at`, or why there are none: where the next
+        begins."""
+        sequence, model, text = targets[at].sequence, self._model, self._texts.of
+        recipient = self._chunk.recipients[sequence - self._chunk.first]
+        payload, refusal = self._shared or self._renderer.attempt(recipient.variables, self._limit)
+        refusal = refusal or self._late
+        notification = text(sequence)
+        collapse_id = notification if self._by_id else model.collapse_id
+        while at < len(targets) and (target := targets[at]).sequence == sequence:
+            at += 1
+            if refusal is not None:
+                rendered.refused.append((target, refusal))
+                continue
+            rendered.pushes.append(
+                Push(
+                    tag=target,
+                    token=target.token,
+                    apns_id=text(sequence, target.slot) if target.slot else notification,
+                    payload=payload,
+                    push_type=model.push_type,
+                    priority=model.priority,
+                    expiration=model.expiration,
+                    collapse_id=collapse_id,
+                    channel=model.channel,
+                    topic=model.topic,
+                )
+            )
+        return at
 
 
 def _expiration(spec: SendSpec) -> int | None:

@@ -115,15 +115,16 @@ class DeliveryTexts:
     """`uuid_text` of the notifications and deliveries of one operation, which differ in the last 20 bits alone."""
 
     def __init__(self, operation: bytes) -> None:
-        self._shared = uuid_text(notification_id(operation, 0))[: -_LOW_BITS // 4]
+        self.shared = uuid_text(notification_id(operation, 0))[: -_LOW_BITS // 4]
+        """What all of them begin with; five hexadecimal digits follow."""
 
     def __repr__(self) -> str:
-        return f"DeliveryTexts({self._shared}…)"
+        return f"DeliveryTexts({self.shared}…)"
 
     def of(self, sequence: int, slot: int = 0) -> str:
         """The text of `notification_id`; both numbers must fit."""
         low = sequence << SLOT_BITS | slot
-        return self._shared + _HEX_3[low >> 8] + _HEX_2[low & 255]  # six times as fast as to format a number
+        return self.shared + _HEX_3[low >> 8] + _HEX_2[low & 255]  # six times as fast as to format a number
 
 
 def encode(prefix: str, raw: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import Code, FieldProblem
 from .notifications import SendSpec
@@ -21,6 +21,14 @@ _NOTHING: Mapping[str, Any] = {}
 _Part = Callable[[Variables], bytes]
 
 
+class _Own(NamedTuple):
+    """What a recipient has of its own: made from its variables. With a `name` it is the text of that variable, escaped
+    as JSON has it, when that is text and not empty."""
+
+    make: _Part
+    name: str | None = None
+
+
 class Renderer:
     """Makes the payloads of one operation. What holds no variables is encoded once and shared.
 
@@ -34,14 +42,18 @@ class Renderer:
         """Whether rendering takes long enough to be done beside the event loop: some text is more than names."""
         self._heavy_characters = 0
         self._least = 0
-        parts: list[bytes | _Part] = []
+        parts: list[bytes | _Own] = []
         for piece in pieces(document(spec)):
             parts += self._parts_of(piece)
         parts = _merged(parts)
         self._fixed = [part if isinstance(part, bytes) else b"" for part in parts]
-        self._own = [(place, part) for place, part in enumerate(parts) if not isinstance(part, bytes)]
+        self._own = [(place, part.make) for place, part in enumerate(parts) if not isinstance(part, bytes)]
         """What a recipient has of its own, and where among what is fixed."""
         self._shared = None if self._own else b"".join(self._fixed)
+        names = [part if isinstance(part, bytes) else part.name for part in parts]
+        self.pieces = None if self.problems or None in names else tuple(names)
+        """The payload as bytes and names, in turn, when for variables that are text, not empty and with nothing to
+        escape it is no more than that; else None."""
 
     def __repr__(self) -> str:
         return f"Renderer(parts={len(self._fixed)}, heavy={self.heavy}, problems={len(self.problems)})"
@@ -79,7 +91,7 @@ class Renderer:
             return payload, f"{TOO_LARGE}: {len(payload)} bytes after rendering, the limit is {limit}"
         return payload, None
 
-    def _parts_of(self, piece: bytes | Text) -> list[bytes | _Part]:
+    def _parts_of(self, piece: bytes | Text) -> list[bytes | _Own]:
         if isinstance(piece, bytes):
             self._least += len(piece)
             return [piece]
@@ -91,9 +103,12 @@ class Renderer:
         self.heavy = self.heavy or template.heavy
         self._least += len(encode(template.least))
         if template.parts is None:
-            return [_encoded(template.render)]
+            return [_Own(_encoded(template.render))]
         # Character by character is how JSON escapes: text and values may be encoded apart.
-        within = [_within(part) if isinstance(part, str) else _escaped(part) for part in template.parts]
+        names = iter(template.names)
+        within = [
+            _within(part) if isinstance(part, str) else _Own(_escaped(part), next(names)) for part in template.parts
+        ]
         return [b'"', *within, b'"']
 
     def _compile(self, piece: Text) -> Template:
@@ -126,9 +141,9 @@ def _encoded(part: Callable[[Variables], str]) -> _Part:
     return lambda variables: encode(part(variables))
 
 
-def _merged(parts: list[bytes | _Part]) -> list[bytes | _Part]:
+def _merged(parts: list[bytes | _Own]) -> list[bytes | _Own]:
     """The same with neighbouring bytes as one."""
-    merged: list[bytes | _Part] = []
+    merged: list[bytes | _Own] = []
     for part in parts:
         last = merged[-1] if merged else None
         if isinstance(part, bytes) and isinstance(last, bytes):

@@ -48,6 +48,8 @@ class Template(NamedTuple):
     least: str
     parts: tuple[str | Callable[[Variables], str], ...] | None = None
     """What `render` puts together, where it is no more than that: text, and the values of tags."""
+    names: tuple[str, ...] = ()
+    """Which variable each tag among the parts is the value of. One that is text, and not empty, is put in as it is."""
 
 
 class _Beyond(Exception):
@@ -62,13 +64,15 @@ def has_tags(text: str) -> bool:
 def compile_template(text: str) -> Template:
     """The template of a text; raises `TemplateError`."""
     parts: list[str | Callable[[Variables], str]] = []
-    literals = []
+    literals, names = [], []
     try:
         for literal, tag in _split(text):
             parts.append(literal)
             literals.append(literal)
             if tag is not None:
-                parts.append(_tag(*_parse(tag)))
+                name, default = _parse(tag)
+                names.append(name)
+                parts.append(_tag(name, default))
     except _Beyond as beyond:
         return Template(_whole_liquid(text, str(beyond)), True, "")
     if len(parts) == 1:
@@ -77,7 +81,7 @@ def compile_template(text: str) -> Template:
     def render(variables: Variables) -> str:
         return "".join([part if isinstance(part, str) else part(variables) for part in parts])
 
-    return Template(render, False, "".join(literals), tuple(parts))
+    return Template(render, False, "".join(literals), tuple(parts), tuple(names))
 
 
 def _whole_liquid(text: str, tag: str) -> Callable[[Variables], str]:

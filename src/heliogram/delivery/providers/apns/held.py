@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from itertools import groupby
 from typing import Any, NamedTuple
+
+from heliogram import _accel
 
 from .... import apns
 from ....apns.broadcast import prepare_broadcast
@@ -27,6 +28,8 @@ MAX_TOPICS = 1_000
 """Topics a credential is known to cover that are remembered."""
 _BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
 """What APNs answers to a topic or key that a connection was not bound to at its first push (TOK-13 to TOK-15)."""
+
+_same = _accel.twin("same", Push)
 
 Engine = apns.Client | apns.BroadcastClient | apns.ChannelClient
 
@@ -127,8 +130,7 @@ class Held:
         """What can be sent, in the engine's words, and what cannot: APNs would refuse it, or this credential cannot
         send it (TOK-15, CERT-4)."""
         ready, refused = Ready([], []), list[tuple[Push, apns.ApnsError]]()
-        for _, group in groupby(pushes, _form):
-            alike = list(group)
+        for alike in _by_form(pushes):
             if alike[0].channel is not None:
                 for push in alike:
                     try:
@@ -285,6 +287,20 @@ def _state_of(credential: OpenedCredential) -> CredentialState:
 def _form(push: Push) -> tuple[object, ...]:
     """What pushes share that differ in token, id, payload and collapse id alone."""
     return push.push_type, push.priority, push.expiration, push.channel, push.topic
+
+
+def _by_form(pushes: Sequence[Push]) -> Iterator[list[Push]]:
+    """Neighbours of one form."""
+    given, first = list(pushes), 0
+    while first < len(given):
+        if _same is not None:
+            end: int = _same(given, first)
+        else:
+            form, end = _form(given[first]), first + 1
+            while end < len(given) and _form(given[end]) == form:
+                end += 1
+        yield given[first:end]
+        first = end
 
 
 def _shared(push: Push) -> apns.Notification:
