@@ -21,6 +21,8 @@ REPEATABLE_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 READ_COMMITTED = "BEGIN ISOLATION LEVEL READ COMMITTED"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
+ONE = "one statement"
+
 BY_ROWS: dict[str, str] = {
     # Whoever changes a registration's devices changes its row: the slots in it, or when it was changed. Two who make
     # the same registration, or keep the same token or installation, make the same key. A user's first registration in
@@ -34,22 +36,23 @@ BY_ROWS: dict[str, str] = {
     # text of `refused` compares the times.
     "Registrations.remove_device": "registration",
     "Registrations.quarantine_device": "device",
-    "RefusedTokens.forget_refused": "one statement",
+    "RefusedTokens.forget_refused": ONE,
     "Users.ensure_user": "user_external",
     "Users.name_user": "user, user_external",
     "Users.delete_user": "user, registration",
     "_remove_leaving": "app, registration",
     # A key is one row, made by one of two, changed by one of two.
     "Idempotency.reserve_key": "idempotency",
-    "Idempotency.keep_answer": "one statement",
-    "Idempotency.free_key": "one statement",
-    "Idempotency.forget_idempotency": "one statement",
-    "Keys.touch_api_key": "one statement",
-    "Keys.prune_api_keys": "one statement",
-    "Audit.record_audit": "one statement",
-    "Audit.prune_audit": "one statement",
+    "Idempotency.keep_answer": ONE,
+    "Idempotency.free_key": ONE,
+    "Idempotency.forget_idempotency": ONE,
+    "Keys.touch_api_key": ONE,
+    "Keys.prune_api_keys": ONE,
+    "Audit.record_audit": ONE,
+    "Audit.prune_audit": ONE,
 }
-"""Where a job is written, and the rows or keys in common."""
+"""Where a job is written, and the rows or keys in common. What is one statement, which does no harm when it is done
+twice, needs no transaction around it."""
 
 
 def code_of(job: Callable[..., Any]) -> Any:
@@ -59,7 +62,9 @@ def code_of(job: Callable[..., Any]) -> Any:
     return getattr(job, "__code__", None)
 
 
-def isolation_of(code: Any) -> str:
-    """How the transaction of a job with this code begins."""
-    name = "" if code is None else code.co_qualname.partition(".<locals>")[0]
-    return REPEATABLE_READ if name in BY_ROWS else SERIALIZABLE
+def isolation_of(code: Any) -> str | None:
+    """How the transaction of a job with this code begins, None for none."""
+    why = None if code is None else BY_ROWS.get(code.co_qualname.partition(".<locals>")[0])
+    if why is None:
+        return SERIALIZABLE
+    return None if why == ONE else REPEATABLE_READ

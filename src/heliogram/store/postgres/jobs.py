@@ -72,7 +72,7 @@ class Jobs:
         self._closed = False
         self._alone = asyncio.Lock()
         self._again = asyncio.Lock()
-        self._isolation: dict[Any, str] = {}
+        self._isolation: dict[Any, str | None] = {}
         self._several: set[Any] = set()
         self.done = 0
         self.again = 0
@@ -86,10 +86,9 @@ class Jobs:
     async def write(self, job: Job[T]) -> T:
         """What a job returns, after COMMIT. Once begun it goes on when nobody waits for it any more."""
         code = code_of(job)
-        begin = self._isolation.get(code)
-        if begin is None:
-            begin = self._isolation[code] = isolation_of(code)
-        return await self.transact(functools.partial(run_job, job), begin)
+        if code not in self._isolation:
+            self._isolation[code] = isolation_of(code)
+        return await self.transact(functools.partial(run_job, job), self._isolation[code])
 
     async def transact(self, body: Body[T], begin: str | None = READ_COMMITTED) -> T:
         """What `body` returns for a connection in a transaction, after COMMIT; it may be run more than once. Without
@@ -241,4 +240,3 @@ async def _roll_back(link: Link) -> bool:
             raise
         return False
     return True
-

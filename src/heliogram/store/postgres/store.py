@@ -20,19 +20,21 @@ from ..sqlite.operations import Operations
 from ..sqlite.references import References
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
-from ..sqlite.retention import Retention
 from ..sqlite.users import Users
 from ..sqlite.webhook_sweep import WebhookSweep
 from ..sqlite.webhook_work import WebhookTelling
 from ..sqlite.webhooks import Webhooks
 from .base import PostgresBase
 from .bell import Bell
+from .devices import Devices
 from .errors import as_store_error, is_of_database, place_of
 from .jobs import Jobs
+from .keeping import Keeping
 from .link import Link
 from .migrate import migrate, require_server
 from .nodes import Nodes
 from .office import KEEPALIVE
+from .partitions import make_partitions
 from .pool import Pool
 from .queueing import Queueing
 from .waking import Waking
@@ -57,6 +59,8 @@ class PostgresStore(
     Nodes,
     Waking,
     Queueing,
+    Keeping,
+    Devices,
     PostgresBase,
     Accounts,
     Keys,
@@ -74,7 +78,6 @@ class PostgresStore(
     Webhooks,
     WebhookTelling,
     WebhookSweep,
-    Retention,
 ):
     """`ports.Store` in a PostgreSQL database, which any number of nodes share."""
 
@@ -106,8 +109,8 @@ class PostgresStore(
         store._connect = connect
         store._bell = Bell(jobs, connect, clock, place)
         try:
-            await _prepare(pool, place)
             account, now = ids.new(), int(clock.time() * 1000)
+            await _prepare(pool, place, now)
             await jobs.write(lambda connection: ensure_account(connection, account, now))
         except BaseException as error:
             await jobs.close()
@@ -135,12 +138,13 @@ async def _connect(url: str) -> Any:
     )
 
 
-async def _prepare(pool: Pool, place: str) -> None:
+async def _prepare(pool: Pool, place: str, now: int) -> None:
     link = await pool.take()
     sound = False
     try:
         await require_server(link.connection, place)
         await migrate(link.connection, place)
+        await make_partitions(link.connection, now)
         sound = True
     finally:
         pool.give(link, sound=sound)

@@ -61,7 +61,7 @@ class FreshIds(msgspec.Struct, frozen=True):
 def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: int, fresh: FreshIds) -> Registered:
     """Adds a device to a user's registration, or renews it. Without a user, a known token or installation stays with
     the user who has it: registering twice must not leave a user without devices behind."""
-    where = _values(account, new, at)
+    where = values_of(account, new, at)
     if connection.execute(_sql.app_exists, where).get is None:  # of one that is being removed there may be devices left
         raise NotFound("app", new.app_name, path="$.appName", code=Code.UNKNOWN_APP)
     rows: Any = connection.execute(_sql.same_token, where).fetchall()
@@ -95,7 +95,8 @@ def register(connection: apsw.Connection, account: bytes, new: NewDevice, at: in
     )
 
 
-def _values(account: bytes, new: NewDevice, at: int) -> dict[str, Any]:
+def values_of(account: bytes, new: NewDevice, at: int) -> dict[str, Any]:
+    """What is said of the device, for statements."""
     return {
         "account": account,
         "app": new.app_name,
