@@ -11,6 +11,7 @@ from heliogram.settings import (
     MAX_STORE_CONNECTIONS,
     QUEUE_SCHEMES,
     STORE_SCHEMES,
+    Address,
     Role,
     ServeSettings,
     SettingsError,
@@ -53,7 +54,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(text: str) -> N
 
 def test_an_address_is_shown_without_its_password() -> None:
     """In logs, errors and settings."""
-    settings = ServeSettings(store=STORE, queue=NATS)
+    settings = ServeSettings(store=STORE, queue=(NATS,))
     assert (str(STORE), str(NATS)) == ("postgresql://db.example/push", "nats://nats.example:4222")
     assert "hidden" not in repr(settings)
     assert "hidden" in STORE.text
@@ -63,7 +64,7 @@ def test_an_address_is_shown_without_its_password() -> None:
     ("change", "message"),
     [
         ({"roles": frozenset({Role.API})}, "--role: the embedded store is for one process"),
-        ({"queue": NATS}, "--queue goes with --store"),
+        ({"queue": (NATS,)}, "--queue goes with --store"),
         ({"store": STORE, "senders": 1}, "--senders goes with the embedded store"),
         ({"store": STORE, "store_connections": 1}, "--store-connections: expected 2 to 200, got 1"),
         ({"store": STORE, "store_connections": MAX_STORE_CONNECTIONS + 1}, "expected 2 to 200, got 201"),
@@ -79,4 +80,29 @@ def test_what_does_not_go_together_is_refused(change: dict[str, object], message
 def test_a_node_of_several(connections: int) -> None:
     """A database, a broker, and a role of its own."""
     roles = frozenset({Role.WORKER})
-    ServeSettings(store=STORE, queue=NATS, roles=roles, store_connections=connections).check()
+    ServeSettings(store=STORE, queue=(NATS,), roles=roles, store_connections=connections).check()
+
+
+def test_a_node_without_the_api_may_be_asked_from_elsewhere() -> None:
+    """Nothing but its health is there, and no key travels to it."""
+    listen = Address("0.0.0.0", 8080)
+    ServeSettings(store=STORE, roles=frozenset({Role.WORKER}), listen=listen).check()
+    with pytest.raises(SettingsError, match="API keys would travel in the clear"):
+        ServeSettings(store=STORE, roles=frozenset({Role.WORKER, Role.API}), listen=listen).check()
+
+
+@pytest.mark.parametrize(("seconds", "right"), [(4, False), (5, True), (600, True), (601, False)])
+def test_leases_have_bounds(seconds: int, right: bool) -> None:
+    """From 5 seconds to 10 minutes."""
+    settings = ServeSettings(store=STORE, lease_seconds=seconds)
+    if right:
+        settings.check()
+    else:
+        with pytest.raises(SettingsError, match="--lease-seconds: expected 5 to 600"):
+            settings.check()
+
+
+def test_the_embedded_store_has_no_lease_to_set() -> None:
+    """Nobody else is there to take anything over."""
+    with pytest.raises(SettingsError, match="--lease-seconds goes with --store"):
+        ServeSettings(lease_seconds=30).check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from .security import KeyRing, KeySource, load_master_key
 from .settings import STORE_CONNECTIONS, ServeSettings, Url
 
 if TYPE_CHECKING:
+    from .queue.nats import Broker
     from .store.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ class Backing:
     clock: Clock
     key: KeyRing = field(repr=False)
     office: Office = field(default_factory=OnlyNode)
+    broker: Broker | None = None
     shared: SharedStore | None = None
     lock: int | None = None
 
@@ -60,9 +63,42 @@ async def _shared(settings: ServeSettings, url: Url) -> AsyncIterator[Backing]:
         await store.require_key([each.id for each in key.keys])
         office = store.office()
         try:
-            yield Backing(store=store, clock=clock, key=key, office=office, shared=store)
+            async with _broker(settings, clock) as broker:
+                yield Backing(store=store, clock=clock, key=key, office=office, broker=broker, shared=store)
         finally:
             await office.close()
+
+
+@contextlib.asynccontextmanager
+async def _broker(settings: ServeSettings, clock: Clock) -> AsyncIterator[Broker | None]:
+    """NATS, if that is to hand out work. Raises `StartError` for one that cannot be used, or not as it is."""
+    if not settings.queue:
+        yield None
+        return
+    try:
+        from .queue.nats import Broker, Layout, Link, QueueError  # what it needs is an extra
+    except ModuleNotFoundError as error:
+        raise _missing("--queue", settings.queue[0], error) from error
+    layout = Layout(shards=settings.queue_shards, lease_ms=settings.lease_seconds * 1000)
+    try:
+        link = await Link.open([url.text for url in settings.queue], name=f"heliogram {os.getpid()}")
+    except QueueError as error:
+        raise StartError(f"--queue: {error}") from error
+    try:
+        try:
+            broker = await Broker.open(link, layout, clock)
+        except QueueError as error:
+            raise StartError(f"--queue: {error}") from error
+        yield broker
+        await broker.close()
+    finally:
+        await link.close()
+
+
+def _missing(option: str, url: Url, error: ModuleNotFoundError) -> StartError:
+    return StartError(
+        f"{option} {url} needs {error.name}, which is not installed: pip install 'heliogram[server,cluster]'"
+    )
 
 
 @contextlib.asynccontextmanager
@@ -82,9 +118,7 @@ async def _opened(url: Url, *, connections: int = STORE_CONNECTIONS) -> AsyncIte
     try:
         from .store.postgres import PostgresStore  # what it needs is an extra
     except ModuleNotFoundError as error:
-        raise StartError(
-            f"--store {url} needs {error.name}, which is not installed: pip install 'heliogram[server,cluster]'"
-        ) from error
+        raise _missing("--store", url, error) from error
     clock = SystemClock()
     ids = IdFactory(lambda: int(clock.time() * 1000))
     store = await PostgresStore.open(url.text, ids=ids, clock=clock, pool_size=connections)

@@ -11,7 +11,7 @@ import structlog
 from .domain.errors import Unavailable
 from .domain.operations import Lane
 from .pacing import first_of, pause
-from .ports import Clock
+from .ports import Clock, ReferenceStore
 from .store.errors import SchemaTooNew
 from .upkeep import Chore, Step
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 SEEN_SECONDS = 15.0
 
 
-class SharedStore(Protocol):
+class SharedStore(ReferenceStore, Protocol):
     """What a store that several nodes share offers beside `ports.Store`."""
 
     async def seen(self, ident: bytes, name: str, roles: str) -> None:
@@ -28,6 +28,9 @@ class SharedStore(Protocol):
 
     async def finish_upgrade(self) -> int:
         """Does to the schema what nodes of earlier versions would not survive, once there are none."""
+
+    async def gather(self) -> int:
+        """Brings what is due on other shards to the first, where there is no broker whose shards these are."""
 
     async def gone(self, ident: bytes) -> None:
         """A node was stopped."""
@@ -74,3 +77,13 @@ def upgrade_chore(store: SharedStore) -> Chore:
         return Step(await store.finish_upgrade(), more=False)
 
     return Chore(name="finish upgrade", every=60.0, slice=slice_)
+
+
+def gather_chore(store: SharedStore) -> Chore:
+    """Once a minute, of nodes without a broker: what was accepted while there was one."""
+
+    async def slice_() -> Step:
+        done = await store.gather()
+        return Step(done, more=done > 0)
+
+    return Chore(name="gather shards", every=60.0, slice=slice_)

@@ -8,10 +8,12 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from . import api
+from .api.shards import Shards
 from .backing import Backing
 from .datadir import DATABASE
 from .delivery.breaker import Breakers
@@ -24,9 +26,9 @@ from .domain.operations import Lane
 from .duties import Duties
 from .http import HttpServer
 from .ports import Providers, Readiness, Sealer, WorkQueue
-from .presence import Presence, upgrade_chore
+from .presence import Presence, gather_chore, upgrade_chore
 from .queue.db import DbQueue
-from .readiness import NodeReadiness
+from .readiness import Look, NodeReadiness
 from .security import AesGcmSealer, KeyHasher, RegistrationTokens, SecretMaker, StoreAuthenticator
 from .senders.fleet import Fleet, Plan
 from .senders.hub import HubQueue, Switchboard
@@ -38,6 +40,9 @@ from .webhooks.courier import Tools as WebhookTools
 from .webhooks.posting import Poster
 from .webhooks.service import WebhookService
 from .webhooks.urls import UrlRules
+
+if TYPE_CHECKING:
+    from .queue.nats import Broker, Dispatcher
 
 log = structlog.get_logger(__name__)
 
@@ -62,18 +67,31 @@ class Service:
         self._providers = providers
         self._fleet: Fleet | None = None
         self._presence: Presence | None = None
+        self._dispatcher: Dispatcher | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._queue, lanes = self._queue_and_lanes(breakers)
         self._sender: Sender | None = None
         if Role.WORKER in roles:
             slots = {lane: SLOTS[lane] for lane in lanes}
-            self._sender = Sender(store, self._queue, providers, sealer, clock, breakers=breakers, slots=slots)
+            self._sender = Sender(
+                store,
+                self._queue,
+                providers,
+                sealer,
+                clock,
+                breakers=breakers,
+                slots=slots,
+                heartbeat=settings.lease_seconds / 3,
+            )
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
         self._duties: Duties | None = None
         if Role.DISPATCHER in roles:
             self._duties = Duties(telling, self._chores, clock, backing.office)
-        self._readiness = NodeReadiness(clock, [("the store", store.default_account)])
+        looks: list[tuple[str, Look]] = [("the store", store.default_account)]
+        if backing.broker is not None:
+            looks.append(("the queue", backing.broker.look))
+        self._readiness = NodeReadiness(clock, looks)
         app = (
             api.build(self._api_state(breakers, providers, sealer, telling))
             if Role.API in roles
@@ -89,13 +107,20 @@ class Service:
     def _chores(self) -> list[Chore]:
         backing = self._backing
         chores = chores_of(backing.store, backing.clock, retention_days=self._settings.retention_days)
-        return chores if backing.shared is None else [*chores, upgrade_chore(backing.shared)]
+        if backing.shared is not None:
+            chores.append(upgrade_chore(backing.shared))
+            if backing.broker is None:
+                chores.append(gather_chore(backing.shared))
+        return chores
 
     def _queue_and_lanes(self, breakers: Breakers) -> tuple[WorkQueue, list[Lane]]:
         """The node's queue, and the lanes that its own workers serve."""
         settings, store, clock = self._settings, self._backing.store, self._backing.clock
+        if self._backing.broker is not None:
+            return self._broker_queue(self._backing.broker), [Lane.TX, Lane.BULK]
         if not isinstance(store, SqliteStore):
-            return DbQueue(store, clock, self._name), [Lane.TX, Lane.BULK]
+            lease_ms = settings.lease_seconds * 1000
+            return DbQueue(store, clock, self._name, lease_ms=lease_ms), [Lane.TX, Lane.BULK]
         # Large sends are for the processes that do nothing else, if there are any.
         own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
         switchboard = Switchboard(breakers, self._alarm)
@@ -110,6 +135,16 @@ class Service:
         )
         self._fleet = Fleet(plan, store, switchboard, clock)
         return HubQueue(store, clock, self._name, switchboard=switchboard, lanes=theirs), own
+
+    def _broker_queue(self, broker: Broker) -> WorkQueue:
+        from .queue.nats import Dispatcher, NatsQueue  # what it needs is an extra
+
+        shared, clock = self._backing.shared, self._backing.clock
+        if shared is None:
+            raise TypeError("a broker hands out the work of a shared store")
+        if Role.DISPATCHER in self._settings.roles:
+            self._dispatcher = Dispatcher(shared, clock, broker)
+        return NatsQueue(shared, clock, self._name, broker)
 
     def _api_state(
         self, breakers: Breakers, providers: Providers, sealer: Sealer, telling: WebhookTools
@@ -130,7 +165,8 @@ class Service:
             ids=ids,
             health=breakers,
             readiness=self._readiness,
-            settings=api.ApiSettings(queue=self._settings.queue_bounds),
+            shards=Shards(self._settings.sharding, store, clock),
+            settings=api.ApiSettings(queue=self._settings.queue_bounds, hold_ms=self._settings.lease_seconds * 1000),
         )
 
     async def run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
@@ -145,7 +181,7 @@ class Service:
         if self._sender is not None:
             self._sender.start()
         workers = [] if self._sender is None else self._sender.tasks
-        duties = [] if self._duties is None else [asyncio.create_task(self._duties.run())]
+        duties = [asyncio.create_task(each.run()) for each in (self._duties, self._dispatcher) if each is not None]
         http = asyncio.create_task(self._http.serve(sockets=[listener]))
         listening = asyncio.create_task(self._http.listening.wait())
         stopping = asyncio.create_task(stop.wait())
@@ -160,6 +196,8 @@ class Service:
         if self._duties is not None:
             self._duties.stop()
         await self._drain(http)
+        if self._dispatcher is not None:
+            self._dispatcher.close()
         await asyncio.gather(*duties)
         if self._duties is not None:
             await self._duties.finish(until - time.monotonic())

@@ -5,18 +5,23 @@ from __future__ import annotations
 import enum
 import ipaddress
 import ssl
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from .domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED, QueueBounds
+from .domain.shards import DEFAULT_SHARDS, MAX_SHARDS, Sharding
 
 MAX_DRAIN_SECONDS = 3600
 MAX_RETENTION_DAYS = 365
 MAX_SENDERS = 64
 MAX_STORE_CONNECTIONS = 200
 STORE_CONNECTIONS = 16
+LEASE_SECONDS = 60
+LEAST_LEASE_SECONDS = 5
+MAX_LEASE_SECONDS = 600
 STORE_SCHEMES = ("postgresql", "postgres")
 QUEUE_SCHEMES = ("nats", "tls")
 
@@ -82,6 +87,22 @@ class Url(msgspec.Struct, frozen=True):
         return f"{parts.scheme}://{place}{parts.path}"
 
 
+def parse_urls(text: str, *, option: str, schemes: tuple[str, ...]) -> tuple[Url, ...]:
+    """Reads addresses with commas between. Raises `SettingsError` naming the option."""
+    return tuple(Url.parse(each.strip(), option=option, schemes=schemes) for each in text.split(",") if each.strip())
+
+
+def parse_hot_teams(pairs: Iterable[str]) -> dict[str, int]:
+    """Reads `TEAM=N` pairs. Raises `SettingsError`."""
+    found = {}
+    for pair in pairs:
+        team, equals, count = pair.partition("=")
+        if not equals or not team or not (count.isascii() and count.isdigit()):
+            raise SettingsError(f"--hot-team: expected TEAM=N such as ABCDE12345=4, got {pair!r}")
+        found[team] = int(count)
+    return found
+
+
 class Address(msgspec.Struct, frozen=True):
     """A host and a port to listen on or to connect to."""
 
@@ -118,7 +139,10 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     data: Path = Path("data")
     store: Url | None = None
     store_connections: int = STORE_CONNECTIONS
-    queue: Url | None = None
+    lease_seconds: int = LEASE_SECONDS
+    queue: tuple[Url, ...] = ()
+    queue_shards: int = DEFAULT_SHARDS
+    hot_teams: Mapping[str, int] = {}
     roles: frozenset[Role] = ALL_ROLES
     listen: Address = Address("127.0.0.1", 8080)
     tls_cert: Path | None = None
@@ -159,7 +183,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
             raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
         self._check_files()
-        if not self.listen.is_loopback and self.tls_cert is None and not self.behind_proxy:
+        keys_travel = Role.API in self.roles and self.tls_cert is None and not self.behind_proxy
+        if keys_travel and not self.listen.is_loopback:
             raise SettingsError(
                 f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
                 "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
@@ -169,6 +194,11 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     def queue_bounds(self) -> QueueBounds:
         """How many recipients may wait. An account may fill half of the queue where nothing else is said."""
         return QueueBounds.of(self.max_queued, self.max_queued_per_account)
+
+    @property
+    def sharding(self) -> Sharding:
+        """Which shard a team's sends go through: there is one without a broker."""
+        return Sharding(count=self.queue_shards, hot=dict(self.hot_teams)) if self.queue else Sharding()
 
     def _check_bounds(self) -> None:
         if not LEAST_QUEUED <= self.max_queued <= MAX_QUEUED:
@@ -185,13 +215,25 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 f"--store-connections: expected 2 to {MAX_STORE_CONNECTIONS}, got {self.store_connections}"
             )
+        if not LEAST_LEASE_SECONDS <= self.lease_seconds <= MAX_LEASE_SECONDS:
+            raise SettingsError(
+                f"--lease-seconds: expected {LEAST_LEASE_SECONDS} to {MAX_LEASE_SECONDS}, got {self.lease_seconds}"
+            )
+        if not 1 <= self.queue_shards <= MAX_SHARDS:
+            raise SettingsError(f"--queue-shards: expected 1 to {MAX_SHARDS}, got {self.queue_shards}")
+        try:
+            _ = self.sharding
+        except ValueError as error:
+            raise SettingsError(f"--hot-team: {error}") from None
         if self.store is not None:
             if self.senders:
                 raise SettingsError(
                     "--senders goes with the embedded store: here, start further nodes with --role worker"
                 )
             return
-        if self.queue is not None:
+        if self.lease_seconds != LEASE_SECONDS:
+            raise SettingsError("--lease-seconds goes with --store postgresql://…: the embedded store has one node")
+        if self.queue:
             raise SettingsError("--queue goes with --store postgresql://…: the embedded store is a queue of its own")
         if self.roles != ALL_ROLES:
             raise SettingsError(

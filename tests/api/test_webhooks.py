@@ -14,7 +14,7 @@ from support.stores import Bench
 from support.telling import Telling
 from support.webhooks import Receiver, receiving, tools_for
 
-from heliogram.api.idempotency import HOLD_MS
+from heliogram.api.state import HOLD_MS
 from heliogram.domain.accounts import Scope
 from heliogram.domain.webhooks import EventType
 from heliogram.webhooks import verify

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from support.clock import FakeClock
 from support.postgres import server
+from support.stores import Bench, recipients_of
 
 from heliogram import __version__
 from heliogram.domain.ids import IdFactory
+from heliogram.domain.operations import Lane, cut
 from heliogram.store.errors import UnsupportedDatabase
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.migrate import migrations
@@ -86,3 +88,19 @@ async def test_a_node_that_is_not_heard_of_is_forgotten(store: PostgresStore) ->
     (left,) = await store.nodes()
     assert left.id == b"two"
     assert left.silent_ms >= SILENCE_MS - 5_000
+
+
+async def test_what_was_on_other_shards_is_gathered(store: PostgresStore) -> None:
+    """A broker that is there no more leaves nothing behind; what is done stays as it is."""
+    clock = FakeClock()
+    ids = IdFactory(lambda: clock.ms)
+    bench = Bench(store, clock, ids, (await store.default_account()).id)
+    for shard in (0, 3, 63):
+        operation = bench.operation(recipients_of(1))
+        await store.accept(bench.account, operation, cut(operation.id, recipients_of(1), 500), shard=shard)
+    (done,) = await store.claim(Lane.TX, 63, limit=1, now=clock.ms, until=clock.ms + 1, worker="w")
+    await store.finish(done, clock.ms)
+    assert await store.gather() == 1
+    assert await store.gather() == 0
+    claimed = await store.claim(Lane.TX, 0, limit=10, now=clock.ms, until=clock.ms + 1, worker="w")
+    assert len(claimed) == 2

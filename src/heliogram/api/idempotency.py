@@ -25,8 +25,6 @@ from .state import ApiState
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 MAX_KEY = 255
-HOLD_MS = 60_000
-"""How long a request may take before another with the same key may take over. Nothing that is handled takes so long."""
 NOT_KEPT = frozenset({401, 403, 429})
 """Answers that say nothing of the request itself, as those from 500 on: it is handled anew when it comes again."""
 _PATTERN = r"[!-~](?:[ -~]{0,253}[!-~])?"
@@ -77,7 +75,7 @@ class Idempotency:
         key = _key_of(writing.call.request, writing.call.auth)
         now = state.now()
         found = await state.store.reserve_key(
-            account, key, fingerprint(writing), ident=state.ids.new(), now=now, until=now + HOLD_MS
+            account, key, fingerprint(writing), ident=state.ids.new(), now=now, until=now + state.settings.hold_ms
         )
         if isinstance(found, KeptAnswer):
             return self._replay(account, found)

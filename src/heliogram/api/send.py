@@ -166,11 +166,12 @@ async def accept_send(
         tags=tags,
     )
     chunks = cut(ident, recipients, known=known)
+    shard = 0 if state.shards is None else await state.shards.of(account, spec, ident)
 
     def accept(hold: Hold | None) -> Awaitable[None]:
-        return state.store.accept(account, operation, chunks, bounds=state.settings.queue, hold=hold)
+        return state.store.accept(account, operation, chunks, shard=shard, bounds=state.settings.queue, hold=hold)
 
-    await state.queue.put(operation, chunks, accept)
+    await state.queue.put(operation, chunks, accept, shard=shard)
     return ident
 
 

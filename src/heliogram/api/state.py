@@ -22,19 +22,26 @@ from ..ports import (
     Webhooks,
     WorkQueue,
 )
+from .shards import Shards
 
 MIB = 1024 * 1024
+
+
+HOLD_MS = 60_000
+"""How long a request may take before another with the same key may take over, unless the settings say otherwise: of
+several nodes one may have died with it. A send that is taken over too early is still done once: it has one id."""
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`public_url` is the base of the addresses in answers (default: as the request came in), `queue`
     how many recipients may wait, `body_limit` the most bytes of a request body, `body_seconds` the time one may take to
-    arrive."""
+    arrive, `hold_ms` how long a request holds its Idempotency-Key at most."""
 
     public_url: str | None = None
     queue: QueueBounds = QueueBounds()
     body_limit: int = 16 * MIB
     body_seconds: float | None = 60.0
+    hold_ms: int = HOLD_MS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,7 @@ class ApiState:
     ids: IdFactory
     health: Health = field(default_factory=Healthy)
     readiness: Readiness = field(default_factory=Ready)
+    shards: Shards | None = None
     settings: ApiSettings = field(default_factory=ApiSettings)
 
     def now(self) -> int:

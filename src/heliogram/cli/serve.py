@@ -7,18 +7,25 @@ from pathlib import Path
 import click
 
 from ..domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED
+from ..domain.shards import DEFAULT_SHARDS, MAX_SHARDS
 from ..settings import (
+    LEASE_SECONDS,
+    LEAST_LEASE_SECONDS,
     MAX_DRAIN_SECONDS,
+    MAX_LEASE_SECONDS,
     MAX_RETENTION_DAYS,
     MAX_SENDERS,
     MAX_STORE_CONNECTIONS,
     QUEUE_SCHEMES,
     STORE_CONNECTIONS,
     Address,
+    Role,
     ServeSettings,
     SettingsError,
     Url,
+    parse_hot_teams,
     parse_roles,
+    parse_urls,
 )
 from .options import ADDRESS, FILE, data_option, print_json, store_option
 
@@ -35,11 +42,35 @@ from .options import ADDRESS, FILE, data_option, print_json, store_option
     help="The most connections of this node to --store.",
 )
 @click.option(
+    "--lease-seconds",
+    type=click.IntRange(LEAST_LEASE_SECONDS, MAX_LEASE_SECONDS),
+    default=LEASE_SECONDS,
+    show_default=True,
+    envvar="HELIOGRAM_LEASE_SECONDS",
+    help="With --store: so long after a node died or was cut off the others take over what it had in hand. Give all"
+    " nodes the same, and let their clocks differ by much less.",
+)
+@click.option(
     "--queue",
     metavar="URL",
     envvar="HELIOGRAM_QUEUE",
     show_envvar=True,
-    help="nats://host:4222, a NATS JetStream that hands out work, beside --store.",
+    help="nats://host:4222, a NATS JetStream that hands out work, beside --store; several servers with commas between.",
+)
+@click.option(
+    "--queue-shards",
+    type=click.IntRange(1, MAX_SHARDS),
+    default=DEFAULT_SHARDS,
+    show_default=True,
+    envvar="HELIOGRAM_QUEUE_SHARDS",
+    help="With --queue: into how many shards teams are divided. Give all nodes the same.",
+)
+@click.option(
+    "--hot-team",
+    "hot_teams",
+    metavar="TEAM=N",
+    multiple=True,
+    help="With --queue: this team is too much for one worker, and gets N shards; may be given again.",
 )
 @click.option(
     "--role",
@@ -122,7 +153,10 @@ def serve(
     data: Path,
     store: Url | None,
     store_connections: int,
+    lease_seconds: int,
     queue: str | None,
+    queue_shards: int,
+    hot_teams: tuple[str, ...],
     role: str,
     listen: Address,
     tls_cert: Path | None,
@@ -167,7 +201,10 @@ def serve(
             data=data,
             store=store,
             store_connections=store_connections,
-            queue=None if queue is None else Url.parse(queue, option="--queue", schemes=QUEUE_SCHEMES),
+            lease_seconds=lease_seconds,
+            queue=parse_urls(queue or "", option="--queue", schemes=QUEUE_SCHEMES),
+            queue_shards=queue_shards,
+            hot_teams=parse_hot_teams(hot_teams),
             roles=parse_roles(role),
             listen=listen,
             tls_cert=tls_cert,
@@ -197,6 +234,11 @@ def serve(
     def ready(url: str) -> None:
         if as_json:
             print_json({"ready": True, "url": url, "data": str(data)})
+        elif Role.API not in settings.roles:
+            roles = " and ".join(sorted(settings.roles))
+            click.echo(f"heliogram ({roles}) is ready: {url}/health/ready says how it is")
+        elif settings.store is not None:
+            click.echo(f"heliogram is ready at {url} (documentation at {url}/docs, data in {settings.store})")
         else:
             click.echo(f"heliogram is ready at {url} (documentation at {url}/docs, data in {data})")
 

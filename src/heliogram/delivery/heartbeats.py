@@ -16,11 +16,11 @@ HEARTBEAT_S = 20.0
 
 
 class Heartbeats:
-    """Renews leases every 20 s as long as there are any, in one write for all: a lease is renewed for the first time
-    at most so long after it was taken."""
+    """Renews leases every 20 s, or as told, as long as there are any, in one write for all: a lease is renewed for the
+    first time at most so long after it was taken."""
 
-    def __init__(self, queue: WorkQueue, clock: Clock) -> None:
-        self._queue, self._clock = queue, clock
+    def __init__(self, queue: WorkQueue, clock: Clock, seconds: float = HEARTBEAT_S) -> None:
+        self._queue, self._clock, self._seconds = queue, clock, seconds
         self._held: dict[int, LeasedChunk] = {}
         self._number = 0
         self._timer: Timer | None = None
@@ -35,7 +35,7 @@ class Heartbeats:
         number = self._number
         self._held[number] = chunk
         if self._timer is None:
-            self._timer = self._clock.call_later(HEARTBEAT_S, self._beat)
+            self._timer = self._clock.call_later(self._seconds, self._beat)
 
         def end() -> None:
             self._held.pop(number, None)
@@ -46,7 +46,7 @@ class Heartbeats:
         return end
 
     def _beat(self) -> None:
-        self._timer = self._clock.call_later(HEARTBEAT_S, self._beat)
+        self._timer = self._clock.call_later(self._seconds, self._beat)
         task = asyncio.ensure_future(self._queue.extend_all(list(self._held.values())))
         self._beating.add(task)
         task.add_done_callback(self._beaten)

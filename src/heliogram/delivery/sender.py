@@ -15,6 +15,7 @@ from ..ports import Clock, Providers, Sealer, SendingStore, WorkQueue
 from .breaker import Breakers
 from .chunk import Tools
 from .credentials import CredentialOpener, CredentialWatch
+from .heartbeats import HEARTBEAT_S
 from .mending import Mender
 from .worker import Worker
 
@@ -32,7 +33,8 @@ recipients, as much as 17 chunks of a campaign."""
 
 
 class Sender:
-    """The workers of some lanes. `slots` is how many each has."""
+    """The workers of some lanes. `slots` is how many each has, `heartbeat` the seconds from one renewal of leases to
+    the next."""
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Sender:
         *,
         breakers: Breakers,
         slots: Mapping[Lane, int],
+        heartbeat: float = HEARTBEAT_S,
     ) -> None:
         self._queue, self._providers = queue, providers
         opener = CredentialOpener(store, sealer, clock)
@@ -57,7 +60,9 @@ class Sender:
             open_credential=opener,
             breakers=breakers,
         )
-        self._workers = [Worker(tools, [lane], slots=count, each=EACH[lane]) for lane, count in slots.items()]
+        self._workers = [
+            Worker(tools, [lane], slots=count, each=EACH[lane], heartbeat=heartbeat) for lane, count in slots.items()
+        ]
         self._watching: asyncio.Task[None] | None = None
         self.tasks: list[asyncio.Task[None]] = []
         """The workers at work: one that ends before `drain` has failed."""

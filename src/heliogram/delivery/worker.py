@@ -12,7 +12,7 @@ from ..domain.operations import CHUNK_SIZE, Lane
 from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
 from .chunk import ChunkDelivery, Tools
-from .heartbeats import Heartbeats
+from .heartbeats import HEARTBEAT_S, Heartbeats
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +28,13 @@ class Worker:
     either, nor the credentials of one app: `Slots`.
     """
 
-    def __init__(self, tools: Tools, lanes: Sequence[Lane], *, slots: int, each: int = CHUNK_SIZE) -> None:
+    def __init__(
+        self, tools: Tools, lanes: Sequence[Lane], *, slots: int, each: int = CHUNK_SIZE, heartbeat: float = HEARTBEAT_S
+    ) -> None:
         self._tools = tools
         self._lanes = tuple(lanes)
         self._slots = Slots.of(slots, each)
-        self._beats = Heartbeats(tools.queue, tools.clock)
+        self._beats = Heartbeats(tools.queue, tools.clock, heartbeat)
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._room.set()

@@ -8,7 +8,7 @@ import structlog
 
 from ...ports import Clock
 from .checks import prepare, restore
-from .errors import QueueError
+from .errors import QueueDown, QueueError
 from .layout import Layout
 from .link import Link
 
@@ -76,6 +76,11 @@ class Broker:
             hints, self._hints = self._hints, set()
             for shard in hints:
                 await self.link.publish(self.layout.hint_subject(shard), b"")
+
+    async def look(self) -> None:
+        """Raises `QueueDown` while there is no connection to the broker."""
+        if not self.link.is_connected:
+            raise QueueDown(f"no connection to {self.link!r}")
 
     async def close(self) -> None:
         """Says what is left to say. The link stays open."""

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from ... import __version__
+from ...domain.operations import Lane
 from ..errors import UnsupportedDatabase
 from ..sqlite import statements
 from .base import PostgresBase
@@ -90,6 +91,19 @@ class Nodes(PostgresBase):
             return 0
 
         return await self._jobs.look(lambda link: finish(link.connection, self._place, oldest))
+
+    async def gather(self) -> int:
+        """Brings what has not ended on other shards to the first, in slices; how many chunks that were. For nodes
+        without a broker: they look at no other shard."""
+
+        def job(connection: Any) -> int:
+            total = 0
+            for lane in Lane:
+                connection.execute(_sql.gather, {"lane": int(lane)})
+                total += connection.changes()
+            return total
+
+        return await self._jobs.write(job)
 
     async def gone(self, ident: bytes) -> None:
         """Tells them that it was stopped."""

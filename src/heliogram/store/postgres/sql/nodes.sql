@@ -32,3 +32,10 @@ SELECT id, name, version, schema, roles, started, seen, now_ms() FROM node ORDER
 -- name: oldest
 -- The least that any node knows of the schema.
 SELECT min(schema) FROM node;
+
+-- name: gather
+-- What has not ended on other shards than the first comes to it, some at a time.
+UPDATE chunk SET shard = 0
+ WHERE (account_id, operation_id, first) IN
+       (SELECT account_id, operation_id, first FROM chunk
+         WHERE lane = :lane AND shard > 0 AND state < 2 LIMIT 2000);
