@@ -93,7 +93,7 @@ static PyObject *alike_job(Kit *kit, PyObject *letter, PyObject *template, PyObj
         Py_XSETREF(shared[1], value);
     }
     PyObject *wire_id = PyBytes_FromStringAndSize((const char *)id_text, ID_SIZE);
-    PyObject *text = PyUnicode_New(2 * size, 127), *path = PyBytes_FromStringAndSize("/3/device/", 10 + 2 * size);
+    PyObject *text = PyUnicode_New(2 * size, 127), *path = PyBytes_FromStringAndSize(NULL, 10 + 2 * size);
     PyObject *fields = NULL;
     if (wire_id == NULL || text == NULL || path == NULL) goto done;
     PyObject *own = collapse == Py_None ? NULL : collapse == id ? wire_id : shared[1];
@@ -104,6 +104,7 @@ static PyObject *alike_job(Kit *kit, PyObject *letter, PyObject *template, PyObj
         digits[2 * i] = (unsigned char)HEX[byte >> 4];
         digits[2 * i + 1] = (unsigned char)HEX[byte & 15];
     }
+    memcpy(PyBytes_AS_STRING(path), "/3/device/", 10);
     memcpy(PyBytes_AS_STRING(path) + 10, digits, (size_t)(2 * size));
     PyObject *values[J_END];
     for (int i = 0; i < J_END; i++) values[i] = FIELD(kit->kept[K_MODEL], kit->at[i]);
