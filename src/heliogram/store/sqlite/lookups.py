@@ -46,12 +46,13 @@ def _look_up(connection: apsw.Connection, account: bytes, wanted: Wanted, array:
         users = users.union(known.named.values())
     where = {"account": account, "app": app_name}
     if users:
-        of_users = {**where, "users": array(sorted(users))}
-        if wanted.missing:
-            rows: Any = connection.execute(_users.present_users, of_users).fetchall()
-            known.missing = users.difference({row[0] for row in rows})
         kinds = {"kind": wanted.kind.value, "activity": wanted.activity_id}
-        known.devices = reached_of(connection.execute(_registrations.devices_of_users, {**of_users, **kinds}))
+        of_users = {**where, **kinds, "users": array(sorted(users))}
+        known.devices = reached_of(connection.execute(_registrations.devices_of_users, of_users))
+        if wanted.missing and len(known.devices) < len(users):  # who has a device is there
+            others = users.difference(known.devices)
+            rows: Any = connection.execute(_users.present_users, {**where, "users": array(sorted(others))}).fetchall()
+            known.missing = others.difference({row[0] for row in rows})
     if wanted.tokens:
         tokens = sorted(wanted.tokens)
         if known.credential is None:  # one that is named decides by itself
@@ -71,5 +72,7 @@ def _assumed(app: App | None) -> Environment | None:
 def _named(connection: apsw.Connection, account: bytes, names: frozenset[str], array: Array) -> dict[str, bytes]:
     """The users with these external ids."""
     wanted = sorted(name for name in names if "\0" not in name)  # nobody is called so, and no array takes it
+    if not wanted:
+        return {}
     rows: Any = connection.execute(_users.named_users, {"account": account, "names": array(wanted)}).fetchall()
     return dict(rows)
