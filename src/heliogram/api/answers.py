@@ -46,7 +46,7 @@ def account_of(call: Call[ApiState]) -> bytes:
 
 def locate(call: Call[ApiState], *segments: str, root: str = ROOT) -> str:
     """The absolute address of something below `/PushNotifications` or another root, in the version the caller uses."""
-    base = call.state.settings.public_url or str(call.request.base_url)
+    base = call.state.settings.public_url or call.request.base
     return base.rstrip("/") + call.prefix + "/".join((root, *segments))
 
 

@@ -8,12 +8,10 @@ import binascii
 import math
 import re
 
-from starlette.requests import Request
-
 from ..domain.accounts import Principal, Scope
 from ..domain.errors import Code
 from ..ports import Authenticator
-from ..rest import Authenticate, Call, Problem
+from ..rest import Authenticate, Call, Problem, Request
 from .state import ApiState
 from .throttle import Throttle
 

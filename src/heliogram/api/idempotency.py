@@ -11,14 +11,13 @@ import hashlib
 import re
 from contextvars import ContextVar
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..domain.accounts import Principal
 from ..domain.errors import Code, Conflict
 from ..domain.ids import IdFactory
 from ..ports import KeptAnswer, KeyTaken, Reserved
-from ..rest import Around, Call, FieldError, Problem, Proceed, Result, Writing, invalid
+from ..rest import Around, Call, FieldError, Problem, Proceed, Request, Result, Writing, invalid
 from .answers import account_of, operation_accepted
 from .state import ApiState
 

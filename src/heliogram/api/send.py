@@ -136,6 +136,8 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     if body.validate_only:
         trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec), state.clock)
         return Result(await trial.run(state.store, account, sender), status=200)
+    if known is not None:
+        known.renderer = renderer
     return operation_accepted(call, await accept_send(state, account, spec, read.recipients, timing, tags, known))
 
 

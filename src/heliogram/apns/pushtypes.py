@@ -67,12 +67,18 @@ RULES: dict[PushType, TypeRule] = {
 }
 
 
+_BY_NAME: dict[str, TypeRule] = {each.value: rule for each, rule in RULES.items()}
+"""A member's text finds what the member does, without a look-up of the member."""
+
+
 def payload_limit(push_type: PushType | str) -> int:
     """The largest payload of this push type, in bytes of the encoded JSON (SIZE-1)."""
-    return RULES[PushType(push_type)].limit
+    rule = _BY_NAME.get(push_type) or RULES[PushType(push_type)]
+    return rule.limit
 
 
 def topic_for(bundle_id: str, push_type: PushType | str) -> str:
     """The `apns-topic` of a push type for a bundle id; a topic that has its suffix already is left alone."""
-    suffix = RULES[PushType(push_type)].suffix
+    rule = _BY_NAME.get(push_type) or RULES[PushType(push_type)]
+    suffix = rule.suffix
     return bundle_id if bundle_id.endswith(suffix) else bundle_id + suffix

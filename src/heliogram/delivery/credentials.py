@@ -4,11 +4,13 @@ refuses them."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential, OpenedCredential
+from ..once import Once
 from ..ports import Clock, CredentialStates, CredentialStore, OneAppStore, Provider, Providers, Sealer
 from .mending import Mender
 
@@ -28,6 +30,7 @@ class CredentialOpener:
     def __init__(self, store: OneAppStore, sealer: Sealer, clock: Clock, *, ttl: float = 1.0, most: int = 256) -> None:
         self._store, self._sealer, self._clock, self._ttl, self._most = store, sealer, clock, ttl, most
         self._opened: dict[tuple[bytes, bytes], tuple[float, OpenedCredential | None]] = {}
+        self._asking = Once[tuple[bytes, bytes], OpenedCredential | None]()
 
     def __repr__(self) -> str:
         return f"CredentialOpener(open={len(self._opened)})"
@@ -37,8 +40,14 @@ class CredentialOpener:
         secret does not open."""
         place, now = (account, credential_id), self._clock.monotonic()
         kept = self._opened.get(place)
-        if kept is not None and now - kept[0] < self._ttl and not fresh:
+        if fresh:
+            return await self._look(place, now)
+        if kept is not None and now - kept[0] < self._ttl:
             return kept[1]
+        return await self._asking.ask(place, partial(self._look, place, now))
+
+    async def _look(self, place: tuple[bytes, bytes], now: float) -> OpenedCredential | None:
+        account, credential_id = place
         if len(self._opened) >= self._most:
             self._opened.clear()
         found = await self._store.sealed_credential(account, credential_id)

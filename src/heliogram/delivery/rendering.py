@@ -86,6 +86,8 @@ class Rendering:
 
     def renderer(self, chunk: LeasedChunk) -> Renderer:
         """The renderer of a chunk's operation, kept for its other chunks."""
+        if chunk.known is not None and chunk.known.renderer is not None:
+            return chunk.known.renderer
         renderer = self._renderers.get(chunk.operation_id)
         if renderer is None:
             renderer = self._renderers[chunk.operation_id] = Renderer(chunk.spec)

@@ -105,7 +105,9 @@ def _objects(content: Content) -> Iterator[tuple[str, object]]:
         yield "liveActivity.contentState", content.live_activity.content_state
         yield "liveActivity.attributes", content.live_activity.attributes
     for name in ("title_loc_args", "subtitle_loc_args", "loc_args"):
-        yield _NAMES[name], getattr(content, name)
+        arguments = getattr(content, name)
+        if arguments is not None:
+            yield _NAMES[name], arguments
 
 
 def _depth(value: object) -> int:

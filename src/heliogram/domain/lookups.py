@@ -8,6 +8,7 @@ import msgspec
 
 from .apps import App, Credential, Environment
 from .devices import Reached, TokenKind
+from .render import Renderer
 
 
 class RefusedToken(NamedTuple):
@@ -49,6 +50,8 @@ class Known(msgspec.Struct, kw_only=True):
     devices: dict[bytes, list[Reached]] = {}
     environments: dict[bytes, Environment] = {}
     refused: dict[bytes, list[RefusedToken]] = {}
+    renderer: Renderer | None = None
+    """Not from the store: what is sent, with its templates read, for who sends at once."""
 
     def __repr__(self) -> str:
         return f"Known(devices={len(self.devices)}, environments={len(self.environments)}, refused={len(self.refused)})"

@@ -20,6 +20,7 @@ from .problem import (
     pointer,
     problem_response,
 )
+from .request import Request
 
 __all__ = [
     "LAYER_CODES",
@@ -35,6 +36,7 @@ __all__ = [
     "Problem",
     "ProblemBody",
     "Proceed",
+    "Request",
     "Result",
     "Writing",
     "build_app",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Lifespan, Receive, Scope, Send
@@ -29,6 +28,7 @@ from .problem import (
     Problem,
     problem_response,
 )
+from .request import Request
 
 Authenticate = Callable[[Request, str | None], Awaitable[Any]]
 """`(request, scope) -> auth`. `scope` is what the endpoint asks for, None for a path or method that does not
@@ -40,6 +40,17 @@ Translate = Callable[[Exception], Problem | None]
 _log = logging.getLogger("heliogram.rest")
 _encoder = msgspec.json.Encoder()
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+JSON = "application/json"
+
+
+class _JsonAnswer(Response):
+    """A response whose headers are put together once."""
+
+    def __init__(self, content: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code, self.body, self.background = status, content, None
+        all_ = {**_HEADERS, **headers}
+        self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_.items()]
+        self.raw_headers += ((b"content-length", b"%d" % len(content)), (b"content-type", b"application/json"))
 
 
 class _App:
@@ -86,7 +97,9 @@ class _App:
     async def call(self, endpoint: Endpoint, request: Request, prefix: str) -> Response:
         """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
         auth = None if endpoint.public else await self.check(request, endpoint.scope)
-        query = decode_query(endpoint.query or NoQuery, request.query_params.multi_items())
+        query = None
+        if endpoint.query is not None or request.scope["query_string"]:
+            query = decode_query(endpoint.query or NoQuery, request.query_params.multi_items())
         if endpoint.query is None:
             query = None
         raw = b""
@@ -105,9 +118,9 @@ class _App:
 
     async def _handle(self, endpoint: Endpoint, call: Call[Any], raw: bytes) -> Response:
         if endpoint.read is not None and len(raw) >= LONG_BODY:
-            call = replace(call, body=await endpoint.read(raw))
+            call.body = await endpoint.read(raw)
         elif endpoint.body is not None:
-            call = replace(call, body=decode_body(endpoint.body, raw, endpoint.decoder))
+            call.body = decode_body(endpoint.body, raw, endpoint.decoder)
         return _answer(endpoint, await endpoint.handler(call))
 
 
@@ -257,8 +270,9 @@ def _answer(endpoint: Endpoint, value: Any) -> Response:
         return value
     result = value if isinstance(value, Result) else Result(value)
     status = result.status or endpoint.status
-    headers = {**_HEADERS, **result.headers}
     if result.body is None and endpoint.returns is None:
-        return Response(status_code=status, headers=headers)
+        return Response(status_code=status, headers={**_HEADERS, **result.headers})
     content = _encoder.encode(result.body)
-    return Response(content, status_code=status, media_type=endpoint.media_type, headers=headers)
+    if endpoint.media_type == JSON:
+        return _JsonAnswer(content, status, result.headers)
+    return Response(content, status_code=status, media_type=endpoint.media_type, headers={**_HEADERS, **result.headers})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
+from .eager import resumed, started
 from .problem import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, Problem
+from .request import Request
 
 DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
 DEFAULT_BODY_SECONDS = 60.0
@@ -24,19 +27,32 @@ async def read_body(request: Request, *, limit: int, seconds: float | None) -> b
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
+    # Most bodies came with their head: no timer is set for these.
+    reading = started(_read(request, limit))
+    if reading.is_done:
+        return reading.result
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
+            return await resumed(reading)
     except TimeoutError:
         detail = f"The body did not arrive within {seconds:g} seconds."
         raise Problem(408, REQUEST_TIMEOUT, "Request timeout", detail, headers={"Connection": "close"}) from None
-    return b"".join(chunks)
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message: Message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _check_type(request: Request) -> None:

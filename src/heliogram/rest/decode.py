@@ -44,7 +44,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 def decode_body(type_: type[T], raw: bytes, decoder: msgspec.json.Decoder[T] | None = None) -> T:
     """`raw` (JSON) as `type_`. Raises `Problem` 400 with one error per wrong field, 20 at most."""
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise invalid([FieldError("$", "The request needs a JSON body, but it is empty.", MALFORMED_BODY)])
     try:
         return (decoder or msgspec.json.Decoder(type_)).decode(raw)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from starlette.requests import Request
+
+from .request import Request
 
 S = TypeVar("S")
 
@@ -18,7 +19,7 @@ LONG_BODY = 32_768
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(Generic[S]):
     """One request as its handler sees it.
 

@@ -6,9 +6,11 @@ So a key's end, by whichever process, acts within a second, and a busy caller co
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from ..domain.accounts import Caller, Principal, RegistrationGrant, Scope
 from ..domain.ids import API_KEY, InvalidId, decode
+from ..once import Once
 from ..ports import Clock, KeyStore
 from .apikeys import KeyHasher
 from .lastuse import LastUse
@@ -86,6 +88,7 @@ class StoreAuthenticator:
         self._known = _Recent(size)
         self._unknown = _Recent(size)
         self._last_use = LastUse(store, size=size)
+        self._asking = Once[bytes, _Entry]()
 
     def __repr__(self) -> str:
         return f"StoreAuthenticator(known={len(self._known)}, unknown={len(self._unknown)})"
@@ -130,9 +133,13 @@ class StoreAuthenticator:
         now = self._clock.monotonic()
         entry = self._known.get(ident, now) or self._unknown.get(ident, now)
         if entry is None:
-            # Believed from before the look-up on: what is revoked while it runs is not believed longer for it.
-            entry = _Entry(await self._store.find_caller(ident), now + self._ttl)
-            (self._unknown if entry.caller is None else self._known).put(ident, entry)
+            entry = await self._asking.ask(ident, partial(self._ask, ident, now))
+        return entry
+
+    async def _ask(self, ident: bytes, now: float) -> _Entry:
+        # Believed from before the look-up on: what is revoked while it runs is not believed longer for it.
+        entry = _Entry(await self._store.find_caller(ident), now + self._ttl)
+        (self._unknown if entry.caller is None else self._known).put(ident, entry)
         return entry
 
 
