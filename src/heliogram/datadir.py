@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,8 @@ from .ports import Clock
 from .store.sqlite import SqliteStore
 
 DATABASE = "heliogram.db"
+MOVED = "moved.json"
+"""Says where the instance was moved to, see `moving.py`."""
 ORPHANS_SECONDS = 5.0
 """How long a start waits for the senders of a service that was killed: the kernel ends them within milliseconds."""
 
@@ -38,11 +41,35 @@ def prepare_data_directory(data: Path) -> None:
         raise StartError(f"cannot use the data directory {data}: {error.strerror}; give another with --data") from error
 
 
+def require_here(data: Path) -> None:
+    """Raises `StartError` for a data directory whose instance was moved elsewhere: what was still done here would be
+    done twice, or be lost."""
+    try:
+        told = json.loads((data / MOVED).read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        told = {}
+    place, origin = told.get("to", "postgresql://…"), f"--from sqlite:{data}"
+    if told.get("done"):
+        raise StartError(
+            f"the instance in {data} was moved to {place}: run it there, with --store. Should that have been a mistake,"
+            f" `heliogram migrate-store {origin} --to … --abort` brings it back as it was when it was moved"
+        )
+    raise StartError(
+        f"the instance in {data} is being moved to {place}, and that was interrupted at its end: run `heliogram"
+        f" migrate-store {origin} --to …` again, or give it up with --abort"
+    )
+
+
 @contextlib.contextmanager
-def own_data_directory(data: Path) -> Iterator[int]:
+def own_data_directory(data: Path, *, moved: bool = False) -> Iterator[int]:
     """Holds the data directory for this process and those it gives the handle to: two services on one store would take
-    each other's leases. Waits a while for the senders of a service that died. Raises `StartError`."""
+    each other's leases. Waits a while for the senders of a service that died. Raises `StartError`, also for an instance
+    that was moved elsewhere, unless that (`moved`) is what it is held for."""
     prepare_data_directory(data)
+    if not moved:
+        require_here(data)
     lock = data / "serve.lock"
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -53,6 +80,8 @@ def own_data_directory(data: Path) -> Iterator[int]:
             raise StartError(
                 f"another `heliogram serve` is using {data}: stop it, or give this one another directory with --data"
             )
+        if not moved:
+            require_here(data)  # now for sure
         try:
             os.pwrite(handle, b"%-20d\n" % os.getpid(), 0)
         except OSError as error:
@@ -75,6 +104,14 @@ def _locked(handle: int) -> bool:
             time.sleep(0.02)
         else:
             return True
+
+
+def pid_of_service(data: Path) -> int | None:
+    """The process that holds the data directory, as far as it was written down."""
+    try:
+        return int((data / "serve.lock").read_bytes()[:20])
+    except (OSError, ValueError):
+        return None
 
 
 def is_served(data: Path) -> bool:
@@ -107,6 +144,7 @@ async def open_store(data: Path, *, make: bool = True, owned: bool = False) -> A
     if not make and not (data / DATABASE).exists():
         raise StartError(f"there is no database in {data}: give the directory that `heliogram serve` uses with --data")
     prepare_data_directory(data)
+    require_here(data)
     clock = SystemClock()
     ids = IdFactory(lambda: int(clock.time() * 1000))
     in_use = partial(is_served, data) if not owned else lambda: False

@@ -10,6 +10,7 @@ from .api_keys import api_keys
 from .backup import backup, restore
 from .check import check
 from .demo import demo
+from .migrate_store import migrate_store
 from .send import send
 from .serve import serve
 from .simulator import simulator
@@ -30,6 +31,7 @@ def cli() -> None:
       heliogram api-keys create      a key for your back end
       heliogram accounts create      a tenant of its own, for another team or customer
       heliogram backup DEST          a copy of the database, while it runs; see also: restore, check
+      heliogram migrate-store        from one machine to PostgreSQL, which several nodes share
       heliogram simulator            an APNs of your own, for tests in any language
 
     \b
@@ -39,5 +41,5 @@ def cli() -> None:
     """
 
 
-for command in (serve, simulator, api_keys, accounts, backup, restore, check, send, demo):
+for command in (serve, simulator, api_keys, accounts, backup, restore, check, migrate_store, send, demo):
     cli.add_command(command)

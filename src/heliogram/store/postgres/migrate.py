@@ -19,6 +19,7 @@ import asyncpg
 
 from ..errors import NotADatabase, SchemaTooNew, StoreReadOnly, UnsupportedDatabase
 from .catalogue import PACKAGE
+from .halves import require_whole
 
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+(\.after)?\.sql$")
 LOCK = 0x48454C47
@@ -82,11 +83,12 @@ async def migrate(connection: asyncpg.Connection, place: str, scripts: Scripts |
     version, which may be a later one.
 
     Raises `SchemaTooNew` where every node must know more than this one, `NotADatabase` for a database of another
-    program.
+    program, `StoreUnavailable` for one that an instance is just being moved into.
     """
     known = migrations() if scripts is None else scripts
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await require_whole(connection, place)
         version, least = await _version(connection, place)
         if least > len(known):
             raise too_new(place, least, len(known))

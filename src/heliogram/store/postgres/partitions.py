@@ -52,13 +52,14 @@ async def make_partitions(connection: asyncpg.Connection, now: int) -> list[int]
     """Makes the partitions of the day of `now` (ms) and the next three that are not there; for which days."""
     today = now // DAY_MS
     wanted = set(range(today, today + AHEAD + 1)).difference(await days_kept(connection))
-    made = [day for day in sorted(wanted) if await _make(connection, day)]
+    made = [day for day in sorted(wanted) if await make_day(connection, day)]
     if made:
         log.info("partitions.made", days=[suffix_of(day) for day in made])
     return made
 
 
-async def _make(connection: asyncpg.Connection, day: int) -> bool:
+async def make_day(connection: asyncpg.Connection, day: int) -> bool:
+    """Makes the partitions of a day (counted from 1970); whether it did."""
     low, high = range_of(day)
     try:
         async with connection.transaction():

@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from ..errors import NotADatabase, SchemaTooNew, StoreError, StoreUnavailable
+from ..moving import notes
 from . import statements
 from .check import damage, owner_problem
 from .connection import (
@@ -165,6 +166,7 @@ def _bring_up_to_date(draft: Path, was: int, now: int) -> Restored:
             connection.execute(_work.release_all, {"now": now})
             let_go_of_keys(connection)
             recount(connection)
+            notes.remove(connection)  # a move to PostgreSQL that was under way is none from here
             waiting: Any = connection.execute(_sql.waiting).fetchone()
             connection.execute("COMMIT")
         finally:
