@@ -214,6 +214,8 @@ class Gate:
         return f"Gate(topic={self._topic!r}, closed={len(self._closed())}, probing={len(self._probed)})"
 
     def _closed(self) -> list[_Breaker]:
+        if not self._known.open:
+            return []
         topics = (REACH, WHOLE) if self._topic is None else (REACH, WHOLE, self._topic)
         return [self._known.open[topic] for topic in topics if topic in self._known.open]
 

@@ -11,7 +11,8 @@ notification is found by masking, without an index, and every attempt of a deliv
 
 from __future__ import annotations
 
-import secrets
+import os
+import struct
 from collections.abc import Callable
 
 SEQUENCE_BITS = 14
@@ -38,8 +39,14 @@ _DIGITS = bytes(
 """From the alphabet's letters to the digits that `int` knows, from all else to what is none."""
 
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = tuple(range(120, -1, -10))
 _HEX_2 = [f"{number:02x}" for number in range(1 << 8)]
 _HEX_3 = [f"{number:03x}" for number in range(1 << 12)]
+
+
+_NUMBERS = struct.Struct("128Q")
+"""What is asked for at once."""
 
 
 class InvalidId(ValueError):
@@ -51,13 +58,36 @@ STEP_BACK_MS = 3_600_000
 A clock that is set back by more was wrong before."""
 
 
+class RandomBits:
+    """Random bits of the system, asked for many at a time: each call of the system lets another thread go first. May be
+    called in any thread."""
+
+    def __init__(self, source: Callable[[int], bytes] = os.urandom) -> None:
+        self._source = source
+        self._numbers: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"RandomBits(left={len(self._numbers)})"
+
+    def __call__(self, bits: int) -> int:
+        """A number of so many random bits (1 to 64), which is told once."""
+        numbers = self._numbers
+        try:
+            number = numbers.pop()
+        except IndexError:
+            numbers = list(_NUMBERS.unpack(self._source(_NUMBERS.size)))
+            number = numbers.pop()
+            self._numbers = numbers
+        return number >> 64 - bits
+
+
 class IdFactory:
     """Makes ids from an injected clock (milliseconds since 1970) and source of random bits. Later ones of one factory
     sort behind earlier ones of another millisecond, also when the clock was set back by up to `STEP_BACK_MS`."""
 
-    def __init__(self, now_ms: Callable[[], int], random_bits: Callable[[int], int] = secrets.randbits) -> None:
+    def __init__(self, now_ms: Callable[[], int], random_bits: Callable[[int], int] | None = None) -> None:
         self._now_ms = now_ms
-        self._random_bits = random_bits
+        self._random_bits = RandomBits() if random_bits is None else random_bits
         self._last = 0
 
     def new(self) -> bytes:
@@ -130,8 +160,8 @@ class DeliveryTexts:
 def encode(prefix: str, raw: bytes) -> str:
     """The TypeID text: prefix, underscore, 26 characters of Crockford's base 32 in lower case."""
     value = int.from_bytes(raw, "big")
-    letters = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(letters)}"
+    pairs = [_PAIRS[value >> shift & 1023] for shift in _SHIFTS]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def decode(prefix: str, text: str) -> bytes:

@@ -27,11 +27,32 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 encode = msgspec.json.Encoder().encode
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text:
     """A text that may be a template, and where the content has it (`title`, `data.items[0].name`)."""
 
-    text: str
-    path: str
+    __slots__ = ("path", "text")
+
+    def __init__(self, text: str, path: str) -> None:
+        self.text, self.path = text, path
+
+    def __repr__(self) -> str:
+        return f"Text({self.path})"
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, Text):
+        return value.text
+    raise TypeError(f"no JSON: {type(value).__name__}")
+
+
+_encode_as_it_is = msgspec.json.Encoder(enc_hook=_text_of).encode
+
+
+def without_tags(value: object) -> bytes | None:
+    """The JSON of an object none of whose `Text`s is a template; None when one may be. No JSON but that of a text or a
+    name has two braces side by side that open, or a percent sign."""
+    encoded = _encode_as_it_is(value)
+    return None if b"{{" in encoded or b"{%" in encoded else encoded
 
 
 def document(spec: SendSpec) -> dict[str, Any]:

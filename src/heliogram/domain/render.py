@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .errors import Code, FieldProblem
 from .notifications import SendSpec
-from .payload import Text, document, encode, pieces
+from .payload import Text, document, encode, pieces, without_tags
 from .template import RenderError, Template, TemplateError, Variables, compile_template, has_tags
 
 MAX_HEAVY = 8_192
@@ -42,8 +42,10 @@ class Renderer:
         """Whether rendering takes long enough to be done beside the event loop: some text is more than names."""
         self._heavy_characters = 0
         self._least = 0
+        payload = document(spec)
+        plain = without_tags(payload)
         parts: list[bytes | _Own] = []
-        for piece in pieces(document(spec)):
+        for piece in pieces(payload) if plain is None else (plain,):
             parts += self._parts_of(piece)
         parts = _merged(parts)
         self._fixed = [part if isinstance(part, bytes) else b"" for part in parts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -38,12 +38,10 @@ class QuickHeaders(Headers):
 class Request(PlainRequest):
     """Starlette's request with such headers."""
 
-    @property
+    @cached_property
     def headers(self) -> Headers:
         """The request's headers."""
-        if not hasattr(self, "_headers"):
-            self._headers = QuickHeaders(self.scope)
-        return self._headers
+        return QuickHeaders(self.scope)
 
     @property
     def base(self) -> str:

@@ -155,7 +155,8 @@ class Held:
         left."""
         generation, ended, stale = self._generation, list[list[apns.Outcome]](), list[Push]()
         with _halt(stop) as halt:
-            async with aclosing(self._send(ready, halt)) as found:
+            pushes = self._pushes.send_ready(ready.jobs, stop=halt, pause=turn)
+            async with aclosing(self._send(ready, halt) if ready.broadcasts else pushes) as found:
                 async for outcomes in found:
                     fresh = self._sift(outcomes, generation, stale)
                     if stale and not halt.done():  # the others would be refused as well
