@@ -162,6 +162,14 @@ class Site:
 
         await settled(ask, what="every shard's dispatcher")
 
+    async def leave(self, node: Node, count: int = 1, *, shard: int = 0) -> Operation:
+        """Accepts an operation that is left to dispatchers, which are told."""
+        recipients = recipients_of(count)
+        operation = self.bench.operation(recipients)
+        await self.bench.store.accept(self.bench.account, operation, cut(operation.id, recipients), shard=shard)
+        node.queue.wake(operation.lane, shard)
+        return operation
+
     async def send(self, node: Node, count: int = 1, *, shard: int = 0, app: str = "shop") -> Operation:
         """Accepts an operation on a node, as its API would."""
         recipients = recipients_of(count)

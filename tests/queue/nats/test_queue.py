@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import pytest
 from nats.aio.msg import Msg
@@ -12,6 +13,7 @@ from support.stores import recipients_of
 
 from heliogram.domain.operations import Lane, Operation
 from heliogram.ports import Cancellation, ChunkRef, LeasedChunk, Slots
+from heliogram.queue.nats import Layout
 from heliogram.queue.nats.references import message_id, pack
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +43,11 @@ async def work(node: Node, done: Counter[bytes]) -> None:
     while chunks := await node.queue.lease(BOTH, 8):
         for chunk in chunks:
             done[chunk.id] += await node.queue.done(chunk)
+
+
+async def empty(site: Site, node: Node, lane: Lane = Lane.TX) -> bool:
+    """Whether the broker has nothing of a lane."""
+    return bool((await node.link.api(f"STREAM.INFO.{site.layout.stream(lane)}"))["state"]["messages"] == 0)
 
 
 async def stale(node: Node, count: int) -> None:
@@ -77,8 +84,7 @@ async def test_everything_accepted_is_worked_on_once(site: Site) -> None:
     assert sorted(done) == sorted(operation.id for operation in sent)
     assert set(done.values()) == {1}
     for lane in BOTH:
-        state = (await api.link.api(f"STREAM.INFO.{site.layout.stream(lane)}"))["state"]
-        assert state["messages"] == 0
+        await settled(partial(empty, site, api, lane), what="an empty stream")
     for worker in workers:
         await worker.queue.close()
     await asyncio.gather(*tasks)
@@ -156,11 +162,7 @@ async def test_what_is_no_reference_is_thrown_away(site: Site) -> None:
     node = await site.node()
     waiting = asyncio.create_task(lease(node))
     await node.link.request(site.layout.subject(Lane.TX, 0), b"no reference")
-
-    async def gone() -> bool:
-        return bool((await node.link.api(f"STREAM.INFO.{site.layout.stream(Lane.TX)}"))["state"]["messages"] == 0)
-
-    await settled(gone, what="the message's end")
+    await settled(partial(empty, site, node), what="the message's end")
     await node.queue.close()
     assert await waiting == []
 
@@ -357,6 +359,64 @@ async def test_a_small_send_goes_straight_where_it_is_accepted_and_sent(site: Si
     await node.queue.close()
     assert await waiting == []
     assert node.queue.loaded == 0
+
+
+async def test_a_small_send_to_an_idle_shard_needs_no_dispatcher(site: Site) -> None:
+    """It is accepted as on the road, and published by whoever accepted it; the first one only asks for the room."""
+    api, worker = await site.node("api"), await site.node()
+    await site.send(api)
+
+    async def known() -> bool:
+        return api.queue._rooms.known(Lane.TX, 0) is not None
+
+    await settled(known, what="the room")
+    operation = await site.send(api)
+    (chunk,) = await lease(worker)
+    assert (chunk.operation_id, chunk.attempt) == (operation.id, 1)
+    assert chunk.until == site.bench.clock.ms + 60_000
+    assert await worker.queue.done(chunk)
+    assert await site.completed([operation])
+
+
+async def test_a_shard_with_a_backlog_is_a_dispatchers(site: Site) -> None:
+    """From a quarter of its room on, so that nobody overtakes what waits; so is what has several chunks."""
+    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=8, token_s=3600)
+    api = await site.node("api")
+    await api.queue._rooms.look(Lane.TX, 0)
+    await api.queue._rooms.look(Lane.BULK, 0)
+
+    async def ask() -> bool:
+        return await site.waiting(api) == 2
+
+    for _ in range(2):
+        await site.send(api)
+    await settled(ask, what="two references")
+    for _ in range(2):
+        await site.send(api)
+    await site.send(api, 501)
+    assert await ask()
+    assert await site.waiting(api, Lane.BULK) == 0
+    now = site.bench.clock.ms
+    left = await site.bench.store.claim_refs(Lane.TX, 0, limit=9, now=now, until=now + 1)
+    assert len(left) == 2
+
+
+async def test_what_the_broker_refuses_is_a_dispatchers_at_once(site: Site) -> None:
+    """Nobody can have it; it does not wait for the lease to run out."""
+    api, worker = await site.node("api"), await site.node()
+    await api.queue._rooms.look(Lane.TX, 0)
+    for node in (api, worker):
+        await node.link.flush()
+    await api.link.api(f"STREAM.DELETE.{site.layout.stream(Lane.TX)}")
+    operation = await site.send(api)
+
+    async def due() -> bool:
+        return await site.bench.store.next_due(Lane.TX, 0) == site.bench.clock.ms
+
+    await settled(due, what="the chunk's return")
+    await api.dispatch()
+    (chunk,) = await lease(worker)
+    assert (chunk.operation_id, chunk.attempt) == (operation.id, 2)
 
 
 async def test_the_queue_shows_itself_with_counts(site: Site) -> None:

@@ -21,8 +21,9 @@ from ...domain.operations import Lane
 from ...ports import ChunkRef, Clock, ReferenceStore
 from ..hands import any_unseen
 from .broker import ALL, Broker
-from .errors import ApiRefused, QueueDown, QueueError
-from .references import message_id, pack
+from .errors import ApiRefused, QueueError
+from .references import publish
+from .rooms import Room, Rooms
 from .tasks import Tasks
 from .tokens import Tokens
 
@@ -35,18 +36,7 @@ ROOM_SECONDS = 0.25
 TROUBLE_SECONDS = 0.5
 GRACE_SECONDS = 0.05
 """What falls due and has a reference at the broker is brought by it; what is left after so long is claimed."""
-LOOK_SECONDS = 1.0
-"""How long what the broker said of a shard's room is believed."""
 _LEAST_WAIT = 0.001
-_GONE = "gone"
-
-
-class _Room(msgspec.Struct):
-    """How many references a shard may still take, as of when (s); `made` is when the consumer was made."""
-
-    left: int = 0
-    looked: float = float("-inf")
-    made: str = ""
 
 
 class _Sent(msgspec.Struct, frozen=True):
@@ -67,7 +57,7 @@ class Dispatcher:
         self._poll_seconds = poll_seconds
         self._tokens = Tokens(broker, clock, self._gained)
         self._events = {shard: asyncio.Event() for shard in range(self._layout.shards)}
-        self._rooms: dict[tuple[Lane, int], _Room] = {}
+        self._rooms = Rooms(broker, clock)
         self._unsure: dict[int, deque[_Sent]] = {shard: deque() for shard in self._events}
         self._tending = Tasks()
         self._tended: set[int] = set()
@@ -112,8 +102,7 @@ class Dispatcher:
             self._events[int(shard)].set()
 
     def _look_again(self) -> None:
-        for room in self._rooms.values():
-            room.looked = float("-inf")
+        self._rooms.forget()
         for event in self._events.values():
             event.set()
 
@@ -177,7 +166,7 @@ class Dispatcher:
             return TROUBLE_SECONDS
         return ROOM_SECONDS if full else await self._until_due(shard, began)
 
-    async def _fill(self, lane: Lane, shard: int, room: _Room) -> bool:
+    async def _fill(self, lane: Lane, shard: int, room: Room) -> bool:
         """Claims and publishes as much as there is room for; whether there may be more to claim."""
         now = self._now()
         until = now + self._layout.lease_ms
@@ -189,7 +178,7 @@ class Dispatcher:
 
     async def _publish(self, sent: list[_Sent], shard: int) -> None:
         """What the broker did not confirm is published again until its lease has run out: it knows repeats."""
-        results = await asyncio.gather(*[self._publish_one(each.ref) for each in sent], return_exceptions=True)
+        results = await asyncio.gather(*[publish(self._broker, each.ref) for each in sent], return_exceptions=True)
         gone = False
         for each, error in zip(sent, results, strict=True):
             if error is None:
@@ -202,10 +191,6 @@ class Dispatcher:
         if gone:
             await self._broker.repair()
 
-    async def _publish_one(self, ref: ChunkRef) -> None:
-        headers = {"Nats-Msg-Id": message_id(ref)}
-        await self._link.request(self._layout.subject(ref.lane, ref.shard), pack(ref), headers)
-
     async def _publish_again(self, shard: int) -> None:
         unsure = self._unsure[shard]
         again = [each for each in unsure if each.until > self._now()]
@@ -213,26 +198,14 @@ class Dispatcher:
         if again:
             await self._publish(again, shard)
 
-    async def _room(self, lane: Lane, shard: int) -> _Room:
+    async def _room(self, lane: Lane, shard: int) -> Room:
         """How much room there is. Where a consumer was made anew, what was on the road is sent out again."""
-        room = self._rooms.setdefault((lane, shard), _Room())
-        now = self._clock.monotonic()
-        if room.left > 0 and now - room.looked < LOOK_SECONDS:
-            return room
-        subject = f"CONSUMER.INFO.{self._layout.stream(lane)}.{self._layout.consumer(shard)}"
-        try:
-            info = await self._link.api(subject)
-        except ApiRefused as error:
-            if error.is_missing:
-                room.made = _GONE
-            if error.is_missing or error.code == 503:
-                await self._broker.repair()
-            raise QueueDown(f"shard {shard} of {lane.name} has no consumer just now") from None
-        if room.made not in ("", info["created"]):
+        room = self._rooms.known(lane, shard) or await self._rooms.look(lane, shard)
+        if room.is_new:
             recalled = await self._store.recall(lane, shard, self._now())
+            room.is_new = False
             self.recalled += recalled
             log.warning("queue.recalled", lane=lane.name, shard=shard, chunks=recalled)
-        room.left, room.looked, room.made = self._layout.outstanding - info["num_pending"], now, info["created"]
         return room
 
     async def _until_due(self, shard: int, after: int) -> float:

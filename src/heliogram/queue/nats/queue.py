@@ -14,20 +14,24 @@ when:
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from ...domain.notifications import DeliveryRecord
-from ...domain.operations import Counts, Lane
-from ...ports import Clock, LeasedChunk, ReferenceStore
+from ...domain.operations import Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
+from ...ports import ON_THE_ROAD, ChunkRef, Clock, Hold, LeasedChunk, ReferenceStore
 from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue, Waiter
 from .affinity import Affinity
 from .broker import ALL, Broker
+from .errors import ApiRefused, QueueDown, QueueError
 from .pulls import ACK, IN_PROGRESS, Delivered, Pulls, nak
+from .references import publish
+from .rooms import Rooms
 from .tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -38,6 +42,9 @@ alone, so that streams are short."""
 NAK_LATE_S = 0.005
 """The broker's clock and ours are not one: a reference that comes back too early would be stale."""
 STORE_AWAY_S = 1.0
+IDLE_SHARE = 4
+"""A shard of whose room more than one in so many is taken has a backlog, or may have: what is accepted waits its turn
+in the store."""
 
 
 class NatsQueue(DbQueue):
@@ -61,6 +68,8 @@ class NatsQueue(DbQueue):
         self._broker = broker
         self._toss = toss
         self._pulls: dict[Lane, Pulls] = {}
+        self._rooms = Rooms(broker, clock)
+        self._looking: set[tuple[Lane, int]] = set()
         self._messages: dict[tuple[bytes, int], Delivered] = {}
         self._hearing: Subscription | None = None
         self._tasks = Tasks()
@@ -69,6 +78,62 @@ class NatsQueue(DbQueue):
     def __repr__(self) -> str:
         counts = f"loaded={self.loaded}, stale={self.stale}, held={len(self._messages)}"
         return f"NatsQueue({self._worker!r}, {counts}, {list(self._pulls.values())})"
+
+    # ---- what is accepted
+
+    async def put(
+        self,
+        operation: Operation,
+        chunks: Sequence[NewChunk],
+        accept: Callable[[Hold | None], Awaitable[None]],
+        *,
+        shard: int = 0,
+    ) -> None:
+        """Has `accept` make an operation durable, then has it worked on: here, where the straight way is open. One
+        chunk of an idle shard is accepted as on the road, and its reference published; the rest is a dispatcher's."""
+        way = self._straight.get(operation.lane)
+        straight = way is not None and len(chunks) == 1 and way.is_open(operation, self._hands)
+        if straight or not self._may_publish(operation, chunks, shard):
+            await super().put(operation, chunks, accept, shard=shard)
+            return
+        now = self._now()
+        await accept(Hold(worker=ON_THE_ROAD, until=now + self._lease_ms, since=now))
+        flow = flow_of(operation.account_id, operation.spec)
+        ref = ChunkRef(id=chunks[0].id, lane=operation.lane, shard=shard, flow=flow, attempt=1)
+        self._tasks.start(self._publish(ref, now + self._lease_ms))
+
+    def _may_publish(self, operation: Operation, chunks: Sequence[NewChunk], shard: int) -> bool:
+        """Whether nothing waits in the shard, as far as is known: what is not is found out for the next one."""
+        if len(chunks) != 1 or operation.status is not OperationStatus.PROCESSING or not self._is_open():
+            return False
+        outstanding, room = self._broker.layout.outstanding, self._rooms.known(operation.lane, shard)
+        if room is not None and room.left * IDLE_SHARE > outstanding * (IDLE_SHARE - 1):
+            room.left -= 1
+            return self._broker.link.is_connected
+        place = operation.lane, shard
+        if place not in self._looking:
+            self._looking.add(place)
+            self._tasks.start(self._look(place))
+        return False
+
+    async def _look(self, place: tuple[Lane, int]) -> None:
+        try:
+            with contextlib.suppress(QueueError):
+                await self._rooms.look(*place)
+        finally:
+            self._looking.discard(place)
+
+    async def _publish(self, ref: ChunkRef, until: int) -> None:
+        """What the broker refuses is a dispatcher's at once; where it did not say, nobody may take it from whoever has
+        it by now: the lease has to run out."""
+        try:
+            await publish(self._broker, ref)
+        except ApiRefused as error:
+            log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
+            await self._store.release(ref.lease(until), self._now(), self._now())
+            self._broker.hint(ref.shard)
+        except QueueDown as error:
+            log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
 
     # ---- hints
 
@@ -164,6 +229,8 @@ class NatsQueue(DbQueue):
                     short += 1
                 else:
                     came.append(message)
+                    if waiter.slots is not None:  # one until it is known how many it takes
+                        self._hands.take(message.ref.lease(0), 1, waiter.slots)
             await pulls.want(limit - len(came))
         chunks = await self._load(waiter, came) if came else []
         self._note(waiter, lanes, all_due=limit > 0 and not short and all(self._pulls[lane].is_dry for lane in lanes))
@@ -194,10 +261,12 @@ class NatsQueue(DbQueue):
             )
         except BaseException:
             for message in came:
+                self._hands.put_down(message.ref.lease(0))
                 await self._broker.link.publish(message.reply, nak(STORE_AWAY_S))
             raise
         found = {chunk.id: chunk for chunk in chunks}
         for message in came:
+            self._hands.put_down(message.ref.lease(0))
             chunk = found.pop(message.ref.id, None)
             if chunk is None:
                 self.stale += 1
