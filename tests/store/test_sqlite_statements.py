@@ -168,7 +168,7 @@ async def test_tokens_of_the_sandbox_are_found_among_themselves(connection: apsw
 @pytest.mark.anyio
 async def test_users_are_found_by_their_ids_alone(connection: apsw.Connection) -> None:
     """What else is known of them is not read."""
-    sql = load("users").present_users
+    sql = load("users").missing_users
     plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings(sql))]
     assert [step for step in plan if "USING" in step] == [
         "SEARCH u USING COVERING INDEX user_present (account_id=? AND id=? AND deleted=?)"

@@ -51,8 +51,8 @@ def _look_up(connection: apsw.Connection, account: bytes, wanted: Wanted, array:
         known.devices = reached_of(connection.execute(_registrations.devices_of_users, of_users))
         if wanted.missing and len(known.devices) < len(users):  # who has a device is there
             others = users.difference(known.devices)
-            rows: Any = connection.execute(_users.present_users, {**where, "users": array(sorted(others))}).fetchall()
-            known.missing = others.difference({row[0] for row in rows})
+            rows: Any = connection.execute(_users.missing_users, {**where, "users": array(sorted(others))}).fetchall()
+            known.missing = frozenset([missing for (missing,) in rows])
     if wanted.tokens:
         tokens = sorted(wanted.tokens)
         if known.credential is None:  # one that is named decides by itself

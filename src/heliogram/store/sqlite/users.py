@@ -137,8 +137,8 @@ class Users(Base):
         if not wanted:
             return wanted
         values = {"account": account, "users": self._array(sorted(wanted))}
-        rows = await self._read(lambda c: c.execute(_sql.present_users, values).fetchall())
-        return wanted.difference(row[0] for row in rows)
+        rows: Any = await self._read(lambda c: c.execute(_sql.missing_users, values).fetchall())
+        return {missing for (missing,) in rows}
 
     async def name_user(self, account: bytes, user_id: bytes, external_id: str | None, at: int) -> bool:
         """Gives a user an external id, another one, or none. Raises `Conflict` when another user has it."""

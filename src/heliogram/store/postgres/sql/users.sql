@@ -27,9 +27,10 @@ SELECT u.external_id, u.id
   FROM app_user u
  WHERE u.account_id = :account AND u.external_id = ANY (:names::text[]) AND u.deleted IS NULL;
 
--- name: present_users
--- Which of many users the account has.
-SELECT u.id FROM app_user u WHERE u.account_id = :account AND u.id = ANY (:users::bytea[]) AND u.deleted IS NULL;
+-- name: missing_users
+-- Which of many users the account does not have.
+SELECT w.id FROM unnest(:users::bytea[]) w (id)
+ WHERE NOT EXISTS (SELECT 1 FROM app_user u WHERE u.account_id = :account AND u.id = w.id AND u.deleted IS NULL);
 
 -- name: name_user
 -- Gives a user an external id, or takes it away.

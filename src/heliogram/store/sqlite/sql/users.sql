@@ -28,11 +28,12 @@ SELECT u.external_id, u.id
  CROSS JOIN user u INDEXED BY user_external ON u.account_id = :account AND u.external_id = w.value
  WHERE u.deleted IS NULL;
 
--- name: present_users
--- Which of many users the account has.
-SELECT u.id FROM carray(:users) w
- CROSS JOIN user u INDEXED BY user_present ON u.account_id = :account AND u.id = w.value
- WHERE u.deleted IS NULL;
+-- name: missing_users
+-- Which of many users the account does not have. Those that it has are not told: each row that is told makes the
+-- reader's thread take turns with all others.
+SELECT w.value FROM carray(:users) w
+ WHERE NOT EXISTS (SELECT 1 FROM user u INDEXED BY user_present
+                    WHERE u.account_id = :account AND u.id = w.value AND u.deleted IS NULL);
 
 -- name: name_user
 -- Gives a user an external id, or takes it away.
