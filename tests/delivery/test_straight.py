@@ -12,7 +12,10 @@ from support.apns_server import ApnsServer, hold
 from support.stores import recipients_of
 
 from heliogram.delivery.heartbeats import HEARTBEAT_S
+from heliogram.delivery.planning import YOUNG_S
 from heliogram.delivery.worker import Worker
+from heliogram.domain.devices import TokenKind
+from heliogram.domain.lookups import Known, Wanted
 from heliogram.domain.operations import Lane, Operation, cut
 from heliogram.ports import Hold
 
@@ -26,11 +29,11 @@ class Working:
         self.delivery, self.worker = delivery, worker
         self.straight: list[bool] = []
 
-    async def put(self, recipients: int = 1) -> Operation:
+    async def put(self, recipients: int = 1, known: Known | None = None) -> Operation:
         """A send, as the API accepts it."""
         bench = self.delivery.bench
         operation = bench.operation(recipients_of(recipients))
-        chunks = cut(operation.id, recipients_of(recipients))
+        chunks = cut(operation.id, recipients_of(recipients), known=known)
 
         async def accept(hold: Hold | None) -> None:
             self.straight.append(hold is not None)
@@ -38,6 +41,11 @@ class Working:
 
         await self.delivery.tools.queue.put(operation, chunks, accept)
         return operation
+
+    async def known(self) -> Known:
+        """What the API has looked up."""
+        bench = self.delivery.bench
+        return await bench.store.look_up(bench.account, Wanted(app_name="shop", kind=TokenKind.ALERT))
 
     async def sent(self, operation: Operation) -> int:
         """How many of it were sent."""
@@ -136,3 +144,26 @@ async def test_a_caller_who_leaves_changes_nothing(delivery: Delivery, apns: Apn
         await apns.received(1)
     assert it.straight == [True]
     assert len(apns.requests) == 1
+
+
+async def test_what_accepting_has_looked_up_is_not_asked_again(
+    delivery: Delivery, apns: ApnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A send that goes straight begins with it, as long as it is younger than a second."""
+    async with working(delivery) as it:
+        known = await it.known()
+        delivery.bench.clock.advance(YOUNG_S - 0.001)
+        monkeypatch.setattr(delivery.bench.store, "look_up", None)  # whoever called it would fail
+        operation = await it.put(known=known)
+        await apns.received(1)
+    assert await it.sent(operation) == 1
+
+
+async def test_what_was_looked_up_a_second_ago_is_asked_again(delivery: Delivery, apns: ApnsServer) -> None:
+    """Another process may have changed it since: here the app has a credential, and what is known says none."""
+    async with working(delivery) as it:
+        known = Known(at=delivery.bench.clock.monotonic())
+        delivery.bench.clock.advance(YOUNG_S)
+        operation = await it.put(known=known)
+        await apns.received(1)
+    assert await it.sent(operation) == 1

@@ -165,3 +165,27 @@ def test_fresh_ids_differ() -> None:
     """54 random bits a millisecond."""
     make = ids.IdFactory(lambda: 1_800_000_000_000)
     assert len({make.new() for _ in range(10_000)}) == 10_000
+
+
+@given(st.integers(1, 64))
+def test_random_bits_are_as_many_as_asked_for(bits: int) -> None:
+    """All ones of the system's are all ones of so many bits."""
+    source = ids.RandomBits(lambda size: b"\xff" * size)
+    assert source(bits) == (1 << bits) - 1
+
+
+def test_random_bits_are_asked_for_many_at_a_time_and_told_once() -> None:
+    """Each number is told once, and the system is asked again when they are used up."""
+    asked = []
+
+    def count(size: int) -> bytes:
+        asked.append(size)
+        first = sum(asked) - size
+        return b"".join((first + at).to_bytes(8, "little") for at in range(0, size, 8))
+
+    source = ids.RandomBits(count)
+    size = 8 * 128
+    found = {source(64) for _ in range(256)}
+    assert len(found) == 256
+    assert asked == [size, size]
+    assert repr(source) == "RandomBits(left=0)"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from heliogram.domain.content import Content
 from heliogram.domain.errors import Code
 from heliogram.domain.notifications import SendSpec
+from heliogram.domain.payload import document, encode, pieces, without_tags
 from heliogram.domain.render import MAX_HEAVY, Renderer
 from heliogram.domain.template import RenderError, TemplateError, compile_template
 
@@ -147,3 +148,29 @@ def test_text_and_values_are_escaped_as_one_text_would_be(before: str, after: st
         return
     payload = Renderer(spec_of(text)).payload({"name": value})
     assert payload == b'{"aps":{"alert":{"body":%b}}}' % msgspec.json.encode(whole)
+
+
+_PLAIN = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda text: "{" not in text)
+_DATA = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | _PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_PLAIN, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(_PLAIN.filter(lambda key: key not in ("aps", "image")), _DATA, max_size=4), _PLAIN)
+def test_what_holds_no_template_is_encoded_as_its_pieces_are(data: dict[str, Any], body: str) -> None:
+    """At once or piece by piece, the bytes are the same."""
+    spec = SendSpec(app_name="shop", content=Content(body=body, data=data))
+    at_once = without_tags(document(spec))
+    assert at_once == b"".join(
+        each if isinstance(each, bytes) else encode(each.text) for each in pieces(document(spec))
+    )
+    assert Renderer(spec).payload(None) == at_once
+
+
+@pytest.mark.parametrize("text", ["{{ name }}", "{{", "{%", "a {% if b %}", "\\u007b{{"])
+def test_what_may_be_a_template_is_not_encoded_at_once(text: str) -> None:
+    """Wherever it stands: a text, a value, or a name, which is none."""
+    for content in (Content(body=text), Content(body="a", data={"b": [text]}), Content(body="a", data={text: 1})):
+        assert without_tags(document(SendSpec(app_name="shop", content=content))) is None
