@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -97,6 +98,49 @@ class NatsServer:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class NatsCluster:
+    """Three servers that keep each other's streams."""
+
+    def __init__(self, directory: Path) -> None:
+        ports = _free_ports(3)
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
+        self.servers = [
+            NatsServer(
+                directory / f"n{number}",
+                more=f"server_name: n{number}\ncluster {{ name: test, listen: 127.0.0.1:{port}, routes: [{routes}] }}",
+            )
+            for number, port in enumerate(ports)
+        ]
+
+    @property
+    def urls(self) -> list[str]:
+        """Where they listen."""
+        return [server.url for server in self.servers]
+
+    def start(self) -> NatsCluster:
+        """Starts all of them."""
+        for server in self.servers:
+            server.start()
+        return self
+
+    def kill(self) -> None:
+        """Ends all that still run."""
+        for server in self.servers:
+            server.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody has just now: members of a cluster must know each other's beforehand."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
 async def settled(ask: Callable[[], Awaitable[bool]], *, what: str, seconds: float = 20.0) -> None:
     """Asks until it is so; fails the test with `what` when it is not in time."""
     give_up = time.monotonic() + seconds
@@ -142,13 +186,14 @@ class Node:
 class Site:
     """A store, a broker, and nodes as they are needed. Every site has streams of its own."""
 
-    def __init__(self, bench: Bench, server: NatsServer, layout: Layout) -> None:
-        self.bench, self.server, self.layout = bench, server, layout
+    def __init__(self, bench: Bench, server: NatsServer | NatsCluster, layout: Layout) -> None:
+        self.bench, self.layout = bench, layout
+        self.urls = server.urls if isinstance(server, NatsCluster) else [server.url]
         self.nodes: list[Node] = []
 
     async def node(self, name: str = "w1", **changes: Any) -> Node:
         """Another node."""
-        link = await Link.open(self.server.url, name=name)
+        link = await Link.open(self.urls, name=name)
         layout = structs.replace(self.layout, **changes)
         node = Node(self.bench, await Broker.open(link, layout, self.bench.clock), name)
         self.nodes.append(node)
@@ -202,7 +247,7 @@ class Site:
         for node in self.nodes:
             await node.close()
         with contextlib.suppress(QueueDown, ApiRefused):
-            link = await Link.open(self.server.url, seconds=1)
+            link = await Link.open(self.urls, seconds=1)
             for stream in self.layout.streams:
                 with contextlib.suppress(ApiRefused):
                     await link.api(f"STREAM.DELETE.{stream}")

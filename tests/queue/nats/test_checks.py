@@ -160,7 +160,7 @@ def test_a_stream_with_one_replica_in_a_cluster_is_unsafe() -> None:
 )
 async def test_unsafe_streams_are_refused(site: Site, changed: dict[str, Any], problem: str) -> None:
     """Each with what it is, what is expected and what to do; deleting it costs nothing."""
-    link = await Link.open(site.server.url)
+    link = await Link.open(site.urls)
     name = site.layout.stream(Lane.TX)
     await link.api(f"STREAM.CREATE.{name}", {**site.layout.stream_config(name, 1), **changed})
     with pytest.raises(UnsafeQueue) as refused:
@@ -178,7 +178,7 @@ async def test_settings_at_the_edge_will_do(site: Site, changed: dict[str, Any])
 
 async def test_a_consumer_without_priorities_is_refused(site: Site) -> None:
     """Made by something else, or by an older server: work would go to anybody."""
-    link = await Link.open(site.server.url)
+    link = await Link.open(site.urls)
     name = site.layout.stream(Lane.TX)
     await link.api(f"STREAM.CREATE.{name}", site.layout.stream_config(name, 1))
     config = {"name": "shard-1", "durable_name": "shard-1", "ack_policy": "explicit"}
