@@ -121,7 +121,7 @@ async def test_a_lease_that_ran_out_is_fenced_on_every_node(nodes: Nodes) -> Non
         one.release(old, at, at),
         one.extend(old, at + LEASE_MS),
     )
-    assert late == [False, False, False, False]
+    assert not any(late)
     assert await finish(two, new, at)
     assert await nodes.status(operation.id) == (OperationStatus.COMPLETED, Counts(sent=3))
 
@@ -133,7 +133,7 @@ async def test_an_operation_ends_once_with_its_last_two_chunks(nodes: Nodes) -> 
         operation = await bench.accept(recipients_of(4), size=2)
         first, second = await nodes.claim(one)
         at = bench.clock.ms
-        assert await asyncio.gather(finish(one, first, at), finish(two, second, at)) == [True, True]
+        assert all(await asyncio.gather(finish(one, first, at), finish(two, second, at)))
         assert await nodes.status(operation.id) == (OperationStatus.COMPLETED, Counts(sent=4))
 
 
@@ -162,8 +162,9 @@ async def test_canceling_meets_claims_and_ends(nodes: Nodes) -> None:
         at = bench.clock.ms
         others = nodes.claim(two, limit=2)
         cancel = (two if number % 2 else one).cancel_operation(bench.account, operation.id, at)
-        ends = [finish(one, held[0], at), one.release(held[1], at, at)]
-        claimed, canceled, *_ = await asyncio.gather(others, cancel, *ends)
+        claimed, canceled, *_ = await asyncio.gather(
+            others, cancel, finish(one, held[0], at), one.release(held[1], at, at)
+        )
         assert canceled is Cancellation.DONE
         for chunk in claimed:
             assert await finish(two, chunk, at)

@@ -56,15 +56,17 @@ SELECT flow FROM turn
 
 -- name: due_chunks
 -- What is due of a queue in one shard, the longest due first: not done, and neither leased nor its lease still good, and
--- not what another node is just taking.
+-- not what another node is just taking. Each LATERAL has a LIMIT so that it is looked up by its key, whatever the
+-- planner thinks of how many there are.
 SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.spec, o.created, o.send_at,
        o.status, o.canceled, c.size
   FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND due <= :now
          ORDER BY due LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
-  JOIN chunk_recipients r
-    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
-  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+  CROSS JOIN LATERAL (SELECT packed FROM chunk_recipients
+                       WHERE account_id = c.account_id AND operation_id = c.operation_id AND first = c.first LIMIT 1) r
+  CROSS JOIN LATERAL (SELECT spec, created, send_at, status, canceled FROM operation
+                       WHERE account_id = c.account_id AND id = c.operation_id LIMIT 1) o
  ORDER BY c.due, c.operation_id, c.first;
 
 -- name: starting_chunks
@@ -74,9 +76,10 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
   FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND starts = 1 AND due <= :now
          ORDER BY due LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
-  JOIN chunk_recipients r
-    ON r.account_id = c.account_id AND r.operation_id = c.operation_id AND r.first = c.first
-  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+  CROSS JOIN LATERAL (SELECT packed FROM chunk_recipients
+                       WHERE account_id = c.account_id AND operation_id = c.operation_id AND first = c.first LIMIT 1) r
+  CROSS JOIN LATERAL (SELECT spec, created, send_at, status, canceled FROM operation
+                       WHERE account_id = c.account_id AND id = c.operation_id LIMIT 1) o
  ORDER BY c.due, c.operation_id, c.first;
 
 -- name: claim_chunk

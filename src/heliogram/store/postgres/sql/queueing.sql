@@ -60,7 +60,7 @@ WITH RECURSIVE due (flow) AS (
     LIMIT :limit)
 )
 SELECT f.starts, f.flow, coalesce((a.limits::jsonb ->> 'weight')::bigint, 1)
-  FROM found f LEFT JOIN account a ON a.id = substring(f.flow for 16);
+  FROM found f LEFT JOIN LATERAL (SELECT limits FROM account WHERE id = substring(f.flow for 16) LIMIT 1) a ON true;
 
 -- name: take
 -- Hands chunks to a worker, which this transaction has locked; the attempts fence off whoever had them before.
