@@ -47,6 +47,7 @@ ANSWER_SECONDS = 30.0
 _SETTINGS = {
     "application_name": "heliogram",
     "jit": "off",  # every statement is short
+    "plan_cache_mode": "force_generic_plan",  # to plan a claim over all days takes longer than to make it
     "client_encoding": "UTF8",
     "timezone": "UTC",
     "lock_timeout": "10s",
