@@ -287,3 +287,23 @@ async def _webhook(bench: Bench, types: tuple[EventType, ...]) -> Webhook:
     )
     await bench.store.create_webhook(bench.account, made, b"sealed")
     return made
+
+
+async def test_a_reference_is_taken_once(nodes: Nodes) -> None:
+    """A broker that delivers it twice, to two nodes at the same moment, hands nothing out twice."""
+    bench, (one, two) = nodes.bench, nodes.stores
+    assert isinstance(one, PostgresStore)
+    assert isinstance(two, PostgresStore)
+    for _ in range(10):
+        await bench.accept(recipients_of(6), size=2)
+        now = bench.clock.ms
+        refs = await one.claim_refs(Lane.TX, 0, limit=3, now=now, until=now + LEASE_MS)
+        found = await asyncio.gather(
+            one.load(refs, now=now, until=now + LEASE_MS, worker="one"),
+            two.load(refs, now=now, until=now + LEASE_MS, worker="two"),
+        )
+        chunks = [chunk for each in found for chunk in each]
+        assert sorted(chunk.id for chunk in chunks) == sorted(ref.id for ref in refs)
+        assert {chunk.attempt for chunk in chunks} == {1}
+        for chunk in chunks:
+            assert await finish(two, chunk, now)

@@ -78,7 +78,8 @@ def literal(value: bytes | int) -> str:
 def rows_read(nodes: list[dict[str, Any]]) -> float:
     """How many rows all scans of a plan gave, those that a filter took out included."""
     scans = [node for node in nodes if "Scan" in node["Node Type"]]
-    return sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    read: float = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    return read
 
 
 async def test_a_claim_reads_what_it_takes_and_finding_the_queues_a_row_of_each(bench: Bench) -> None:

@@ -61,7 +61,8 @@ def claim(connection: apsw.Connection, wanted: Where, turns: Turns, hand: InHand
     return _Claim(connection, wanted, turns, hand, flows).take_all()
 
 
-def _arrays(keys: list[Key]) -> dict[str, Any]:
+def arrays_of(keys: list[Key]) -> dict[str, Any]:
+    """Keys as a statement takes many."""
     accounts, operations, firsts = zip(*keys, strict=True)
     return {"accounts": accounts, "operations": operations, "firsts": firsts}
 
@@ -107,7 +108,9 @@ class _Claim(Claim):
         found, self._found = self._found, []
         if not found:
             return
-        self._connection.execute(_own.take, {**self._wanted, **_arrays([(row[0], row[1], row[2]) for _, row in found])})
+        self._connection.execute(
+            _own.take, {**self._wanted, **arrays_of([(row[0], row[1], row[2]) for _, row in found])}
+        )
         begin = [(row[0], row[1]) for _, row in found if row[9] == OperationStatus.SCHEDULED and row[10] is None]
         for account, operation in dict.fromkeys(begin):
             self._begin(account, operation)
@@ -145,7 +148,7 @@ class _Claim(Claim):
 
     def _parts(self, keys: list[Key]) -> dict[Key, list[bytes]]:
         found: dict[Key, list[bytes]] = {}
-        rows: Any = self._connection.execute(_own.parts_of, _arrays(keys)).fetchall() if keys else ()
+        rows: Any = self._connection.execute(_own.parts_of, arrays_of(keys)).fetchall() if keys else ()
         for account, operation, first, packed in rows:
             found.setdefault((account, operation, first), []).append(packed)
         return found

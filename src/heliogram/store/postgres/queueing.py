@@ -203,29 +203,32 @@ class Queueing(PostgresBase, Operations, Work):
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None
     ) -> list[PackedLease]:
         """As `claim`, for whoever hands them on: nothing is opened."""
+        wanted: Where = {"lane": int(lane), "shard": shard, "limit": limit, "worker": worker}
+        wanted |= await self._lease_times(worker, now, until)
+        look = {"lane": wanted["lane"], "shard": wanted["shard"], "now": wanted["now"], "limit": FLOWS}
+        rows = await self._jobs.look(lambda link: link.execute(_sql.flows, look))
+        if not rows:
+            return []
+        flows = Flows.of(rows)
+        claimed = await self._locking(lambda c: claim(c, wanted, self._turns, hand, flows))
+        return await self._hand_out(claimed, wanted["now"])
+
+    async def _lease_times(self, worker: str, now: int, until: int) -> dict[str, int]:
+        """From when until when leases of a worker are, whatever step of the clock comes while they wait their turn."""
         since = self._steps.mark()
         self._steps.workers |= {worker}
         await self._settle()
-        wanted: Where = {"lane": int(lane), "shard": shard, "limit": limit, "worker": worker}
-        wanted |= {"now": now, "until": until}
-        claimed = await self._claim(wanted, since, hand)
+        step = self._steps.since(since)
+        return {"now": now + step, "until": until + step}
+
+    async def _hand_out(self, claimed: Claimed, now: int) -> list[PackedLease]:
+        """What is to be worked on; of what was asked to stop the rest ends here, and what is damaged is put aside."""
         for chunk in claimed.stopped:
-            await self._finish_slowly(chunk, wanted["now"], None)
+            await self._finish_slowly(chunk, now, None)
         broken = [chunk for chunk in claimed.leases if not is_sound(chunk)]
         for chunk in broken:
             await self._put_aside((chunk.account_id, chunk.operation_id, chunk.first), now)
         return [chunk for chunk in claimed.leases if chunk not in broken] if broken else claimed.leases
-
-    async def _claim(self, wanted: Where, since: int, hand: InHand | None) -> Claimed:
-        step = self._steps.since(since)
-        wanted["now"] += step
-        wanted["until"] += step
-        look = {"lane": wanted["lane"], "shard": wanted["shard"], "now": wanted["now"], "limit": FLOWS}
-        rows = await self._jobs.look(lambda link: link.execute(_sql.flows, look))
-        if not rows:
-            return Claimed([], [])
-        flows = Flows.of(rows)
-        return await self._locking(lambda c: claim(c, wanted, self._turns, hand, flows))
 
     # --- what becomes of a chunk
 

@@ -17,7 +17,6 @@ from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
 from ..sqlite.lookups import Lookups
 from ..sqlite.operations import Operations
-from ..sqlite.references import References
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
 from ..sqlite.users import Users
@@ -36,7 +35,7 @@ from .nodes import Nodes
 from .office import KEEPALIVE
 from .partitions import make_partitions
 from .pool import Pool
-from .queueing import Queueing
+from .references import NodeReferences
 from .waking import Waking
 
 POOL_SIZE = 16
@@ -59,7 +58,7 @@ _SETTINGS = {
 class PostgresStore(
     Nodes,
     Waking,
-    Queueing,
+    NodeReferences,
     Keeping,
     Devices,
     PostgresBase,
@@ -75,7 +74,6 @@ class PostgresStore(
     Operations,
     Canceling,
     Idempotency,
-    References,
     Webhooks,
     WebhookTelling,
     WebhookSweep,

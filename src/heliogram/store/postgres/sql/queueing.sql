@@ -76,12 +76,6 @@ SELECT r.account_id, r.operation_id, r.first, r.packed
   JOIN chunk_result r ON r.account_id = k.account AND r.operation_id = k.operation AND r.first = k.first
  ORDER BY r.account_id, r.operation_id, r.first, r.part;
 
--- name: lock_due
--- A chunk that was to be claimed and whose operation was asked to stop, unless it is somebody's by now.
-SELECT 1 FROM chunk
- WHERE account_id = :account AND operation_id = :operation AND first = :first AND state < 2 AND due <= :now
-   FOR NO KEY UPDATE;
-
 -- name: chunks_after
 -- Chunks of the newest operations first, within one from its first recipient on, behind a place.
 SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status, o.tags
@@ -95,3 +89,23 @@ SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.ca
 -- name: shift_own_leases
 -- This node's clock was set: the leases it gave last as long as they were to.
 UPDATE chunk SET due = due + :step WHERE state < 2 AND state = 1 AND worker = ANY(:workers::text[]);
+
+-- name: load
+-- Hands chunks to whoever came with references to them: as that attempt what nobody has had, else as the next.
+WITH taken AS (
+  UPDATE chunk c
+     SET state = 1, attempt = c.attempt + CASE WHEN c.state = 0 OR c.worker <> :road THEN 1 ELSE 0 END, due = :until,
+         claimed = :now, worker = :worker, held = NULL, starts = 0
+    FROM unnest(:accounts::bytea[], :operations::bytea[], :firsts::integer[], :attempts::integer[])
+         k (account, operation, first, attempt)
+   WHERE c.account_id = k.account AND c.operation_id = k.operation AND c.first = k.first AND c.attempt = k.attempt
+     AND c.state < 2 AND (c.state = 1 AND c.worker = :road OR c.due <= :now)
+  RETURNING c.account_id, c.operation_id, c.first, c.lane, c.shard, c.flow, c.attempt, c.parts
+)
+SELECT t.account_id, t.operation_id, t.first, t.lane, t.shard, t.flow, t.attempt, t.parts,
+       r.packed, o.spec, o.created, o.send_at, o.canceled
+  FROM taken t
+  CROSS JOIN LATERAL (SELECT packed FROM chunk_recipients
+                       WHERE account_id = t.account_id AND operation_id = t.operation_id AND first = t.first LIMIT 1) r
+  CROSS JOIN LATERAL (SELECT spec, created, send_at, canceled FROM operation
+                       WHERE account_id = t.account_id AND id = t.operation_id LIMIT 1) o;
