@@ -101,12 +101,10 @@ def registrations(numbers: Iterator[int]) -> Iterator[bytes]:
         yield b'{"appName":"bench","provider":"APN","token":"%064x"}' % number
 
 
-def sends(token: str) -> Iterator[bytes]:
+def sends(recipient: dict[str, str]) -> Iterator[bytes]:
     """One push, another text each time."""
     for number in count():
-        yield json.dumps(
-            {"to": [{"token": token, "provider": "APN"}], "content": {"title": "Hello", "body": f"Parcel {number}"}}
-        ).encode()
+        yield json.dumps({"to": [recipient], "content": {"title": "Hello", "body": f"Parcel {number}"}}).encode()
 
 
 def big() -> Iterator[bytes]:
@@ -138,7 +136,7 @@ def rows(token: str, wanted: list[str]) -> list[tuple[str, str, Iterator[bytes],
             registrations(iter(cycled(1 << 40, 1000))),
             64,
         ),
-        ("send", "send to one, 64 connections", PUSH, sends(token), 64),
+        ("send", "send to one, 64 connections", PUSH, sends({"token": token, "provider": "APN"}), 64),
         ("big", "send to 10,000, 1 connection", PUSH, big(), 1),
     ]
     return [row[1:] for row in found if row[0] in wanted]

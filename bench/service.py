@@ -8,7 +8,7 @@ one operation of 10,000 recipients after another and waits until all are COMPLET
 service's process alone. Cases: `direct` (tokens, one content), `personal` (tokens with variables), `user` (users with
 one device, with variables), `users` and `users-plain` (users with 1.5 devices on average, with variables and without),
 `engine` (`send_many` to the same simulator, a distinct body per push, in a process of its own on the service's core).
-Rounds alternate, medians count. `--single`: sends to one token over 64 connections. `--round-trip`:
+Rounds alternate, medians count. `--single`: sends to one over 64 connections. `--round-trip`:
 how far away APNs is, by a relay between. Exit status 1 when a target was missed.
 """
 
@@ -61,7 +61,7 @@ def main() -> None:
     """Run the cases in turn and sum up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
-    parser.add_argument("--single", action="store_true", help="sends to one token over 64 connections, nothing else")
+    parser.add_argument("--single", action="store_true", help="sends to one over 64 connections, nothing else")
     parser.add_argument("--recipients", type=int, default=10_000, help="of one operation (default 10000)")
     parser.add_argument("--operations", type=int, default=5, help="in one round (default 5)")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds after a warm-up (default 5)")
