@@ -307,3 +307,28 @@ async def test_a_reference_is_taken_once(nodes: Nodes) -> None:
         assert {chunk.attempt for chunk in chunks} == {1}
         for chunk in chunks:
             assert await finish(two, chunk, now)
+
+
+async def test_numbers_go_on_in_another_cluster(tmp_path: Path, anyio_backend: str) -> None:
+    """A dump that was restored elsewhere, where transactions have low numbers: webhooks are told what comes next."""
+    async with opened(tmp_path, open_postgres) as bench:
+        hook = await _webhook(bench, (EventType.NOTIFICATION_SENT,))
+        far = 1 << 50
+
+        async def move(link: Any) -> None:
+            await link.connection.execute("UPDATE numbering SET cluster = 7")
+            await link.connection.execute("UPDATE webhook SET result_cursor = $1, event_cursor = $1", far)
+
+        assert isinstance(bench.store, PostgresStore)
+        await bench.store._jobs.transact(move)
+        again = await open_postgres(tmp_path, bench.ids, bench.clock)
+        try:
+            await bench.accept(recipients_of(1))
+            (chunk,) = await Nodes(bench, again).claim(again)
+            assert await finish(again, chunk, bench.clock.ms)
+            work = await again.webhook_work_of(bench.account, hook.id)
+            assert work is not None
+            feed = await again.webhook_feed(bench.account, work.place, events=True, results=True)
+            assert len(feed.ended) == 1
+        finally:
+            await again.close()

@@ -78,7 +78,8 @@ def literal(value: bytes | int) -> str:
 def rows_read(nodes: list[dict[str, Any]]) -> float:
     """How many rows all scans of a plan gave, those that a filter took out included."""
     scans = [node for node in nodes if "Scan" in node["Node Type"]]
-    read: float = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    rows = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in scans)
+    read: float = sum(each * node["Actual Loops"] for each, node in zip(rows, scans, strict=True))
     return read
 
 

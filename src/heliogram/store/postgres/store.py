@@ -26,12 +26,13 @@ from ..sqlite.webhooks import Webhooks
 from .base import PostgresBase
 from .bell import Bell
 from .devices import Devices
-from .errors import as_store_error, is_of_database, place_of
+from .errors import as_store_error, is_of_database, place_of, wrong_url
 from .jobs import Jobs
 from .keeping import Keeping
 from .link import Link
 from .migrate import migrate, require_server
 from .nodes import Nodes
+from .numbering import go_on_numbering
 from .office import KEEPALIVE
 from .partitions import make_partitions
 from .pool import Pool
@@ -128,13 +129,16 @@ class PostgresStore(
 
 
 async def _connect(url: str) -> Any:
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        command_timeout=ANSWER_SECONDS,
-        server_settings=_SETTINGS,
-        max_cached_statement_lifetime=0,
-    )
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=ANSWER_SECONDS,
+            server_settings=_SETTINGS,
+            max_cached_statement_lifetime=0,
+        )
+    except ValueError:
+        raise wrong_url() from None
 
 
 async def _prepare(pool: Pool, place: str, now: int) -> None:
@@ -144,6 +148,7 @@ async def _prepare(pool: Pool, place: str, now: int) -> None:
         await require_server(link.connection, place)
         await migrate(link.connection, place)
         await make_partitions(link.connection, now)
+        await go_on_numbering(link.connection)
         sound = True
     finally:
         pool.give(link, sound=sound)
