@@ -116,6 +116,18 @@ def operations_of(ask: Ask) -> list[dict[str, Any]]:
     return _listed(ask, f"{PUSH}/Operations?pageSize={LISTED}", "operations")
 
 
+Told = tuple[dict[str, Any], list[dict[str, Any]]]
+"""An operation, and its notifications."""
+
+
+def everything(ask: Ask) -> list[Told]:
+    """All operations, each with all its notifications and their deliveries."""
+    found: dict[str, Told] = {each["id"]: (each, []) for each in operations_of(ask)}
+    for each in _listed(ask, f"{PUSH}?include=deliveries&pageSize={LISTED}", "pushNotifications"):
+        found[each["operationId"]][1].append(each)
+    return list(found.values())
+
+
 def _listed(ask: Ask, path: str, key: str) -> list[dict[str, Any]]:
     page = ask(path)
     found: list[dict[str, Any]] = list(page[key])

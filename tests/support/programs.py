@@ -33,10 +33,19 @@ class Program:
         self._child: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Program:
+        self.launch()
+        return self.until_ready()
+
+    def launch(self) -> None:
+        """Starts it."""
         with self.log.open("a") as errors:
             self._child = subprocess.Popen(
                 [*self.command, *self.arguments, "--json"], stdout=subprocess.PIPE, stderr=errors, text=True
             )
+
+    def until_ready(self) -> Program:
+        """Reads its ready line."""
+        assert self._child is not None
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
@@ -51,6 +60,11 @@ class Program:
     ) -> None:
         if self._child is not None:
             self.stop()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not stopped by us."""
+        return self._child is not None
 
     @property
     def pid(self) -> int:

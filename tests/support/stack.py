@@ -76,8 +76,8 @@ class Phone:
 class BackEnd:
     """The caller's side: a back end with an API key."""
 
-    def __init__(self, url: str, data: Path) -> None:
-        made = heliogram("api-keys", "create", "--data", str(data), "--json")
+    def __init__(self, url: str, data: Path, *more: str) -> None:
+        made = heliogram("api-keys", "create", "--data", str(data), "--json", *more)
         assert made.returncode == 0, made.stderr
         key = httpx2.Response(200, content=made.stdout).json()
         self.key = (key["keyId"], key["secret"])

@@ -1,0 +1,65 @@
+"""One installation for all tests of a process: each finds it whole, and what it got so far adds up."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cluster import Cluster, Topology
+from support.cluster_ledger import Ledger
+from support.cluster_trial import LEASE_SECONDS, Trial
+from support.netns import why_not
+
+DEVICES = 1_000
+
+
+class Installation:
+    """Comes up when the first test asks, and anew after a test that failed."""
+
+    def __init__(self, directory: Path, nats: int = 0) -> None:
+        self.directory, self.nats = directory, nats
+        self._number = 0
+        self._stack = contextlib.ExitStack()
+        self._trial: Trial | None = None
+
+    def trial(self) -> Trial:
+        """With everything up."""
+        if self._trial is not None and not self._trial.sound:
+            self.close()
+        if self._trial is None:
+            self._number += 1
+            directory = self.directory / str(self._number)
+            directory.mkdir()
+            topology = Topology(
+                dispatchers=2,
+                nats=self.nats,
+                namespaces=why_not() is None,
+                lease_seconds=LEASE_SECONDS,
+                devices=DEVICES,
+                simulator=("--set", "journal=1000000", "--token-floor", "key"),
+                serve=("--log-level", "warning", "--webhooks-allow-private", "--webhooks-allow-http"),
+            )
+            cluster = self._stack.enter_context(Cluster(directory, topology))
+            cluster.back_end.credential(cluster.phones.key())
+            self._trial = Trial(cluster, Ledger(cluster.postgres.url))
+        self._trial.begin()
+        return self._trial
+
+    def close(self) -> None:
+        """Ends it."""
+        self._trial = None
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    made = Installation(tmp_path_factory.mktemp("cluster"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def trial(installation: Installation) -> Trial:
+    return installation.trial()
