@@ -15,12 +15,12 @@ from ..errors import (
     StoreGone,
     StoreReadOnly,
     StoreUnavailable,
-    UnsupportedDatabase,
 )
 
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says of a connection that ended while it was idle
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
@@ -58,6 +58,14 @@ def place_of(url: str) -> str:
     return f"postgresql://{host}{parts.path}"
 
 
+def wrong_url() -> StoreError:
+    """For a URL that the driver does not understand. What it says itself may hold a part of the password."""
+    return StoreUnavailable(
+        "the URL of the database is wrong: expected postgresql://user:password@host:port/database, with %25 for %, %40"
+        " for @, %23 for # and %2F for / in names and passwords"
+    )
+
+
 def as_store_error(error: BaseException, place: str) -> StoreError:
     """What an error of the driver means; `place` says which database, without any secret."""
     if isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError):
@@ -67,8 +75,6 @@ def as_store_error(error: BaseException, place: str) -> StoreError:
             return StoreUnavailable(
                 f"{place} did not answer in time: see whether it is overloaded, waits for a lock or cannot be reached"
             )
-        case asyncpg.ClientConfigurationError():
-            return UnsupportedDatabase(f"the URL of the database is wrong: {error}")
         case socket.gaierror():
             return StoreUnavailable(f"cannot reach {place}: its host name is not found ({error.strerror})")
         case asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
