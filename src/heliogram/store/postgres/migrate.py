@@ -24,6 +24,8 @@ from .halves import require_whole
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+(\.after)?\.sql$")
 LOCK = 0x48454C47
 """`HELG`: the advisory lock under which one node at a time looks at the schema."""
+PATIENCE_SECONDS = 3600.0
+"""How long a script may take: a new index on millions of devices takes minutes."""
 MIN_VERSION = 15
 _TABLE = """
 CREATE TABLE IF NOT EXISTS heliogram_schema (
@@ -87,14 +89,14 @@ async def migrate(connection: asyncpg.Connection, place: str, scripts: Scripts |
     """
     known = migrations() if scripts is None else scripts
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await _alone(connection)
         await require_whole(connection, place)
         version, least = await _version(connection, place)
         if least > len(known):
             raise too_new(place, least, len(known))
         for number, script in known.items():
             if number > version:
-                await connection.execute(script.first)
+                await connection.execute(script.first, timeout=PATIENCE_SECONDS)
         if version < len(known):
             await connection.execute(
                 "INSERT INTO heliogram_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = $1",
@@ -108,12 +110,12 @@ async def finish(connection: asyncpg.Connection, place: str, oldest: int, script
     not let in, and one that came meanwhile ends itself (`Nodes.seen`)."""
     known = migrations() if scripts is None else scripts
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await _alone(connection)
         version, least = await _version(connection, place)
         until = min(version, oldest, len(known))
         waiting = [number for number, script in known.items() if least < number <= until and script.after]
         for number in waiting:
-            await connection.execute(known[number].after)
+            await connection.execute(known[number].after, timeout=PATIENCE_SECONDS)
         if waiting:
             await connection.execute("UPDATE heliogram_schema SET least = $1", waiting[-1])
     return len(waiting)
@@ -125,6 +127,12 @@ def too_new(place: str, least: int, known: int) -> SchemaTooNew:
         f"{place} has a schema for nodes that know number {least}, this version of heliogram knows up to {known}:"
         " run the newer heliogram, or restore the backup made before the upgrade"
     )
+
+
+async def _alone(connection: asyncpg.Connection) -> None:
+    """Waits for another node that looks at the schema, however long it takes to change it."""
+    await connection.execute("SET LOCAL lock_timeout = 0")
+    await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})", timeout=PATIENCE_SECONDS)
 
 
 async def _version(connection: asyncpg.Connection, place: str) -> tuple[int, int]:
