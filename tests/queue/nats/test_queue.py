@@ -179,7 +179,7 @@ async def test_the_fast_lane_goes_first(site: Site) -> None:
 
     await settled(both, what="both references")
     for lane in BOTH:
-        await worker.queue._pulls_of(lane).want(1)
+        await worker.queue._pulls_of(lane).want(1, 1)
 
     async def here() -> bool:
         return all(worker.queue._pulls_of(lane).inbox for lane in BOTH)
@@ -270,6 +270,24 @@ async def test_an_account_gets_no_more_slots_than_it_may_have(site: Site) -> Non
     assert await waiting == []
 
 
+async def test_a_slot_that_is_free_again_lets_the_next_go_at_once(site: Site) -> None:
+    """Of the same account or queue, in whichever shard it waits; no time has to pass."""
+    node = await site.node()
+    await node.dispatch()
+    sent = [await site.leave(node, shard=n % 4) for n in range(12)]
+    slots = Slots(total=3, account=2, flow=1, each=1)
+    done = set[bytes]()
+    while len(done) < 12:
+        (chunk,) = await asyncio.wait_for(node.queue.lease([Lane.TX], 3, slots=slots), 10)
+        waiting = asyncio.create_task(node.queue.lease([Lane.TX], 3, slots=slots))
+        await site.bench.clock.timer_set()
+        assert not waiting.done()
+        waiting.cancel()
+        assert await node.queue.done(chunk)
+        done.add(chunk.operation_id)
+    assert done == {operation.id for operation in sent}
+
+
 async def test_a_cancelled_operation_is_heard_of_everywhere(site: Site) -> None:
     """At once, not when somebody looks into the store."""
     api, worker = await site.node("api"), await site.node()
@@ -289,7 +307,7 @@ async def test_a_closing_queue_leaves_nothing_behind(site: Site) -> None:
     """What was not begun goes to others at once."""
     first, second = await site.node("w1"), await site.node("w2")
     pulls = first.queue._pulls_of(Lane.TX)
-    await pulls.want(4)
+    await pulls.want(4, 4)
     await publish(site, first, await one_on_the_road(site, first))
 
     async def here() -> bool:
@@ -302,11 +320,28 @@ async def test_a_closing_queue_leaves_nothing_behind(site: Site) -> None:
     assert chunk.attempt == 1
 
 
+async def test_twice_as_much_as_there_are_slots_may_wait(site: Site) -> None:
+    """So that a burst of one team stays together; what comes beyond that goes to others at once."""
+    busy, idle = await site.node("busy"), await site.node("idle")
+    pulls = busy.queue._pulls_of(Lane.TX)
+    await pulls.want(1, 1)
+    for shard in range(3):
+        ref = await one_on_the_road(site, busy)
+        await busy.link.request(site.layout.subject(Lane.TX, shard), pack(ref))
+
+    async def here() -> bool:
+        return len(pulls.inbox) == 2
+
+    await settled(here, what="two references")
+    (chunk,) = await lease(idle)
+    assert chunk.id not in {message.ref.id for message in pulls.inbox}
+
+
 async def test_what_finds_no_slot_goes_to_others(site: Site) -> None:
     """A reference waits a quarter of a second for one."""
     busy, idle = await site.node("busy"), await site.node("idle")
     pulls = busy.queue._pulls_of(Lane.TX)
-    await pulls.want(1)
+    await pulls.want(1, 1)
     await publish(site, busy, await one_on_the_road(site, busy))
 
     async def here() -> bool:

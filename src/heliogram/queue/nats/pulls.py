@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription
 
 from ...domain.operations import Lane
 from ...ports import ChunkRef, Clock, Timer
+from ...ports.work import ACCOUNT_BYTES
 from .affinity import Affinity
 from .broker import Broker
 from .layout import GROUP
@@ -30,6 +31,11 @@ PULL_SECONDS = 10.0
 LATE_SECONDS = 2.0
 HOLD_SECONDS = 0.25
 """So long a reference may wait for a slot here before others get it."""
+AHEAD = 2
+"""So many times the slots there are may wait here, and be asked for of one shard."""
+MOST_AT_FIRST = 12
+"""What a shard is asked for to begin with, where slots are few: as much as a worker for campaigns does in the time that
+a reference may wait."""
 SHUT_SECONDS = 1.0
 """So long nothing is asked of a shard of which something came that may have no slot."""
 
@@ -90,7 +96,8 @@ class Pulls:
         self._closed = False
         self._broken: set[int] = set()
         """Shards whose consumers are gone until they were made anew."""
-        self._shut: dict[int, float] = {}
+        self._shut: dict[int, tuple[bytes, float]] = {}
+        self._most_here = 0
         self._is_full = False
         """Nobody took what came: until somebody asks, what still comes goes to others at once."""
         self._sweeper: Timer | None = None
@@ -107,8 +114,10 @@ class Pulls:
         """Whether the broker had nothing more, as far as it told."""
         return not self.inbox and not self._more
 
-    async def want(self, limit: int) -> None:
-        """Asks for work of every shard that was not asked for, for so many free slots."""
+    async def want(self, limit: int, total: int) -> None:
+        """Asks for work of every shard that was not asked for, having so many free slots of so many in all. It is asked
+        for more than there are slots: what comes may wait here a little, so that a burst of one team does not spread
+        over all workers."""
         if self._closed:
             return
         if self._subscription is None:
@@ -119,10 +128,12 @@ class Pulls:
         self._is_full = False
         if not self._idle or not self._link.is_connected:
             return
-        base = max(2, min(self._layout.outstanding, 2 * limit // self._layout.shards))
+        self._most_here = AHEAD * total
+        most = min(self._layout.outstanding, AHEAD * total)
+        base = min(most, max(MOST_AT_FIRST, AHEAD * total // self._layout.shards))
         for shard in self._idle - self._shut.keys():
             self._idle.discard(shard)
-            await self._ask(shard, min(max(base, self._sizes.get(shard, 1)), self._layout.outstanding, limit))
+            await self._ask(shard, min(max(base, self._sizes.get(shard, 1)), most))
 
     async def _ask(self, shard: int, batch: int) -> None:
         """One raw request: nats-py knows nothing of priority groups."""
@@ -139,15 +150,20 @@ class Pulls:
         """The reference that came first. Raises `IndexError` when there is none."""
         return self.inbox.popleft()
 
-    async def refuse(self, message: Delivered) -> None:
-        """A reference may have no slot here: its shard is left to others for a second, or until `reopen`. What is still
-        asked for is used up by the reference coming again, until it goes to somebody else."""
-        self._shut[message.ref.shard] = self._clock.monotonic() + SHUT_SECONDS
+    async def refuse(self, message: Delivered, short: bytes) -> None:
+        """A reference may have no slot here, because its account or queue, `short`, has all it may have: its shard is
+        left to others for a second, or until `reopen`. What is still asked for is used up by the reference coming
+        again, until it goes to somebody else."""
+        self._shut[message.ref.shard] = short, self._clock.monotonic() + SHUT_SECONDS
         await self._link.publish(message.reply, nak())
 
-    def reopen(self, shard: int) -> None:
-        """Something of the shard has its slot no more."""
-        if self._shut.pop(shard, None) is not None:
+    def reopen(self, flow: bytes) -> None:
+        """Something of this queue of an account has its slot no more."""
+        names = flow, flow[:ACCOUNT_BYTES]
+        freed = [shard for shard, (short, _) in self._shut.items() if short in names]
+        for shard in freed:
+            del self._shut[shard]
+        if freed:
             self._arrived()
 
     async def answer(self, messages: Iterable[Delivered], what: bytes) -> None:
@@ -186,7 +202,7 @@ class Pulls:
             return
         told = Told.of(msg.reply)
         self._count(ref.shard, told)
-        if self._is_full:
+        if self._is_full or len(self.inbox) >= self._most_here:
             await self._link.publish(msg.reply, nak())
             return
         self.inbox.append(Delivered(ref, msg.reply, self._clock.monotonic()))
@@ -247,7 +263,7 @@ class Pulls:
         """A request that the broker never answered to is made anew, and a shard does not stay shut."""
         now = self._clock.monotonic()
         if self._shut:
-            self._shut = {shard: until for shard, until in self._shut.items() if until > now}
+            self._shut = {shard: shut for shard, shut in self._shut.items() if shut[1] > now}
         for number in [number for number, pull in self._pulls.items() if pull.until < now]:
             self._forget(number)
 

@@ -203,7 +203,7 @@ class NatsQueue(DbQueue):
         super()._put_down(chunk)
         pulls = self._pulls.get(chunk.lane)
         if pulls is not None:
-            pulls.reopen(chunk.shard)
+            pulls.reopen(chunk.flow)
 
     # ---- leasing
 
@@ -215,6 +215,7 @@ class NatsQueue(DbQueue):
             limit = min(limit, hand.free)
             if hand.is_short:
                 waiter.passed_over = self._now()
+        total = limit if waiter.slots is None else waiter.slots.total
         most = min(limit, CLAIM_MOST)
         if self._hearing is None:
             subject = self._broker.layout.canceled_subject
@@ -224,14 +225,15 @@ class NatsQueue(DbQueue):
             pulls = self._pulls_of(lane)
             while pulls.inbox and len(came) < most:
                 message = pulls.take()
-                if self._is_short(waiter, message):
-                    await pulls.refuse(message)
+                name = self._short_of(waiter, message.ref)
+                if name is not None:
+                    await pulls.refuse(message, name)
                     short += 1
-                else:
-                    came.append(message)
-                    if waiter.slots is not None:  # one until it is known how many it takes
-                        self._hands.take(message.ref.lease(0), 1, waiter.slots)
-            await pulls.want(limit - len(came))
+                    continue
+                came.append(message)
+                if waiter.slots is not None:  # one until it is known how many it takes
+                    self._hands.take(message.ref.lease(0), 1, waiter.slots)
+            await pulls.want(limit - len(came), total)
         chunks = await self._load(waiter, came) if came else []
         self._note(waiter, lanes, all_due=limit > 0 and not short and all(self._pulls[lane].is_dry for lane in lanes))
         return chunks
@@ -249,9 +251,8 @@ class NatsQueue(DbQueue):
             pulls = self._pulls[lane] = Pulls(self._broker, lane, self._clock, affinity, arrived)
         return pulls
 
-    def _is_short(self, waiter: Waiter, message: Delivered) -> bool:
-        slots = waiter.slots
-        return slots is not None and self._hands.short_of(message.ref.lane, message.ref.flow, slots) is not None
+    def _short_of(self, waiter: Waiter, ref: ChunkRef) -> bytes | None:
+        return None if waiter.slots is None else self._hands.short_of(ref.lane, ref.flow, waiter.slots)
 
     async def _load(self, waiter: Waiter, came: Sequence[Delivered]) -> list[LeasedChunk]:
         now = self._now()
