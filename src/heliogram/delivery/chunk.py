@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
 _HELD = frozenset({Retry.CREDENTIAL, Retry.TOPIC, Retry.UNREACHABLE})
+_ACCEPTED = Outcome.ACCEPTED  # named once: to ask the enumeration for each of thousands takes a seventh of a µs
 _ANSWERED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
 NOT_OPENED = "CredentialNotOpened: the credential cannot be opened: see the server's log"
 EXPIRED = "CertificateExpired: the certificate is past its end"
@@ -252,7 +253,7 @@ class ChunkDelivery:
 
     def _take_all(self, gate: Gate, opened: OpenedCredential, results: Sequence[PushResult]) -> None:
         """What nearly all are, accepted, is told here in one go."""
-        accepted = [] if gate.is_probe else [result for result in results if result.outcome is Outcome.ACCEPTED]
+        accepted = [] if gate.is_probe else [result for result in results if result.outcome is _ACCEPTED]
         self._recorder.take_accepted(records_of_accepted(self._chunk, accepted, self._now()))
         resting = self._tools.resting
         for result in accepted:
@@ -262,7 +263,7 @@ class ChunkDelivery:
                 resting.wake(self._chunk.account_id, result.tag.token)
         if len(accepted) < len(results):
             for result in results:
-                if gate.is_probe or result.outcome is not Outcome.ACCEPTED:
+                if gate.is_probe or result.outcome is not _ACCEPTED:
                     self._take_one(gate, opened, result)
 
     def _take_one(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:

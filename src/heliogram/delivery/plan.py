@@ -50,6 +50,7 @@ class Target(msgspec.Struct, gc=False):
     other: tuple[bytes, Environment] | None = None
 
 
+_ACCEPTED, _APN = Outcome.ACCEPTED, ProviderName.APN  # named once: to ask the enumeration takes a seventh of a µs
 _targets = _accel.twin(
     "targets", Target, Recipient, Reached, Target(0, 0, b"", ProviderName.APN, None, b""), ProviderName.APN
 )
@@ -90,7 +91,7 @@ class Progress:
         else:
             known[:] = [r for r in known if r.slot != record.slot]
             known.append(record)
-        if record.outcome is Outcome.ACCEPTED:
+        if record.outcome is _ACCEPTED:
             return  # nothing comes after that
         if not record.final:
             self._unended.add(sequence)
@@ -218,7 +219,7 @@ class Plan:
     def direct(self, sequence: int, recipient: Recipient, environment: Environment | None, progress: Progress) -> None:
         """Plans a recipient that is a token."""
         known = None if self._credentials.named is not None else environment
-        if recipient.provider is ProviderName.APN and not progress.by_sequence:
+        if recipient.provider is _APN and not progress.by_sequence:
             choice = self._choose(known)
             if choice is not None:
                 self._push(
@@ -244,7 +245,7 @@ class Plan:
         for device in devices:
             environment = device.environment
             choice = self._choices[environment] if environment in self._choices else self._choose(environment)
-            if choice is None or device.provider is not ProviderName.APN:
+            if choice is None or device.provider is not _APN:
                 left += 1
                 continue
             target = Target(sequence, device.slot, device.token, device.provider, choice[1], choice[0], of)

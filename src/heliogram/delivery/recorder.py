@@ -18,6 +18,7 @@ from .stalling import BACK_OFF_S, Stall, back_off
 
 log = structlog.get_logger(__name__)
 
+_ACCEPTED = Outcome.ACCEPTED  # named once: to ask the enumeration costs more than all else that is done for a record
 FLUSH_AFTER_S = 0.1
 FLUSH_AT = 1_000
 
@@ -163,13 +164,14 @@ class Recorder:
     def _count(self, records: Sequence[DeliveryRecord]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""
         counted = self._counted
-        accepted = {record.sequence for record in records if record.outcome is Outcome.ACCEPTED} - counted
-        counted |= accepted  # whatever the recipients' other devices have
-        others = {record.sequence for record in records if record.outcome is not Outcome.ACCEPTED} - counted
+        before = len(counted)
+        counted.update([record.sequence for record in records if record.outcome is _ACCEPTED])
+        sent = len(counted) - before  # whatever the recipients' other devices have
+        others = {record.sequence for record in records if record.outcome is not _ACCEPTED} - counted
         ended = []
         for sequence in others:
             verdict = status_of(self._progress.by_sequence[sequence])
             if verdict[0] is not NotificationStatus.QUEUED:
                 counted.add(sequence)
                 ended.append(verdict)
-        self._counts += counts_of(ended) + Counts(sent=len(accepted))
+        self._counts += counts_of(ended) + Counts(sent=sent)

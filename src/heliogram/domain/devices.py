@@ -26,6 +26,7 @@ PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff
 
 _PRINTABLE = re.compile(PRINTABLE)
 _HEX = frozenset(string.hexdigits)
+_FCM = ProviderName.FCM  # named once: to ask the enumeration takes as long as all else that is done for a token
 _DROP = str.maketrans("", "", "<> ")
 
 
@@ -64,7 +65,7 @@ def normalize_token(provider: ProviderName, text: str) -> bytes:
     Takes hexadecimal in either case, and the `<…>` and spaces of old `NSData` descriptions.
     Raises `InvalidDeviceToken` with what is wrong.
     """
-    if provider is ProviderName.FCM:
+    if provider is _FCM:
         if not text or len(text) > MAX_FCM_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
             raise InvalidDeviceToken(f"expected an FCM registration token: 1 to {MAX_FCM_TOKEN} characters")
         return text.encode("ascii")

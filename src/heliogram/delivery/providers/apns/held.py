@@ -177,12 +177,15 @@ class Held:
 
     def _sift(self, outcomes: list[apns.Outcome], generation: int, stale: list[Push] | None) -> list[apns.Outcome]:
         """The outcomes that stand; what a connection may have refused for its age goes to `stale`, if that is given."""
-        fresh, carried = outcomes, None
+        fresh, accepted = outcomes, apns.Accepted
+        topic: str | None = None
+        channel: str | None = None
+        kind = ""  # of the push before, as these: no push type is empty
         for outcome in outcomes:
-            if type(outcome) is apns.Accepted:
+            if type(outcome) is accepted:
                 push: Push = outcome.tag
-                if carried is None or (push.topic, push.push_type, push.channel) != carried:
-                    carried = push.topic, push.push_type, push.channel
+                if push.push_type is not kind or push.topic is not topic or push.channel is not channel:
+                    topic, kind, channel = push.topic, push.push_type, push.channel
                     self._carried.add(self._topic(push))
             elif stale is not None and isinstance(outcome, apns.Rejected) and self._may_be_stale(outcome, generation):
                 stale.append(outcome.tag)
