@@ -26,7 +26,7 @@ async def copy(source: Source, target: Target, layouts: list[Layout], progress: 
     size = sum(each.rows * each.row_bytes for each in estimates.values())
     report("copying", rows=rows, megabytes=round(size / 1e6), goesOn=bool(progress.tables or progress.place))
     meter = Meter(estimates, report)
-    await target.make_days(await asyncio.to_thread(source.days))
+    await target.make_days(await source.days())
     for layout in layouts:
         if layout.table.name in progress.tables:
             meter.skip(layout.table.name)

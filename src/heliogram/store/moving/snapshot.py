@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,15 +13,17 @@ from .canonical import Sum, summer
 from .tables import TABLES, Layout, Table
 
 Row = tuple[Any, ...]
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs something in the source's thread."""
 BATCH = 5_000
 """Rows that are held at once."""
 
 
 class Snapshot:
-    """Reads on a connection that is in a transaction, in threads; one call at a time."""
+    """Reads on a connection that is in a transaction, in its thread; one call at a time."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: apsw.Connection, in_thread: InThread) -> None:
+        self._connection, self._in_thread = connection, in_thread
         found = notes.bounds(connection)
         self.top = 0 if found is None else found[1]
         """The number of the last note; 0 for none."""
@@ -58,9 +59,12 @@ class Snapshot:
 
     async def sum(self, layout: Layout) -> Sum:
         """All rows of a table."""
-        sql = f'SELECT {layout.selected} FROM "{layout.table.name}" t {layout.table.join}'  # noqa: S608 - our own
+        table = layout.table
+        order = ", ".join(f"t.{name}" for name in table.order)  # else SQLite may choose one that jumps about
+        sql = f'SELECT {layout.selected} FROM "{table.name}" t {table.join} ORDER BY {order}'  # noqa: S608 - our own
         add, cursor = summer(layout), self._connection.execute(sql)
-        return await asyncio.to_thread(add, cursor)
+        found: Sum = await self._in_thread(lambda: add(cursor))
+        return found
 
     async def one(self, sql: str) -> Any:
         """The value that a statement answers."""
@@ -75,8 +79,8 @@ class Snapshot:
         return [batch async for batch in self._batches(sql, values)]
 
     async def _batches(self, sql: str, values: Sequence[Any]) -> AsyncIterator[list[Row]]:
-        rows: Iterator[Row] = iter(await asyncio.to_thread(_begin, self._connection, sql, values))
-        while batch := await asyncio.to_thread(_take, rows):
+        rows: Iterator[Row] = iter(await self._in_thread(lambda: _begin(self._connection, sql, values)))
+        while batch := await self._in_thread(lambda: _take(rows)):
             yield batch
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...domain.ids import floor_of, time_of
 from ..errors import StoreUnavailable
@@ -25,8 +26,11 @@ from .snapshot import Row, Snapshot
 from .tables import LEFT_OUT, TABLES, Layout, Table
 
 _work = statements.load("work")
+T = TypeVar("T")
 _CACHE_KIB = 65_536
 _DAY_MS = 86_400_000
+SAMPLE = 300
+"""Rows of a table that the size of the others is estimated from."""
 MAX_DAYS = 400
 """The most days whose chunks get partitions of their own."""
 
@@ -47,6 +51,7 @@ class Source:
         self._path = path
         self._read = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
         self._write = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="heliogram-move")
         self._read.pragma("query_only", 1)
         self._read.pragma("cache_size", -_CACHE_KIB)
 
@@ -54,9 +59,13 @@ class Source:
         return f"Source({str(self._path)!r})"
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the file, when what is being read or written is."""
+        self._thread.shutdown()
         self._read.close()
         self._write.close()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def require_current(self) -> None:
         """Raises `StoreError` for a file that is not ours, or of an earlier version's schema."""
@@ -102,10 +111,10 @@ class Source:
         """Removes the notes up to a number, in steps between which the service writes."""
         with explained(self._path, self._write):
             steps = notes.forget(self._write, top)
-            while await asyncio.to_thread(next, steps, None) is not None:
+            while await self._in_thread(lambda: next(steps, None)) is not None:
                 pass
 
-    async def _in_transaction(self, work: Any) -> None:
+    async def _in_transaction(self, work: Callable[[], object]) -> None:
         def run() -> None:
             with explained(self._path, self._write):
                 self._write.execute("BEGIN IMMEDIATE")
@@ -113,11 +122,10 @@ class Source:
                     work()
                     self._write.execute("COMMIT")
                 except BaseException:
-                    if self._write.in_transaction:
-                        self._write.execute("ROLLBACK")
+                    self._roll_back()
                     raise
 
-        await asyncio.to_thread(run)
+        await self._in_thread(run)
 
     # --- reading
 
@@ -127,14 +135,29 @@ class Source:
         return [row[1] for row in rows if row[6] == 0]
 
     async def size(self, layout: Layout) -> tuple[int, float]:
-        """How many rows a table has, and how many bytes one has on average, as its first ones tell."""
-        count = await Snapshot(self._read).count(layout.table)
-        some = await self.range(layout, None, rows=500)
-        return count, some.bytes / len(some.rows) if some.rows else 0.0
+        """How many rows a table has, and how many bytes one has on average, as some of them tell."""
+        count = await Snapshot(self._read, self._in_thread).count(layout.table)
+        if not layout.table.rowid:
+            found = (await self.range(layout, None, rows=SAMPLE)).rows
+        else:
+            found = await self._in_thread(lambda: self._sample(layout))
+        return count, sum(map(_bytes_of, found)) / len(found) if found else 0.0
+
+    def _sample(self, layout: Layout) -> list[Row]:
+        """Rows from all over a table, as the first ones may be of another kind than the rest."""
+        name = layout.table.name
+        low: Any = self._read.execute(f'SELECT min(rowid) FROM "{name}"').get  # noqa: S608 - our own names
+        high: Any = self._read.execute(f'SELECT max(rowid) FROM "{name}"').get  # noqa: S608 - our own names
+        if low is None:
+            return []
+        sql = f'SELECT {layout.selected} FROM "{name}" t WHERE t.rowid >= ? LIMIT 1'  # noqa: S608 - our own names
+        places = range(low, high + 1, max(1, (high - low) // SAMPLE))
+        rows: list[Any] = [row for place in places for row in self._read.execute(sql, (place,))]
+        return rows
 
     async def range(self, layout: Layout, after: tuple[Any, ...] | None, *, rows: int, size: int = 8 << 20) -> Range:
         """The next rows of a table in its order, at most so many and, but for the last, so many bytes."""
-        return await asyncio.to_thread(self._range, layout, after, rows, size)
+        return await self._in_thread(lambda: self._range(layout, after, rows, size))
 
     def _range(self, layout: Layout, after: tuple[Any, ...] | None, most: int, size: int) -> Range:
         order = [f"t.{name}" for name in layout.table.order]
@@ -149,7 +172,7 @@ class Source:
             row: Any = None
             for row in self._read.execute(sql, (*(after or ()), most)):
                 found.append(row[:width])
-                total += sum(len(value) if isinstance(value, bytes | str) else 8 for value in row[:width])
+                total += _bytes_of(found[-1])
                 if total >= size:
                     break
         ended = row is None or (len(found) < most and total < size)
@@ -161,8 +184,11 @@ class Source:
         rows: Any = self._read.execute(" UNION ".join(parts)).fetchall()
         return {bytes(ident) for (ident,) in rows if ident}
 
-    def days(self) -> list[int]:
+    async def days(self) -> list[int]:
         """The days, counted from 1970, whose operations have chunks: the last 400."""
+        return await self._in_thread(self._days)
+
+    def _days(self) -> list[int]:
         found: set[int] = set()
         accounts: Any = self._read.execute("SELECT DISTINCT account_id FROM operation").fetchall()
         first = (
@@ -182,9 +208,9 @@ class Source:
         with explained(self._path, self._read):
             self._read.execute("BEGIN")
             try:
-                yield Snapshot(self._read)
+                yield Snapshot(self._read, self._in_thread)
             finally:
-                self._read.execute("ROLLBACK")
+                await self._in_thread(lambda: self._read.execute("ROLLBACK"))
 
     # --- the last round
 
@@ -193,22 +219,32 @@ class Source:
         """The last moment: nobody else writes from here on. Work in hand is given back, as at a start (only for a
         process that knows that no service runs). Undone unless `leave` follows."""
         with explained(self._path, self._write):
-            await asyncio.to_thread(self._write.execute, "BEGIN IMMEDIATE")
             try:
-                self._write.execute(_work.release_all, {"now": now})
-                self._write.execute(_work.let_all_go, {"now": now})
-                let_go_of_keys(self._write)
-                settle_start(self._write, now)
-                recount(self._write)
-                yield Snapshot(self._write)
+                await self._in_thread(lambda: self._begin_last(now))
+                yield Snapshot(self._write, self._in_thread)
             finally:
-                if self._write.in_transaction:
-                    self._write.execute("ROLLBACK")
+                await self._in_thread(self._roll_back)
+
+    def _begin_last(self, now: int) -> None:
+        self._write.execute("BEGIN IMMEDIATE")
+        self._write.execute(_work.release_all, {"now": now})
+        self._write.execute(_work.let_all_go, {"now": now})
+        let_go_of_keys(self._write)
+        settle_start(self._write, now)
+        recount(self._write)
+
+    def _roll_back(self) -> None:
+        if self._write.in_transaction:
+            self._write.execute("ROLLBACK")
 
     def leave(self) -> None:
         """In `last`: what was moved stays here as it is, without the notes."""
         notes.remove(self._write)
         self._write.execute("COMMIT")
+
+
+def _bytes_of(row: Row) -> int:
+    return sum(len(value) if isinstance(value, bytes | str) else 8 for value in row)
 
 
 def stamp() -> str:

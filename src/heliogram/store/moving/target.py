@@ -14,7 +14,7 @@ from ..postgres.errors import as_store_error, is_of_database, place_of
 from ..postgres.halves import DONE, TABLE
 from ..postgres.migrate import LOCK, migrate, require_server
 from ..postgres.nodes import SILENCE_MS
-from ..postgres.office import KEEPALIVE
+from ..postgres.office import KEEPALIVE, close_quietly
 from ..postgres.partitions import make_day, make_partitions
 from . import schema
 from .canonical import Sum, sum_in_target
@@ -104,8 +104,8 @@ class Target:
         return cls(connection, place)
 
     async def close(self) -> None:
-        """Lets go of it."""
-        self.connection.terminate()
+        """Lets go of it, in whatever state it is."""
+        await close_quietly(self.connection)
 
     # --- whose it is
 
