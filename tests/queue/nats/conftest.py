@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.nats import NatsServer, Site
-from support.stores import opened
+from support.stores import FACTORIES, opened
 
 from heliogram.queue.nats import Layout
 
@@ -27,6 +27,17 @@ def own_server(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path / "nats").start()
     yield server
     server.kill()
+
+
+@pytest.fixture(params=sorted(FACTORIES))
+async def any_site(
+    request: pytest.FixtureRequest, tmp_path: Path, nats_server: NatsServer, anyio_backend: str
+) -> AsyncIterator[Site]:
+    """An empty store of each kind."""
+    async with opened(tmp_path, FACTORIES[request.param]) as bench:
+        made = Site(bench, nats_server, Layout(prefix=f"test-{secrets.token_hex(6)}", shards=4, token_s=3600))
+        yield made
+        await made.close()
 
 
 @pytest.fixture

@@ -73,8 +73,9 @@ async def publish(site: Site, node: Node, ref: ChunkRef, number: str = "") -> di
     return await node.link.request(site.layout.subject(ref.lane, ref.shard), pack(ref), headers)
 
 
-async def test_everything_accepted_is_worked_on_once(site: Site) -> None:
+async def test_everything_accepted_is_worked_on_once(any_site: Site) -> None:
     """Of three workers on four shards, small and large sends together; the broker keeps nothing of it."""
+    site = any_site
     api, *workers = [await site.node(name) for name in ("api", "w1", "w2", "w3")]
     await api.dispatch()
     done = Counter[bytes]()
@@ -90,8 +91,9 @@ async def test_everything_accepted_is_worked_on_once(site: Site) -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_what_a_dead_worker_held_is_anothers_when_its_lease_has_run_out(site: Site) -> None:
+async def test_what_a_dead_worker_held_is_anothers_when_its_lease_has_run_out(any_site: Site) -> None:
     """As the next attempt; what the dead one still writes changes nothing."""
+    site = any_site
     api, dead, alive = [await site.node(name) for name in ("api", "dead", "alive")]
     await api.dispatch()
     await site.send(api)

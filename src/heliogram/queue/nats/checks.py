@@ -11,7 +11,7 @@ import structlog
 
 from .errors import ApiRefused, JetStreamMissing, ServerTooOld, UnsafeQueue
 from .layout import LEAST_AGE_S, Layout
-from .link import Link
+from .link import MAKE_SECONDS, Link
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ async def restore(link: Link, layout: Layout, replicas: int) -> set[str]:
         except ApiRefused as error:
             if not error.is_missing:
                 raise
-            await link.api(f"STREAM.CREATE.{name}", layout.stream_config(name, replicas))
+            await link.api(f"STREAM.CREATE.{name}", layout.stream_config(name, replicas), seconds=MAKE_SECONDS)
             made.add(name)
             log.info("queue.stream_made", stream=name, replicas=replicas)
         await _restore_consumers(link, layout, name)
@@ -82,7 +82,8 @@ async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
 
 async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dict[str, Any]:
     subject = f"CONSUMER.CREATE.{stream}.{wanted['name']}.{wanted['filter_subject']}"
-    config: dict[str, Any] = (await link.api(subject, {"stream_name": stream, "config": wanted}))["config"]
+    made = await link.api(subject, {"stream_name": stream, "config": wanted}, seconds=MAKE_SECONDS)
+    config: dict[str, Any] = made["config"]
     return config
 
 

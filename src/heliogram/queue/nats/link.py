@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 5.0
+MAKE_SECONDS = 30.0
+"""What is made is flushed to the disks of all who keep it."""
 RECONNECT_WAIT_S = 0.25
 PING_SECONDS = 10
 API = "$JS.API."
@@ -95,15 +97,19 @@ class Link:
 
     # ---- what is waited for
 
-    async def api(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def api(
+        self, subject: str, body: Mapping[str, Any] | None = None, *, seconds: float = REQUEST_SECONDS
+    ) -> dict[str, Any]:
         """Asks JetStream's API: `STREAM.INFO.<name>` and the like. Raises `ApiRefused`, and `QueueDown` when nobody
         answers."""
-        return await self.request(API + subject, b"" if body is None else json.dumps(body).encode())
+        return await self.request(API + subject, b"" if body is None else json.dumps(body).encode(), seconds=seconds)
 
-    async def request(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    async def request(
+        self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, seconds: float = REQUEST_SECONDS
+    ) -> dict[str, Any]:
         """The answer of JetStream to a message: of its API, or that it is stored. Raises as `api`."""
         try:
-            msg = await self._client.request(subject, data, timeout=REQUEST_SECONDS, headers=headers)
+            msg = await self._client.request(subject, data, timeout=seconds, headers=headers)
         except nats.errors.NoRespondersError:
             raise ApiRefused(subject, 503, 0, "nobody is responsible for this subject") from None
         except _TROUBLE as error:
