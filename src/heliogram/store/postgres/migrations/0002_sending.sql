@@ -47,9 +47,10 @@ CREATE TABLE chunk (
   starts integer NOT NULL,           -- 1 for the first chunk of a scheduled operation until it was handed out
   PRIMARY KEY (account_id, operation_id, first)
 ) PARTITION BY RANGE (operation_id);
--- A claim reads one shard of one lane, a queue of it in the order of `due`.
-CREATE INDEX chunk_due ON chunk (lane, shard, flow, due) WHERE state < 2;
-CREATE INDEX chunk_starting ON chunk (lane, shard, flow, due) WHERE state < 2 AND starts = 1;
+-- A claim reads one shard of one lane, a queue of it in the order of `due`, of what is due at one moment the earlier
+-- recipients first.
+CREATE INDEX chunk_due ON chunk (lane, shard, flow, due, operation_id, first) WHERE state < 2;
+CREATE INDEX chunk_starting ON chunk (lane, shard, flow, due, operation_id, first) WHERE state < 2 AND starts = 1;
 CREATE INDEX chunk_held ON chunk (account_id, held) WHERE held IS NOT NULL AND state = 0;
 
 CREATE TABLE chunk_recipients (

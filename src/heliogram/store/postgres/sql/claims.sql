@@ -62,7 +62,7 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
        o.status, o.canceled, c.size
   FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND due <= :now
-         ORDER BY due LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
+         ORDER BY due, operation_id, first LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
   CROSS JOIN LATERAL (SELECT packed FROM chunk_recipients
                        WHERE account_id = c.account_id AND operation_id = c.operation_id AND first = c.first LIMIT 1) r
   CROSS JOIN LATERAL (SELECT spec, created, send_at, status, canceled FROM operation
@@ -75,7 +75,7 @@ SELECT c.account_id, c.operation_id, c.first, c.attempt, c.parts, r.packed, o.sp
        o.status, o.canceled, c.size
   FROM (SELECT account_id, operation_id, first, attempt, parts, size, due FROM chunk
          WHERE lane = :lane AND shard = :shard AND flow = :flow AND state < 2 AND starts = 1 AND due <= :now
-         ORDER BY due LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
+         ORDER BY due, operation_id, first LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) c
   CROSS JOIN LATERAL (SELECT packed FROM chunk_recipients
                        WHERE account_id = c.account_id AND operation_id = c.operation_id AND first = c.first LIMIT 1) r
   CROSS JOIN LATERAL (SELECT spec, created, send_at, status, canceled FROM operation
