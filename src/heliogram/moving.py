@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import secrets
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from .datadir import DATABASE, MOVED, StartError, is_served, own_data_directory, pid_of_service
+from .datadir import DATABASE, MOVED, StartError, is_served, own_data_directory, pid_of_service, require_here
 from .observe.clock import SystemClock
 from .pacing import pause
 from .security import KeyRing, load_master_key
@@ -63,6 +64,8 @@ async def migrate_store(
     with _alone(data):
         key = load_master_key(data, file=master_key, make=False)
         async with _both(data, url) as (source, target):
+            if source.move() is None:
+                require_here(data)  # it was moved already
             _require_keys(source, key)
             move, now = Move(source, target, report), int(SystemClock().time() * 1000)
             if not await move.begin(secrets.token_bytes(16), origin, now):
@@ -76,9 +79,8 @@ async def migrate_store(
                 still = time.monotonic()
                 report("phase", phase="last")
                 now = int(SystemClock().time() * 1000)
-                seal = lambda: _mark(data, source, target, done=False)  # noqa: E731 - one line of this function
-                outcome = await move.finish(key.first.id, now, seal, whole=whole)
-                _finish_marker(data)
+                mark = functools.partial(_mark, data, source, target)
+                outcome = await move.finish(key.first.id, now, mark, whole=whole)
             ended = time.monotonic()
             return Moved(
                 place=target.place, key=key, seconds=ended - begun, pause_seconds=ended - still, outcome=outcome
@@ -203,12 +205,6 @@ def _marker(data: Path) -> _Marker | None:
 def _mark(data: Path, source: Source, target: Target, *, done: bool) -> None:
     ident = source.move()
     _write(data, _Marker(move=(ident or b"").hex(), to=target.place, at=stamp(), done=done))
-
-
-def _finish_marker(data: Path) -> None:
-    marker = _marker(data)
-    if marker is not None:
-        _write(data, msgspec.structs.replace(marker, done=True))
 
 
 def _write(data: Path, marker: _Marker) -> None:

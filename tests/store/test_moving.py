@@ -18,6 +18,7 @@ from support.moving import (
     everything_in_target,
     moved,
     moving,
+    unmarked,
 )
 from support.postgres import server
 from support.stores import Bench, opened
@@ -123,7 +124,7 @@ async def test_what_changes_while_it_is_copied_comes_along(
             await copied
             assert meddler.done - before > 20
             await meddler.run(20)
-            await moving_.finish(KEY, bench.clock.ms, lambda: None, whole=True)
+            await moving_.finish(KEY, bench.clock.ms, unmarked, whole=True)
     assert await everything_in_target(url) == everything_in_source(tmp_path / FILE)
 
 
@@ -131,7 +132,7 @@ async def all_of(moving_: Move, now: int) -> None:
     """A move from its beginning to its end."""
     if await moving_.begin(IDENT, "sqlite:here", now):
         await moving_.copy()
-        await moving_.finish(KEY, now, lambda: None)
+        await moving_.finish(KEY, now, unmarked)
     else:
         await moving_.clean()
 

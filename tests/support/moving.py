@@ -35,6 +35,10 @@ def silent(_event: str, /, **_values: Any) -> None:
     """Tells nobody."""
 
 
+def unmarked(*, done: bool) -> None:
+    """Says nothing beside the source."""
+
+
 def everything_in_source(path: Path) -> Everything:
     """The rows of all tables, in the columns that the target has."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -88,7 +92,7 @@ async def moved(path: Path, url: str, now: int, report: Callable[..., object] = 
             await move.clean()
             return {}
         await move.copy()
-        return (await move.finish(KEY, now, lambda: None)).rows
+        return (await move.finish(KEY, now, unmarked)).rows
 
 
 class Meddler:

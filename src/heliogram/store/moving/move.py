@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import msgspec
@@ -25,6 +24,12 @@ FEW = 2_000
 MOST_ROUNDS = 20
 """The service writes faster than we: the last round is what it is then."""
 _LAST_SEQUENCE = "SELECT max(seq) FROM sqlite_sequence WHERE name IN ('event', 'chunk_result')"
+
+
+class Mark(Protocol):
+    """Says that the source was left, or is about to be."""
+
+    def __call__(self, *, done: bool) -> object: ...
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,11 +144,12 @@ class Move:
 
     # --- the end
 
-    async def finish(self, key: bytes, now: int, sealed: Callable[[], object], *, whole: bool = False) -> Outcome:
+    async def finish(self, key: bytes, now: int, mark: Mark, *, whole: bool = False) -> Outcome:
         """The last round, for who has the data directory and knows that no service runs. `key` is the id of the master
-        key; `sealed` is called before the target is committed, from when on the source must not be served."""
+        key. `mark` says beside the source that it must not be served any more: before the target is committed, and when
+        it is (`done`)."""
         async with self._source.last(now) as snapshot:
-            sealed()
+            mark(done=False)
             async with self._target.connection.transaction():
                 done = await work_off(snapshot, self._target, self._layouts)
                 self._progress.rounds += 1
@@ -154,6 +160,7 @@ class Move:
                     await self._target.finish(key, await _depths(snapshot), await _sequence(snapshot), self._progress)
                 except asyncpg.IntegrityConstraintViolationError as error:
                     raise indexes_refused(error, self._target.place) from error
+            mark(done=True)
             self._source.leave()
         return Outcome(rows=counts, changes=done.changes, rounds=self._progress.rounds)
 
