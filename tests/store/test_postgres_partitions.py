@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from support.stores import Bench, open_postgres, opened, recipients_of
 
+from heliogram.domain.ids import notification_id
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane
 from heliogram.domain.webhooks import EventType, Webhook
-from heliogram.store.postgres import PostgresStore, keeping
+from heliogram.ports import NotificationFilter, Window
+from heliogram.store.postgres import PostgresStore, keeping, listing
 from heliogram.store.postgres.partitions import DAY_MS, days_kept
 
 pytestmark = pytest.mark.anyio
@@ -155,3 +157,14 @@ async def test_a_day_that_is_being_read_is_dropped_later(bench: Bench) -> None:
     assert (await days(bench))[0] < -7
     assert await remove(bench) == 0
     assert (await days(bench))[0] == -7
+
+
+async def test_a_list_goes_on_over_pages_of_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever places the pages are cut: newest operation first, within it in the order of recipients."""
+    monkeypatch.setattr(listing, "AT_ONCE", 2)
+    made = [(await bench.accept(recipients_of(5), size=1)).id for _ in range(3)]
+    wanted = [notification_id(operation, place) for operation in sorted(made, reverse=True) for place in range(5)]
+    found = await bench.store.list_notifications(bench.account, Window(limit=100), NotificationFilter())
+    assert [each.id for each in found.items] == wanted
+    later = await bench.store.list_notifications(bench.account, Window(limit=4, after=wanted[6]), NotificationFilter())
+    assert [each.id for each in later.items] == wanted[7:11]

@@ -24,16 +24,15 @@ from ..sqlite.base import offload
 from ..sqlite.canceling import Where, cancel_all, cancel_one
 from ..sqlite.depth import EVERYBODY
 from ..sqlite.events import emit_operation
-from ..sqlite.operations import Operations
 from ..sqlite.packed import PackedOperation, is_sound, pack_operation, pack_tags
 from ..sqlite.thinning import MOST_PARTS
 from ..sqlite.unreadable import Key
 from ..sqlite.work import Work, append, let_go
-from .base import PostgresBase
 from .claims import FLOWS, Claimed, Flows, claim
 from .facade import Job, Rows, run_job
 from .jobs import READ_COMMITTED
 from .link import Link
+from .listing import Lists
 
 T = TypeVar("T")
 _sql = statements.load("queueing", __package__)
@@ -126,7 +125,7 @@ def _bounds(bounds: QueueBounds | None, lane: Lane) -> dict[str, int | None]:
     }
 
 
-class Queueing(PostgresBase, Operations, Work):
+class Queueing(Lists, Work):
     """The hot paths of `ports.OperationStore` and `ports.WorkStore`."""
 
     async def accept(

@@ -26,7 +26,7 @@ USER_LOOKS = 20_000
 """The most chunks whose fingerprints are compared for one page of a user's notifications."""
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
     """A chunk that may hold what is wanted."""
 
     operation: bytes
@@ -103,7 +103,7 @@ class Listing:
         low, high = self._range()
         return {"account": self._account, "low": low, "high": high, "looks": USER_LOOKS}
 
-    def _candidates(self, connection: apsw.Connection) -> Iterator[_Candidate]:
+    def _candidates(self, connection: apsw.Connection) -> Iterator[Candidate]:
         where = self._where()
         sql = _sql.chunks_newest_first
         if self._wanted.user_id is not None:
@@ -111,7 +111,7 @@ class Listing:
             sql = _sql.chunks_of_user_newest_first
         rows: Any = connection.execute(sql, where)
         for row in rows:
-            candidate = _Candidate(*row)
+            candidate = Candidate(*row)
             if not self._is_before(candidate):
                 yield candidate
 
@@ -130,13 +130,13 @@ class Listing:
             low, high = (wanted, wanted) if low <= wanted <= high else (MAX_ID, NO_ID)
         return low, high
 
-    def _is_before(self, candidate: _Candidate) -> bool:
+    def _is_before(self, candidate: Candidate) -> bool:
         """Whether earlier pages have shown all of it."""
         if self._after is None or candidate.operation != self._after[0]:
             return False
         return candidate.first + candidate.size <= self._after[1] + 1
 
-    def _open(self, connection: apsw.Connection, candidate: _Candidate) -> Iterator[Notification]:
+    def _open(self, connection: apsw.Connection, candidate: Candidate) -> Iterator[Notification]:
         where = {"account": self._account, "operation": candidate.operation, "sequence": candidate.first}
         row: Any = connection.execute(_sql.chunk_of, where).fetchone()
         first, _, packed, *told = row

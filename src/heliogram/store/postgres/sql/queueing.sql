@@ -77,13 +77,14 @@ SELECT r.account_id, r.operation_id, r.first, r.packed
  ORDER BY r.account_id, r.operation_id, r.first, r.part;
 
 -- name: chunks_after
--- Chunks of the newest operations first, within one from its first recipient on, behind a place.
+-- Chunks of the newest operations first, within one from its first recipient on, behind a place; without a status
+-- those of an operation that is being removed.
 SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.canceled, o.status, o.tags
   FROM (SELECT account_id, operation_id, first, size, sent, failed, unaddressable, canceled FROM chunk
          WHERE account_id = :account AND operation_id >= :low AND operation_id <= :high
            AND (operation_id < :high OR first > :first)
          ORDER BY operation_id DESC, first LIMIT :limit) c
-  JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
+  LEFT JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
  ORDER BY c.operation_id DESC, c.first;
 
 -- name: shift_own_leases
