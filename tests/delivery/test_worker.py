@@ -91,11 +91,11 @@ async def test_a_chunk_that_fails_goes_back_and_is_tried_again(
     """An error while delivering loses nothing: the chunk waits and goes again."""
     await delivery.app()
     store = delivery.bench.store
-    real = store.get_app
+    real = store.look_up
     gave_back = asyncio.Event()
 
-    async def broken(account: bytes, name: str) -> object:
-        monkeypatch.setattr(store, "get_app", real)
+    async def broken(account: bytes, wanted: object) -> object:
+        monkeypatch.setattr(store, "look_up", real)
         raise RuntimeError("the disk is gone")
 
     retry = delivery.tools.queue.retry
@@ -105,7 +105,7 @@ async def test_a_chunk_that_fails_goes_back_and_is_tried_again(
         gave_back.set()
         return done
 
-    monkeypatch.setattr(store, "get_app", broken)
+    monkeypatch.setattr(store, "look_up", broken)
     monkeypatch.setattr(delivery.tools.queue, "retry", watched)
     worker = Worker(delivery.tools, [Lane.TX], slots=1)
     task = asyncio.create_task(worker.run())

@@ -119,8 +119,8 @@ def load_master_key(
     kept = data_directory / FILE_NAME
     if not make and not kept.exists():
         raise MasterKeyError(
-            "there is no master key, and all nodes on one database need the same: make one (openssl rand -base64 32) and"
-            f" give it to each with --master-key FILE, {ENVIRONMENT} or the systemd credential {CREDENTIAL}"
+            "there is no master key, and all nodes on one database need the same: make one (openssl rand -base64 32)"
+            f" and give it to each with --master-key FILE, {ENVIRONMENT} or the systemd credential {CREDENTIAL}"
         )
     made = not kept.exists() and _generate(kept, random_bytes)
     _require_private(kept)
