@@ -47,8 +47,8 @@ SELECT k.account_id, k.id, k.name, k.hash, k.scopes, k.created, k.revoked, k.exp
 
 -- name: touch_key
 -- Notes that a key was used, a minute or more after the last note.
-UPDATE api_key SET last_used = :at
- WHERE account_id = :account AND id = :id AND (last_used IS NULL OR last_used <= :at - 60000);
+UPDATE api_key SET last_used = :at::bigint
+ WHERE account_id = :account AND id = :id AND (last_used IS NULL OR last_used <= :at::bigint - 60000);
 
 -- name: prune_keys
 -- Removes keys that ended long ago, a slice at a time.
