@@ -59,8 +59,11 @@ def on_store(data: Path, store: Url | None, work: Callable[[Desk], Awaitable[T]]
     from ..backing import open_place
     from ..datadir import StartError
     from ..domain.errors import DomainError
+    from ..observe import log as logs
     from ..security import MasterKeyError
     from ..store.errors import StoreError
+
+    logs.configure(level="warning")  # on standard error: what is asked for is alone on standard output
 
     async def run() -> T:
         async with open_place(data, store, make=make) as (opened, clock):

@@ -80,8 +80,8 @@ class Teller:
 
     def _progress(self, at: dict[str, Any]) -> None:
         line = (
-            f"  {at['table']} {at['tableRows']:,}; in all {at['rows']:,} of {at['ofRows']:,} rows, {at['rowsPerSecond']:,} rows/s,"
-            f" {at['megabytesPerSecond']} MB/s, about {_span(at['secondsLeft'])} left"
+            f"  {at['table']} {at['tableRows']:,}; in all {at['rows']:,} of {at['ofRows']:,} rows,"
+            f" {at['rowsPerSecond']:,} rows/s, {at['megabytesPerSecond']} MB/s, about {_span(at['secondsLeft'])} left"
         )
         if self._live:
             click.echo(f"\r\x1b[K{line}", nl=False)
@@ -145,6 +145,7 @@ def migrate_store(
     heliogram migrate-store --from sqlite:/var/lib/heliogram --to postgresql://push@db.internal/push
     """
     from ..datadir import StartError
+    from ..observe import log as logs
     from ..security import MasterKeyError
     from ..store.errors import StoreError
 
@@ -155,6 +156,7 @@ def migrate_store(
         raise click.ClickException(
             f"this needs {error.name}, which is not installed: pip install 'heliogram[server,cluster]'"
         ) from None
+    logs.configure(level="warning")
     try:
         if give_up:
             asyncio.run(abort(source, target))
