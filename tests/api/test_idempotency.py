@@ -11,6 +11,7 @@ import pytest
 from support.service import TOKEN, Service, basic, token_content
 
 from heliogram.api.application import ENDPOINTS
+from heliogram.api.idempotency import FREE_AGAIN_S
 from heliogram.domain import ids
 from heliogram.domain.accounts import Scope
 from heliogram.domain.operations import Lane, Operation
@@ -153,6 +154,29 @@ async def test_an_answer_of_trouble_frees_the_key(service: Service, monkeypatch:
     for body in (SEND, {**SEND, "priority": "LOW"}):
         assert (await write(service, body)).status_code == 503
     monkeypatch.setattr(service.store, "accept", accept)
+    assert (await write(service)).status_code == 202
+
+
+async def test_a_key_is_freed_once_the_store_is_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 without the store: nobody has to wait until the request's hold on its key ends."""
+    await service.app_named()
+    free, freed = service.store.free_key, asyncio.Event()
+
+    async def away(*args: Any, **more: Any) -> None:
+        raise StoreUnavailable("away")
+
+    async def watched(account: bytes, key: str, ident: bytes) -> None:
+        await free(account, key, ident)
+        freed.set()
+
+    monkeypatch.setattr(service.store, "accept", away)
+    monkeypatch.setattr(service.store, "free_key", away)
+    assert (await write(service)).status_code == 503
+    monkeypatch.undo()
+    monkeypatch.setattr(service.store, "free_key", watched)
+    assert (await write(service)).status_code == 409
+    service.clock.advance(FREE_AGAIN_S[0])
+    await freed.wait()
     assert (await write(service)).status_code == 202
 
 

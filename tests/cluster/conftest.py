@@ -27,7 +27,7 @@ class Installation:
     def trial(self) -> Trial:
         """With everything up."""
         if self._trial is not None and not self._trial.sound:
-            self.close()
+            self.close(failed=True)
         if self._trial is None:
             self._number += 1
             directory = self.directory / str(self._number)
@@ -42,13 +42,15 @@ class Installation:
                 serve=("--log-level", "warning", "--webhooks-allow-private", "--webhooks-allow-http"),
             )
             cluster = self._stack.enter_context(Cluster(directory, topology))
-            cluster.back_end.credential(cluster.phones.key())
             self._trial = Trial(cluster, Ledger(cluster.postgres.url))
+            cluster.back_end.credential(cluster.phones.key())
         self._trial.begin()
         return self._trial
 
-    def close(self) -> None:
-        """Ends it."""
+    def close(self, *, failed: bool = False) -> None:
+        """Ends it; shows its logs if the last test failed."""
+        if self._trial is not None and (failed or not self._trial.sound):
+            print(self._trial.cluster.logs())  # noqa: T201 - for whoever looks for the cause
         self._trial = None
         self._stack.close()
 

@@ -10,7 +10,8 @@ from delivery.conftest import Delivery
 from support.apns_server import ApnsServer, accept_all, hold
 from support.stores import recipients_of
 
-from heliogram.delivery.heartbeats import HEARTBEAT_S
+from heliogram.delivery.chunk import ChunkDelivery
+from heliogram.delivery.heartbeats import HEARTBEAT_S, LAPSED_AFTER
 from heliogram.delivery.worker import Worker
 from heliogram.domain.operations import Lane
 from heliogram.ports import LeasedChunk
@@ -138,3 +139,34 @@ async def test_a_campaign_leaves_the_slots_of_small_sends_free(delivery: Deliver
         await finish(delivery, worker, task)
     assert (await delivery.operation(single)).stats.sent == 1
     assert (await delivery.operation(campaign)).stats.sent == 101
+
+
+async def test_a_lease_that_cannot_be_renewed_ends_the_sending(
+    delivery: Delivery, apns: ApnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before another may have the chunk nothing more of it leaves here."""
+    await delivery.app()
+    asked = asyncio.Event()
+
+    async def silent(chunks: Sequence[LeasedChunk]) -> int:
+        asked.set()
+        await asyncio.get_running_loop().create_future()
+        return 0
+
+    stopped = list[bool]()
+    monkeypatch.setattr(ChunkDelivery, "stop", lambda self: stopped.append(True))
+    monkeypatch.setattr(delivery.tools.queue, "extend_all", silent)
+    apns.on_request = hold
+    worker = Worker(delivery.tools, [Lane.TX], slots=1)
+    task = asyncio.create_task(worker.run())
+    await delivery.bench.accept(recipients_of(1))
+    delivery.tools.queue.wake(Lane.TX)
+    (request,) = await apns.received(1)
+    for beats in (1, 1, LAPSED_AFTER - 2.01):
+        delivery.bench.clock.advance(HEARTBEAT_S * beats)
+        await asked.wait()
+    assert not stopped
+    delivery.bench.clock.advance(HEARTBEAT_S * 0.02)
+    assert stopped
+    apns.peers[0].accept(request)
+    await finish(delivery, worker, task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.clock import FakeClock
@@ -258,3 +259,20 @@ async def test_a_lease_of_nothing_is_refused(queue: DbQueue) -> None:
 async def test_the_queue_shows_itself_with_counts(queue: DbQueue) -> None:
     """One line says who it is and who waits."""
     assert repr(queue) == "DbQueue('w1', shards=1, waiting=0, held=0)"
+
+
+async def test_a_lease_that_came_late_is_given_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store took so long for a claim that the lease is nearly over: somebody else may have the chunk by now, so it
+    is not begun; it goes back, and the next claim has it."""
+    await bench.accept(recipients_of(1))
+    queue, claim = DbQueue(bench.store, bench.clock, "w", lease_ms=1_000), bench.store.claim
+    late = [501, 500]
+
+    async def slow(*args: Any, **more: Any) -> list[LeasedChunk]:
+        chunks = await claim(*args, **more)
+        bench.clock.advance(late.pop(0) / 1000 if late else 0)
+        return chunks
+
+    monkeypatch.setattr(bench.store, "claim", slow)
+    (chunk,) = await queue.lease(BOTH, 1)
+    assert (chunk.attempt, late) == (2, [])

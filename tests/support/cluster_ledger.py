@@ -44,6 +44,18 @@ class Ledger:
         found = {str(account) or "all": int(waiting) for account, waiting in rows}
         return found | {"counted": int(self._value(_WAITING))}
 
+    def locked(self) -> int:
+        """How many wait for a lock."""
+        return int(self._value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+    def office(self) -> set[tuple[str, int]]:
+        """Addresses and ports of those who have an office."""
+        rows = self._rows(
+            "SELECT host(client_addr), client_port FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted"
+        )
+        return {(str(host), int(port)) for host, port in rows if host is not None}
+
     def lost(self, pid: int, received: Received) -> int:
         """How many pushes of what a node holds were taken while nothing in the database says so; each may come once
         more. For a node that can write no more: it is dead, or cut off."""

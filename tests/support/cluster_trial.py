@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from support.cluster import Cluster, Node
 from support.cluster_callers import Callers
 from support.cluster_ledger import Ledger
 from support.oracle import PUSH, Received, Verdict, everything, judge
+from support.programs import connections_of
 from support.waiting import eventually
 
 LOOK_SECONDS = 0.1
+LARGE = 1_000
 LEASE_SECONDS = 5
 """Leases of the clusters that tests use: so long nobody else has what a node had in hand that is gone."""
 RECOVERY_SECONDS = LEASE_SECONDS + 8
@@ -88,6 +91,12 @@ class Trial:
 
         return eventually(find, what="a worker with something in hand", seconds=30)
 
+    def holds_office(self, node: Node, places: set[tuple[str, int]]) -> bool:
+        """Whether one of these places is a connection of the node."""
+        if node.place is not None:
+            return node.place.address in {host for host, _ in places}
+        return not {port for port, _ in connections_of(node.pid)}.isdisjoint(port for _, port in places)
+
     # ---- what a failure costs
 
     def until_taken_over(self, pid: int, *, seconds: float = RECOVERY_SECONDS) -> tuple[float, int]:
@@ -102,6 +111,29 @@ class Trial:
 
         wait_until(over, what="others to take over", seconds=seconds)
         return time.monotonic() - began, lost
+
+    def lose(self, pid: int, *, seconds: float) -> int:
+        """For a node that hears no answers: how many of its pushes were taken in that time and are not on record."""
+        until, lost = self.now() + seconds, 0
+        while self.now() < until:
+            lost += self.ledger.lost(pid, self.received.read(self.cluster.phones.http))
+        return lost
+
+    @staticmethod
+    def now() -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    def settle_beside(self, *, seconds: float = 40) -> float:
+        """Waits until every campaign has ended, while small sends go on; how long that took."""
+        began = self.now()
+
+        def ended() -> bool:
+            page = self._get(f"{PUSH}/Operations?status=PROCESSING&pageSize=1000")
+            return all(each["stats"]["total"] < LARGE for each in page["operations"])
+
+        wait_until(ended, what="the campaigns to end", seconds=seconds)
+        return self.now() - began
 
     def settle(self, *, seconds: float = 30) -> float:
         """Waits until nothing is scheduled or under way; how long that took."""
@@ -133,7 +165,7 @@ class Trial:
         self.sound = True
         return verdict
 
-    def _get(self, path: str) -> object:
+    def _get(self, path: str) -> Any:
         return self.cluster.back_end.call("GET", path)
 
     def kill(self, node: Node) -> int:

@@ -7,6 +7,7 @@ that a write whose answer was lost (with the connection, or in a crash) finds wh
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from contextvars import ContextVar
@@ -14,8 +15,9 @@ from contextvars import ContextVar
 from starlette.responses import Response
 
 from ..domain.accounts import Principal
-from ..domain.errors import Code, Conflict
+from ..domain.errors import Code, Conflict, Unavailable
 from ..domain.ids import IdFactory
+from ..pacing import pause
 from ..ports import KeptAnswer, KeyTaken, Reserved
 from ..rest import Around, Call, FieldError, Problem, Proceed, Request, Result, Writing, invalid
 from .answers import account_of, operation_accepted
@@ -24,6 +26,8 @@ from .state import ApiState
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 MAX_KEY = 255
+FREE_AGAIN_S = (0.2, 0.3, 0.5, *(1.0,) * 60)
+"""Seconds between two tries to free the key of a request that the store was away for."""
 NOT_KEPT = frozenset({401, 403, 429})
 """Answers that say nothing of the request itself, as those from 500 on: it is handled anew when it comes again."""
 _PATTERN = r"[!-~](?:[ -~]{0,253}[!-~])?"
@@ -53,9 +57,10 @@ class Idempotency:
 
     def __init__(self, state: ApiState) -> None:
         self._state = state
+        self._freeing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return "Idempotency()"
+        return f"Idempotency(freeing={len(self._freeing)})"
 
     def around(self) -> Around:
         """The hook for `build_app`."""
@@ -73,9 +78,12 @@ class Idempotency:
         state, account = self._state, writing.call.auth.account_id
         key = _key_of(writing.call.request, writing.call.auth)
         now = state.now()
-        found = await state.store.reserve_key(
-            account, key, fingerprint(writing), ident=state.ids.new(), now=now, until=now + state.settings.hold_ms
-        )
+        ident, until = state.ids.new(), now + state.settings.hold_ms
+        try:
+            found = await state.store.reserve_key(account, key, fingerprint(writing), ident=ident, now=now, until=until)
+        except Unavailable:  # it may have been written all the same
+            self._free_later(account, key, ident, until)
+            raise
         if isinstance(found, KeptAnswer):
             return self._replay(account, found)
         if found is KeyTaken.REUSED:
@@ -88,8 +96,31 @@ class Idempotency:
         if response is None:
             # Without a way to find what was made, a second try makes another: its id must be its own.
             response = await _with_reserved(found.ident, proceed) if writing.endpoint.recover else await proceed()
-        await self._settle(account, key, found.ident, response)
+        try:
+            await self._settle(account, key, found.ident, response)
+        except Unavailable:
+            self._free_later(account, key, found.ident, until)
+            if response.status_code < 500:
+                raise
         return response
+
+    def _free_later(self, account: bytes, key: str, ident: bytes, until: int) -> None:
+        """What could not be handled since the store was away need not keep its key until nobody can be at it."""
+        task = asyncio.get_running_loop().create_task(self._free(account, key, ident, until))
+        self._freeing.add(task)
+        task.add_done_callback(self._freeing.discard)
+
+    async def _free(self, account: bytes, key: str, ident: bytes, until: int) -> None:
+        state = self._state
+        for wait in FREE_AGAIN_S:
+            await pause(state.clock, wait)
+            if state.now() >= until:
+                return
+            try:
+                await state.store.free_key(account, key, ident)
+            except Unavailable:
+                continue
+            return
 
     async def _recover(self, writing: Writing, found: Reserved) -> Response | None:
         """The answer for what an earlier try has made, None when it has made nothing."""

@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 _ACCEPTED = Outcome.ACCEPTED  # named once: to ask the enumeration costs more than all else that is done for a record
 FLUSH_AFTER_S = 0.1
 FLUSH_AT = 1_000
+SLOW_S = 1.0
+"""A store that has not answered a write for so long may be out of reach: what is answered meanwhile would be sent again
+by whoever takes the chunk over, so no more is sent."""
 
 Write = Callable[[Sequence[DeliveryRecord], Counts], Awaitable[bool]]
 """Writes a result part, and says whether this attempt still holds the chunk."""
@@ -51,6 +54,8 @@ class Recorder:
         self._timer: Timer | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
+        self._since: float | None = None
+        """When the write began that the store has not answered."""
         self.fenced = False
         self._count([record for known in progress.by_sequence.values() for record in known])
 
@@ -60,7 +65,10 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether the buffer should be written before more is taken."""
-        return self._stuck or len(self._buffer) >= FLUSH_AT
+        return self._stuck or len(self._buffer) >= FLUSH_AT or self._is_slow()
+
+    def _is_slow(self) -> bool:
+        return self._since is not None and self._clock.monotonic() - self._since > SLOW_S
 
     @property
     def room(self) -> int:
@@ -106,6 +114,7 @@ class Recorder:
     async def _write(self, write: Write) -> None:
         records, self._buffer = self._buffer, []
         self._count(records)
+        self._since = self._clock.monotonic()
         try:
             written = await write(records, self._counts)
         except BaseException as error:
@@ -114,6 +123,8 @@ class Recorder:
                 self._stuck = True
                 self._stall.begin(self)
             raise
+        finally:
+            self._since = None
         self.fenced = not written
         self._free()
 

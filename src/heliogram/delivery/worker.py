@@ -111,8 +111,8 @@ class Worker:
         self._room.set()
 
     async def _deliver(self, chunk: LeasedChunk) -> None:
-        end_beats = self._beats.add(chunk)
         delivery = ChunkDelivery(chunk, self._tools)
+        end_beats = self._beats.add(chunk, delivery.stop)
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
             if await self._may_begin(chunk):

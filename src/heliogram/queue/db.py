@@ -11,16 +11,23 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
+from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane, NewChunk, Operation, flow_of
 from ..ports import Clock, Hold, InHand, LeasedChunk, LeaseStore, Slots
 from .hands import Hands, Straight, any_unseen
 from .watch import Watch
 
+log = structlog.get_logger(__name__)
+
 LEASE_MS = 60_000
 POLL_SECONDS = 1.0
 CLAIM_MOST = 64
 """The most chunks of one claim with slots: it holds the store's writer up, and its first chunk goes when it ends."""
+LEAST_LEFT = 0.5
+"""The part of its lease that a chunk must have left when it is begun: it is renewed after a third of a lease."""
 _LEAST_WAIT = 0.001
 """A timer that rings a little early must not turn waiting into spinning."""
 
@@ -90,7 +97,9 @@ class DbQueue:
                 if not self._is_open():
                     await self._give_back(chunks)
                 elif chunks:
-                    return chunks
+                    in_time = await self._in_time(chunks)
+                    if in_time:
+                        return in_time
                 else:
                     await self._wait(waiter, lanes)
         finally:
@@ -227,7 +236,8 @@ class DbQueue:
         except BaseException:
             self._put_down(chunk)
             raise
-        if not self._is_open() or self._straight.get(chunk.lane) is not way or not way.take(chunk):
+        open_ = self._is_open() and self._straight.get(chunk.lane) is way and not self._is_late(chunk)
+        if not open_ or not way.take(chunk):
             await self._give_back([chunk])
 
     def _settled(self, task: asyncio.Task[None]) -> None:
@@ -301,6 +311,21 @@ class DbQueue:
         """Releases what is being claimed for a caller who is gone."""
         with contextlib.suppress(Exception):  # nobody is left to tell; the leases expire by themselves
             await self._give_back(await claim)
+
+    def _is_late(self, chunk: LeasedChunk) -> bool:
+        """Whether so much of its lease has passed before it is begun that it may end before it is renewed."""
+        return chunk.until - self._now() < self._lease_ms * LEAST_LEFT
+
+    async def _in_time(self, chunks: list[LeasedChunk]) -> list[LeasedChunk]:
+        """Without those whose lease the store was late to give, as when the network kept the claim back: somebody else
+        may have claimed them since."""
+        late = [chunk for chunk in chunks if self._is_late(chunk)]
+        if not late:
+            return chunks
+        log.warning("queue.claimed_late", chunks=len(late))
+        with contextlib.suppress(Unavailable):  # what is not given back is free when its lease ends
+            await self._give_back(late)
+        return [chunk for chunk in chunks if chunk not in late]
 
     async def _give_back(self, chunks: list[LeasedChunk]) -> None:
         for chunk in chunks:

@@ -20,7 +20,12 @@ LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 4.0
 """What the server gets for its answer. Together they are less than what the server takes to give a node up that it
 hears no more of (`KEEPALIVE`, 11 s): the old one stops before the new one begins."""
-KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+KEEPALIVE = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "11000",  # keepalives are not sent while an answer is unacknowledged, which may last 15 min
+}
 """Settings of the connection: see `ANSWER_SECONDS`."""
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
