@@ -19,7 +19,8 @@ import msgspec
 from .datadir import DATABASE, MOVED, StartError, is_served, own_data_directory, pid_of_service, require_here
 from .observe.clock import SystemClock
 from .pacing import pause
-from .security import KeyRing, load_master_key
+from .security import KeyRing, MasterKeyError, load_master_key
+from .security.masterkey import ENVIRONMENT, FILE_NAME
 from .settings import Url
 from .store.moving.errors import MoveRefused
 from .store.moving.move import Move, Outcome, give_up
@@ -62,7 +63,7 @@ async def migrate_store(
     begun, origin = time.monotonic(), _name_of(data)
     require_source(data / DATABASE)
     with _alone(data):
-        key = load_master_key(data, file=master_key, make=False)
+        key = _key_of(data, master_key)
         async with _both(data, url) as (source, target):
             if source.move() is None:
                 require_here(data)  # it was moved already
@@ -158,6 +159,18 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _key_of(data: Path, file: Path | None) -> KeyRing:
+    try:
+        return load_master_key(data, file=file, make=False)
+    except MasterKeyError as error:
+        if file is not None or os.environ.get(ENVIRONMENT) or (data / FILE_NAME).exists():
+            raise
+        raise StartError(
+            f"there is no {data / FILE_NAME}: name the master key that the service has with --master-key; nodes need it"
+            " to open what is moved"
+        ) from error
+
+
 def _require_keys(source: Source, key: KeyRing) -> None:
     missing = source.sealed_with() - {each.id for each in key.keys}
     if missing:
@@ -179,7 +192,7 @@ async def _take_over(held: contextlib.ExitStack, data: Path, move: Move, report:
                 report("waiting", pid=pid, stops=stop)
             if stop and pid is not None and pid not in asked:
                 asked.add(pid)
-                os.kill(pid, signal.SIGTERM)
+                _ask_to_stop(pid)
             if time.monotonic() - followed >= FOLLOW_SECONDS:
                 await move.follow()
                 followed = time.monotonic()
@@ -191,6 +204,17 @@ async def _take_over(held: contextlib.ExitStack, data: Path, move: Move, report:
                 raise
             continue  # it was started again
         return
+
+
+def _ask_to_stop(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:  # it is gone, and its senders are about to be
+        return
+    except PermissionError as error:
+        raise StartError(
+            f"may not stop the service (process {pid}): stop it yourself, or run this as its user"
+        ) from error
 
 
 def _marker(data: Path) -> _Marker | None:

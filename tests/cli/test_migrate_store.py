@@ -80,7 +80,7 @@ def test_without_the_master_key_nothing_begins(data: Path, url: str) -> None:
     (data / "master.key").unlink()
     done = heliogram("migrate-store", "--from", f"sqlite:{data}", "--to", url)
     assert done.returncode == 1
-    assert "there is no master key" in done.stderr
+    assert "name the master key that the service has with --master-key" in done.stderr
 
 
 def test_a_finished_move_is_taken_back_only_with_the_target_named(data: Path, url: str) -> None:

@@ -97,9 +97,9 @@ def _line(event: str, at: dict[str, Any]) -> str | None:
     if event == "phase":
         return _PHASES.get(at["phase"])
     if event == "round":
-        return f"  {at['changes']:,} changes in {at['seconds']} s" + (
-            "; all rows are the same on both sides" if at["compared"] else ""
-        )
+        return f"  {at['changes']:,} changes in {at['seconds']} s"
+    if event == "compared" and at["rows"] >= WORTH_A_LINE:
+        return f"  {at['table']}: {at['rows']:,} rows are the same on both sides"
     if event == "waiting":
         who = f"the service (process {at['pid']})" if at["pid"] else "the service"
         done = f"asked {who} to stop" if at["stops"] else f"all is copied but for what changes: now stop {who}"

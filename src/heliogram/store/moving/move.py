@@ -106,10 +106,11 @@ class Move:
         except ERRORS as error:
             raise indexes_refused(error, self._target.place) from error
         await self.catch_up()
-        if not self._progress.compared:
-            self._report("phase", phase="compare")
-            await self.follow(whole=True)
-            await self.catch_up()
+        self._report("phase", phase="compare")
+        for layout in self._layouts:  # one after another: a moment that is held for long lets the source's log grow
+            if layout.table.name not in self._progress.compared:
+                await self.follow(compared=layout)
+        await self.catch_up()
 
     async def catch_up(self) -> None:
         """Rounds, until few changes are left."""
@@ -118,28 +119,24 @@ class Move:
                 return
             await self.follow()
 
-    async def follow(self, *, whole: bool = False) -> Round:
-        """Brings the target to a later moment; with `whole`, compares all rows of all tables then."""
+    async def follow(self, *, compared: Layout | None = None) -> Round:
+        """Brings the target to a later moment, and compares all rows of a table then."""
         begun = time.monotonic()
         async with self._source.snapshot() as snapshot:
             async with self._target.connection.transaction():
                 done = await work_off(snapshot, self._target, self._layouts)
                 self._progress.rounds += 1
                 await self._target.keep(self._progress)
-            if whole:
-                await compare(snapshot, self._target, self._layouts)
-                self._progress.compared = True
+            if compared is not None:
+                sums = await compare(snapshot, self._target, compared)
+                self._progress.compared.append(compared.table.name)
                 await self._target.keep(self._progress)
+                self._report("compared", table=compared.table.name, rows=sums.rows)
             top = snapshot.top
         await self._source.forget(top)
-        if done.changes or whole:
-            self._report(
-                "round",
-                number=self._progress.rounds,
-                changes=done.changes,
-                compared=whole,
-                seconds=round(time.monotonic() - begun, 2),
-            )
+        if done.changes:
+            seconds = round(time.monotonic() - begun, 2)
+            self._report("round", number=self._progress.rounds, changes=done.changes, seconds=seconds)
         return done
 
     # --- the end
@@ -154,8 +151,8 @@ class Move:
                 done = await work_off(snapshot, self._target, self._layouts)
                 self._progress.rounds += 1
                 counts = await compare_counts(snapshot, self._target, self._layouts)
-                if whole:
-                    await compare(snapshot, self._target, self._layouts)
+                for layout in self._layouts if whole else ():
+                    await compare(snapshot, self._target, layout)
                 try:
                     await self._target.finish(key, await _depths(snapshot), await _sequence(snapshot), self._progress)
                 except asyncpg.IntegrityConstraintViolationError as error:

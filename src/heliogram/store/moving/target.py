@@ -30,6 +30,8 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     "timezone": "UTC",
     "maintenance_work_mem": "256MB",
+    "statement_timeout": "0",  # whatever the server has by default: an index of millions takes its time
+    "idle_in_transaction_session_timeout": "0",
     **KEEPALIVE,
 }
 _MAKE = f"""
@@ -47,12 +49,12 @@ CREATE TABLE {TABLE} (
 @dataclass
 class Progress:
     """How far a move is; kept in the target, in the transaction of whatever it tells of. `tables` are those that are
-    copied whole, `place` is where the next one is to go on."""
+    copied whole, `place` is where the next one is to go on, `compared` those of which all rows are the same."""
 
     tables: list[str] = field(default_factory=list)
     place: list[Any] | None = None
     rounds: int = 0
-    compared: bool = False
+    compared: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """As it is kept."""
