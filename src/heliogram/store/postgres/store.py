@@ -15,7 +15,6 @@ from ..sqlite.canceling import Canceling
 from ..sqlite.credentials import Credentials
 from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
-from ..sqlite.lookups import Lookups
 from ..sqlite.operations import Operations
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
@@ -27,6 +26,7 @@ from .base import PostgresBase
 from .bell import Bell
 from .devices import Devices
 from .errors import as_store_error, is_of_database, place_of, wrong_url
+from .foresight import Foresight
 from .jobs import Jobs
 from .keeping import Keeping
 from .link import Link
@@ -62,6 +62,7 @@ class PostgresStore(
     NodeReferences,
     Keeping,
     Devices,
+    Foresight,
     PostgresBase,
     Accounts,
     Keys,
@@ -71,7 +72,6 @@ class PostgresStore(
     Users,
     Registrations,
     RefusedTokens,
-    Lookups,
     Operations,
     Canceling,
     Idempotency,

@@ -28,12 +28,13 @@ class Lookups(Base):
     async def look_up(self, account: bytes, wanted: Wanted) -> Known:
         """All of what is wanted, as it stood at one moment."""
         now, at = self._now(), self._clock.monotonic()
-        known = await self._read(lambda c: _look_up(c, account, wanted, self._array, now))
+        known = await self._read(lambda c: known_of(c, account, wanted, self._array, now))
         known.at = at
         return known
 
 
-def _look_up(connection: apsw.Connection, account: bytes, wanted: Wanted, array: Array, now: int) -> Known:
+def known_of(connection: apsw.Connection, account: bytes, wanted: Wanted, array: Array, now: int) -> Known:
+    """What is wanted, in one transaction."""
     known = Known()
     if wanted.credential is None:
         known.app = app_of(connection, account, wanted.app_name)
