@@ -38,6 +38,9 @@ class SharedStore(ReferenceStore, Protocol):
     def wakes(self, heard: Callable[[Lane, int], object]) -> Callable[[], None]:
         """Calls `heard` when any node has put something into a lane and shard. What it returns ends this."""
 
+    def hush(self) -> None:
+        """Wakes nobody from here on: there is a broker that tells of work."""
+
 
 class Presence:
     """Says so every 15 s, and at the end that it goes."""

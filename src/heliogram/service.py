@@ -213,8 +213,11 @@ class Service:
             return [], lambda: None
         ident = IdFactory(lambda: int(clock.time() * 1000)).new()
         self._presence = Presence(shared, clock, ident, self._name, ",".join(sorted(self._settings.roles)))
-        queue = self._queue
-        return [asyncio.create_task(self._presence.run())], shared.wakes(lambda lane, _: queue.wake(lane))
+        queue, running = self._queue, [asyncio.create_task(self._presence.run())]
+        if self._backing.broker is not None:  # which tells those whom it concerns
+            shared.hush()
+            return running, lambda: None
+        return running, shared.wakes(lambda lane, _: queue.wake(lane))
 
     async def _drain(self, http: asyncio.Task[None]) -> None:
         seconds = self._settings.drain_seconds

@@ -25,6 +25,10 @@ class Waking(Operations, Work):
         tenths of a millisecond after COMMIT, which may be lost. What it returns ends this."""
         return self._bell.listen(heard)
 
+    def hush(self) -> None:
+        """Wakes nobody from here on: there is a broker that tells of work."""
+        self._bell.silent = True
+
     async def accept(
         self,
         account: bytes,
