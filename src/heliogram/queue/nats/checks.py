@@ -88,12 +88,16 @@ async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dic
 
 
 async def _consumers(link: Link, stream: str) -> dict[str, dict[str, Any]]:
+    """Those that the servers tell of. In a cluster a page leaves out consumers whose leader is just being chosen: to
+    make one that is there tells its settings, too."""
     found: dict[str, dict[str, Any]] = {}
+    offset = 0
     while True:
-        page = await link.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+        page = await link.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
         listed = page.get("consumers") or []
         found |= {consumer["name"]: consumer["config"] for consumer in listed}
-        if not listed or len(found) >= page.get("total", 0):
+        offset += len(listed) + len(page.get("missing") or ())
+        if not listed or offset >= page.get("total", 0):
             return found
 
 
