@@ -62,6 +62,19 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     made.close()
 
 
+@pytest.fixture(scope="session")
+def installation_with_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """With three NATS servers that hand out the work."""
+    made = Installation(tmp_path_factory.mktemp("cluster"), nats=3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def nats_trial(installation_with_nats: Installation) -> Trial:
+    return installation_with_nats.trial()
+
+
 @pytest.fixture
 def trial(installation: Installation) -> Trial:
     return installation.trial()

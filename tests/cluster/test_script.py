@@ -39,7 +39,8 @@ def test_it_comes_up_answers_and_ends_on_ctrl_c(tmp_path: Path) -> None:
         finally:
             script.send_signal(signal.SIGINT)
             code = script.wait(60)
-            script.stdout.close()
+            if script.stdout is not None:
+                script.stdout.close()
     assert code == 0
     assert not any(map(lives, pids))
     assert sorted(found["nodes"]) == ["api-1", "dispatcher-1", "worker-1"]

@@ -53,6 +53,11 @@ class Server:
             self._process = subprocess.Popen([*enter, *command], cwd=self.directory, stdout=log, stderr=log)
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and not stopped by us."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None

@@ -38,6 +38,9 @@ class Trial:
     def begin(self) -> None:
         """Everything runs, nothing is cut, and the simulator answers at once."""
         self.sound = False
+        for server in self.cluster.nats:
+            if not server.runs:
+                server.start()
         for node in self.cluster.nodes.values():
             if not node.program.runs:
                 node.launch()
