@@ -115,7 +115,7 @@ def _span(seconds: int) -> str:
 @click.command("migrate-store")
 @click.option("--from", "source", type=SourceType(), required=True, help="sqlite: and the data directory.")
 @click.option("--to", "target", type=TargetType(), help="An empty database: postgresql://user@host/database.")
-@click.option("--master-key", type=FILE, envvar="HELIOGRAM_MASTER_KEY_FILE", help="As the service has it, if it does.")
+@click.option("--master-key", type=FILE, help="As the service has it, if it does.")
 @click.option("--stop-service", is_flag=True, help="Stop the service by SIGTERM when all but the last is copied.")
 @click.option("--compare-twice", is_flag=True, help="Compare all rows once more while the service stands still.")
 @click.option(
