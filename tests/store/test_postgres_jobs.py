@@ -315,3 +315,17 @@ def test_what_is_not_named_is_serializable() -> None:
     assert isolation_of(count.__code__) is SERIALIZABLE
     assert isolation_of(None) is SERIALIZABLE
     assert READ_COMMITTED != SERIALIZABLE
+
+
+async def test_those_who_go_again_do_not_defeat_each_other(made: Made) -> None:
+    """Sixty who change one row at once, at two nodes: each of them does, and nobody runs out of attempts."""
+    nodes = made(), made()
+    await nodes[0].write(put(1))
+
+    async def more(link: Link) -> None:
+        value = await link.connection.fetchval("SELECT v FROM scratch.t WHERE n = 1")
+        await link.connection.execute("UPDATE scratch.t SET v = $1 WHERE n = 1", value + 1)
+
+    await asyncio.gather(*(nodes[n % 2].transact(more, REPEATABLE_READ) for n in range(60)))
+    assert await nodes[0].read(lambda c: c.execute("SELECT v FROM scratch.t").get) == 60
+    assert sum(node.again for node in nodes) > 0
