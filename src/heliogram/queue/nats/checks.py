@@ -65,13 +65,13 @@ async def restore(link: Link, layout: Layout, replicas: int) -> set[str]:
 
 
 async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
-    there, wanted_all = await _consumers(link, stream), layout.consumers(stream)
-    missing = [wanted for name, wanted in wanted_all.items() if name not in there]
+    (there, silent), wanted_all = await _consumers(link, stream), layout.consumers(stream)
+    missing = [wanted for name, wanted in wanted_all.items() if name not in there and name not in silent]
     made = await asyncio.gather(*[_make_consumer(link, stream, wanted) for wanted in missing])
     for config in made:
         there[config["name"]] = config
-    for name, wanted in wanted_all.items():
-        config = there[name]
+    for name, config in there.items():
+        wanted = wanted_all.get(name, config)  # somebody else's
         for key in _CONSUMER_KEYS:
             if config.get(key) != wanted.get(key):
                 raise UnsafeQueue(
@@ -87,18 +87,21 @@ async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dic
     return config
 
 
-async def _consumers(link: Link, stream: str) -> dict[str, dict[str, Any]]:
-    """Those that the servers tell of. In a cluster a page leaves out consumers whose leader is just being chosen: to
-    make one that is there tells its settings, too."""
+async def _consumers(link: Link, stream: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """What the servers tell of consumers, and the names of those whose leader is just being chosen: they are there, but
+    nobody answers for them, and to make them again would wait as long as that lasts."""
     found: dict[str, dict[str, Any]] = {}
+    silent = set[str]()
     offset = 0
     while True:
         page = await link.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
         listed = page.get("consumers") or []
         found |= {consumer["name"]: consumer["config"] for consumer in listed}
-        offset += len(listed) + len(page.get("missing") or ())
-        if not listed or offset >= page.get("total", 0):
-            return found
+        missing = page.get("missing") or []
+        silent.update(missing)
+        offset += len(listed) + len(missing)
+        if not (listed or missing) or offset >= page.get("total", 0):
+            return found, silent - found.keys()
 
 
 async def _restore_shards(link: Link, layout: Layout) -> None:
