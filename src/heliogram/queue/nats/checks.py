@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from .errors import ApiRefused, JetStreamMissing, ServerTooOld, UnsafeQueue
+from .errors import ApiRefused, JetStreamMissing, QueueDown, ServerTooOld, UnsafeQueue
 from .layout import LEAST_AGE_S, Layout
 from .link import MAKE_SECONDS, Link
 
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 LEAST_VERSION = (2, 12)
 SYNC_SECONDS = 0.5
+MAKE_TRIES = 6
 SAFE_REPLICAS = 3
 _CONSUMER_KEYS = ("filter_subject", "ack_policy", "priority_groups", "priority_policy")
 _PAGE = 256
@@ -56,7 +58,7 @@ async def restore(link: Link, layout: Layout, replicas: int) -> set[str]:
         except ApiRefused as error:
             if not error.is_missing:
                 raise
-            await link.api(f"STREAM.CREATE.{name}", layout.stream_config(name, replicas), seconds=MAKE_SECONDS)
+            await _make(link, f"STREAM.CREATE.{name}", layout.stream_config(name, replicas))
             made.add(name)
             log.info("queue.stream_made", stream=name, replicas=replicas)
         await _restore_consumers(link, layout, name)
@@ -80,9 +82,18 @@ async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
                 )
 
 
+async def _make(link: Link, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Asks again where no answer comes: a leader that steps down never answers what it was asked, while the next one
+    would at once; and to make what is there changes nothing."""
+    for _ in range(MAKE_TRIES - 1):
+        with contextlib.suppress(QueueDown):
+            return await link.api(subject, body, seconds=MAKE_SECONDS / MAKE_TRIES)
+    return await link.api(subject, body, seconds=MAKE_SECONDS / MAKE_TRIES)
+
+
 async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dict[str, Any]:
     subject = f"CONSUMER.CREATE.{stream}.{wanted['name']}.{wanted['filter_subject']}"
-    made = await link.api(subject, {"stream_name": stream, "config": wanted}, seconds=MAKE_SECONDS)
+    made = await _make(link, subject, {"stream_name": stream, "config": wanted})
     config: dict[str, Any] = made["config"]
     return config
 
