@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from support.stores import Bench, open_postgres, opened, recipients_of, token_of
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.devices import NewDevice, TokenKind
 from heliogram.domain.lookups import Known, Wanted
+from heliogram.store.errors import StoreClosed
 from heliogram.store.postgres.foresight import FEW
 from heliogram.store.postgres.link import Link
 
@@ -88,7 +90,46 @@ async def test_users_without_devices_are_missing_or_not(bench: Bench, steps: lis
     await look(bench, steps)
     there, nobody = await registered(bench, 1, Environment.PRODUCTION), bench.ids.new()
     known, _ = await look(bench, steps, users=frozenset({there, nobody}), missing=True)
-    assert (set(known.devices), known.missing) == ({there}, {nobody})
+    assert set(known.devices) == {there}
+    assert known.missing == {nobody}
+
+
+async def test_what_is_asked_at_one_moment_is_asked_as_one(bench: Bench, steps: list[str]) -> None:
+    """Twenty look-ups in two round trips, and each is told what it asked for and nothing else."""
+    users = [await registered(bench, number, Environment.PRODUCTION) for number in range(19)] + [bench.ids.new()]
+    await look(bench, steps, users=frozenset({users[0]}), missing=True)
+
+    async def ask(user: bytes) -> Known:
+        wanted = Wanted(app_name=None, kind=ALERT, users=frozenset({user}), missing=True)
+        return await bench.store.look_up(bench.account, wanted)
+
+    steps.clear()
+    found = await asyncio.gather(*map(ask, users[:19]))
+    assert len(steps) == 2
+    assert [list(known.devices) for known in found] == [[user] for user in users[:19]]
+    found = await asyncio.gather(*map(ask, users))
+    assert [known.missing for known in found] == [frozenset()] * 19 + [frozenset({users[19]})]
+
+
+async def test_who_asks_no_more_keeps_nobody_waiting(bench: Bench, steps: list[str]) -> None:
+    """Neither the first nor one of those that are asked for together."""
+    await look(bench, steps)
+    asking = [asyncio.ensure_future(look(bench, steps, tokens=frozenset({token_of(n)}))) for n in range(4)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    asking[2].cancel()
+    for each in (asking[1], asking[3]):
+        assert (await each)[0].app is not None
+
+
+async def test_what_is_wrong_is_told_to_all(bench: Bench) -> None:
+    """A store that is closed."""
+    wanted = Wanted(app_name=None, kind=ALERT)
+    await bench.store.close()
+    found = await asyncio.gather(
+        *[bench.store.look_up(bench.account, wanted) for _ in range(3)], return_exceptions=True
+    )
+    assert [type(each) for each in found] == [StoreClosed] * 3
 
 
 async def test_large_sends_ask_one_by_one(bench: Bench, steps: list[str]) -> None:
