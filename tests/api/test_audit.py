@@ -11,6 +11,7 @@ import apsw
 import httpx2
 import pytest
 from support.service import Service, token_content
+from support.stores import in_the_file
 
 from heliogram.api.application import ENDPOINTS
 from heliogram.domain.accounts import Scope
@@ -90,6 +91,7 @@ def execute(path: Path, sql: str) -> None:
         connection.execute(sql)
 
 
+@in_the_file
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_change_is_made_with_its_record_or_not_at_all(service: Service, tmp_path: Path, name: str) -> None:
     """Where the record cannot be written nothing has changed; where it can, there is exactly one."""

@@ -59,6 +59,7 @@ async def test_a_key_is_made_with_its_scopes_and_end(service: Service) -> None:
         ({"scopes": ["read"] * 6}, "$.scopes"),
         ({"scopes": ["everything"]}, "$.scopes[0]"),
         ({"scopes": ["read"], "name": "n" * 257}, "$.name"),
+        ({"scopes": ["read"], "name": "a\0b"}, "$.name"),
         ({"scopes": ["read"], "expiresAt": "tomorrow"}, "$.expiresAt"),
         ({"scopes": ["read"], "expiresAt": "2027-01-15T08:00:00Z"}, "$.expiresAt"),
         ({"scopes": ["read"], "expiresAt": "0001-01-01T00:00:00+23:59"}, "$.expiresAt"),

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from support.calling import KIND_OF_PARAM, Request, Speaker, Words
 from support.live import Live, living
 from support.service import Service
+from support.stores import in_the_file
 
 from heliogram.api import ENDPOINTS
 from heliogram.domain import ids
@@ -248,6 +249,9 @@ async def _entered(context: Any) -> Any:
 
 async def _left(context: Any) -> None:
     await context.__aexit__(None, None, None)
+
+
+pytestmark = in_the_file
 
 
 @pytest.fixture

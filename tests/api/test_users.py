@@ -195,6 +195,8 @@ async def test_a_name_with_a_nul_is_nobodys(service: Service, name: str) -> None
     assert (await patch(service, by_name(name), {"externalId": "x"})).status_code == 404
     for path, key in (("", "pushNotifications"), ("/DeviceRegistrations", "deviceRegistrations"), ("/Users", "users")):
         assert (await service.get(path, externalId=name)).json()[key] == []
+    assert (await service.get("/Credentials", appName=name)).json()["credentials"] == []
+    assert (await service.client.get("/v1/AuditEvents", params={"action": name})).json()["auditEvents"] == []
 
 
 @pytest.mark.parametrize("path", ["", "/DeviceRegistrations", "/Users"])

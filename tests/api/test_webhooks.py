@@ -100,6 +100,7 @@ async def test_a_webhook_is_made_with_a_secret_that_is_shown_once(service: Servi
         ({"url": "https://x.example/", "types": ["*"], "secret": "mine"}, [("$.secret", 70005)]),
         ({"url": "https://x.example/" + "a" * 2031, "types": ["*"]}, [("$.url", 70003)]),
         ({"url": "https://x.example/", "types": ["*"], "description": "x" * 257}, [("$.description", 70003)]),
+        ({"url": "https://x.example/", "types": ["*"], "description": "a\0b"}, [("$.description", 70003)]),
     ],
 )
 async def test_all_that_is_wrong_is_said_at_once(

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from support.clock import FakeClock
-from support.stores import open_sqlite
+from support.stores import CHOSEN, FACTORIES
 from support.webhooks import service_for
 
 from heliogram import api
@@ -151,32 +151,33 @@ async def serving(
     provider: ApnsProvider | None = None,
     clock: FakeClock | None = None,
     health: Health | None = None,
+    store: str = CHOSEN,
     **settings: Any,
 ) -> AsyncIterator[Service]:
     """The API over a new store in `directory`, by default with a provider that reaches nobody."""
     clock = clock or FakeClock()
     now: Callable[[], int] = lambda: clock.ms  # noqa: E731 - a clock hand, not a function of its own
     factory = ids.IdFactory(now)
-    store = await open_sqlite(directory, factory, clock)
+    opened = await FACTORIES[store](directory, factory, clock)
     ring = load_master_key(directory, environ={})
     hasher, tokens = KeyHasher(ring), RegistrationTokens(ring)
-    provider, queue, sealer = provider or ApnsProvider(NOWHERE), DbQueue(store, clock, "test"), AesGcmSealer(ring)
+    provider, queue, sealer = provider or ApnsProvider(NOWHERE), DbQueue(opened, clock, "test"), AesGcmSealer(ring)
     state = api.ApiState(
-        store=store,
+        store=opened,
         queue=queue,
         providers={ProviderName.APN: provider},
         sealer=sealer,
-        authenticator=StoreAuthenticator(store, hasher, clock, tokens),
+        authenticator=StoreAuthenticator(opened, hasher, clock, tokens),
         key_maker=SecretMaker(factory, hasher, tokens),
-        webhooks=service_for(store, sealer, clock, factory),
+        webhooks=service_for(opened, sealer, clock, factory),
         clock=clock,
         ids=factory,
         health=health or Healthy(),
         settings=api.ApiSettings(**settings),
     )
     try:
-        account = (await store.default_account()).id
-        service = Service(api.build(state), state, store, clock, account, queue, hasher, ("", ""))
+        account = (await opened.default_account()).id
+        service = Service(api.build(state), state, opened, clock, account, queue, hasher, ("", ""))
         service.key = await service.new_key()
         service.client = service.client_of(basic(*service.key))
         async with service.client:
@@ -184,4 +185,4 @@ async def serving(
     finally:
         await queue.close()
         await provider.close()
-        await store.close()
+        await opened.close()

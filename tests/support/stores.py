@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 from support.clock import FakeClock
 from support.postgres import ReadyClock, server
@@ -37,6 +39,9 @@ async def open_postgres(directory: Path, ids: IdFactory, clock: FakeClock) -> St
 
 FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite, "postgres": open_postgres}
 """Every store there is, for the conformance suite."""
+CHOSEN = os.environ.get("HELIOGRAM_TEST_STORE", "sqlite")
+"""The store below the tests of the API, unless one names its own: `HELIOGRAM_TEST_STORE=postgres pytest tests/api`."""
+in_the_file = pytest.mark.skipif(CHOSEN != "sqlite", reason="it looks into the embedded store's file")
 
 
 class Bench:

@@ -19,6 +19,8 @@ from .state import ApiState
 
 ROOT = "/PushNotifications"
 MAX_CURSOR = 256
+NO_NUL = r"^[^\x00]*$"
+"""What text is made of that is stored as it is: PostgreSQL takes everything but this."""
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from ..domain.accounts import (
 )
 from ..domain.errors import Code, Conflict, FieldProblem, Invalid
 from ..rest import Call, PageQuery, Pagination, Problem, Result, endpoint, not_found
-from .answers import ResourceAccepted, account_of, listing, locate, moment, path_id, window_of
+from .answers import NO_NUL, ResourceAccepted, account_of, listing, locate, moment, path_id, window_of
 from .audit import audit_event
 from .state import ApiState
 
@@ -30,7 +30,10 @@ class CreateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A key to make. `scopes` is what it may do: `send`, `register`, `read`, `credentials`, or `admin` for everything.
     Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
 
-    name: Annotated[str, msgspec.Meta(max_length=MAX_KEY_NAME, description="What it is for; only people read it.")] = ""
+    name: Annotated[
+        str,
+        msgspec.Meta(max_length=MAX_KEY_NAME, pattern=NO_NUL, description="What it is for; only people read it."),
+    ] = ""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
     expires_at: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 

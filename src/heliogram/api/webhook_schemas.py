@@ -9,6 +9,7 @@ import msgspec
 from ..domain.webhooks import MAX_DESCRIPTION, MAX_URL, SUBSCRIPTIONS, WebhookState
 from ..rest import Pagination
 from . import examples
+from .answers import NO_NUL
 
 _URL_SCHEMA = {"format": "uri"}
 Url = Annotated[
@@ -32,7 +33,9 @@ Types = Annotated[
         " add.",
     ),
 ]
-Description = Annotated[str, msgspec.Meta(max_length=MAX_DESCRIPTION, description="Only people read it.")]
+Description = Annotated[
+    str, msgspec.Meta(max_length=MAX_DESCRIPTION, pattern=NO_NUL, description="Only people read it.")
+]
 
 
 class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -20,7 +20,7 @@ from ...ports import Listed, Window
 from . import statements
 from .accounts import limits_of
 from .audit import write_audit
-from .base import Base, bad_cursor, cut_window, page_of
+from .base import Base, bad_cursor, cut_window, nobodys, page_of
 
 _sql = statements.load("apps")
 
@@ -228,6 +228,8 @@ class Apps(Base):
         is_default: bool | None = None,
     ) -> Listed[Credential]:
         """Credentials, newest first."""
+        if nobodys(app_name):
+            return Listed(items=(), next=None)
         values = {
             "account": account,
             "app": app_name,

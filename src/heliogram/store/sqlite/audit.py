@@ -11,7 +11,7 @@ from ...domain.accounts import AuditEvent
 from ...domain.ids import floor_of
 from ...ports import Listed, Window
 from . import statements
-from .base import Base, cut_window, page_of
+from .base import Base, cut_window, nobodys, page_of
 
 _sql = statements.load("audit")
 
@@ -48,6 +48,8 @@ class Audit(Base):
 
     async def list_audit(self, account: bytes, window: Window, *, action: str | None = None) -> Listed[AuditEvent]:
         """Events, newest first."""
+        if nobodys(action):
+            return Listed(items=(), next=None)
         values = {"account": account, "action": action, **cut_window(window)}
         rows = await self._list(lambda c: c.execute(_sql.list_events, values).fetchall())
         return page_of([_event(row) for row in rows], window, lambda event: event.id)

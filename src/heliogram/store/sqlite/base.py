@@ -105,6 +105,11 @@ def bad_cursor() -> Invalid:
     return Invalid([FieldProblem("pageToken", "expected the token of an earlier page of this list")])
 
 
+def nobodys(name: str | None) -> bool:
+    """Whether nothing can have this name: none has a NUL in it, and PostgreSQL takes none even to look for it."""
+    return name is not None and "\0" in name
+
+
 def page_of(items: Sequence[T], window: Window, cursor: Callable[[T], bytes]) -> Listed[T]:
     """A page of what was read, of which one item too many shows that there is more."""
     kept = tuple(items[: window.limit])

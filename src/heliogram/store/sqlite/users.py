@@ -12,7 +12,7 @@ from ...domain.errors import Code, Conflict, NotFound
 from ...domain.ids import USER, encode
 from ...ports import Listed, Window
 from . import statements
-from .base import Base, cut_window, page_of
+from .base import Base, cut_window, nobodys, page_of
 from .slots import Place, give_back, remove
 
 _sql = statements.load("users")
@@ -100,6 +100,8 @@ class Users(Base):
     async def list_users(self, account: bytes, window: Window, *, external_id: str | None = None) -> Listed[User]:
         """Users, newest first; with `external_id` the one that has it."""
         where: dict[str, Any] = {"account": account, **cut_window(window)}
+        if nobodys(external_id):
+            return Listed(items=(), next=None)
         if external_id is None:
             rows: Any = await self._read(lambda c: c.execute(_sql.list_users, where).fetchall())
         else:
