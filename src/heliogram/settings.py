@@ -74,7 +74,8 @@ class Url(msgspec.Struct, frozen=True):
         if scheme not in schemes or port == 0:
             # What was given may hold a password: it is not repeated.
             raise SettingsError(
-                f"{option}: expected an address that begins with {' or '.join(f'{s}://' for s in schemes)}"
+                f"{option}: expected an address that begins with {' or '.join(f'{s}://' for s in schemes)}, a port from"
+                " 1 to 65535 if any, and in names and passwords %40 for @, %3A for :, %2F for / and %25 for %"
             )
         return cls(text)
 

@@ -49,6 +49,25 @@ def test_a_backup_becomes_a_database_elsewhere(data: Path, tmp_path: Path) -> No
     assert stat.S_IMODE(other.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("words", [["backup", "{tmp}/copy.db"], ["restore", "{tmp}/file"], ["check"]])
+def test_what_is_for_the_embedded_database_says_what_postgresql_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    """With --store, and where the environment names it; not where a directory is named, and never with a password."""
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    words = [word.format(tmp=tmp_path) for word in words]
+    url = "postgresql://me:hidden@db.example/push"
+    given = run(*words, "--store", url)
+    monkeypatch.setenv("HELIOGRAM_STORE", url)
+    for said in (given, run(*words)):
+        assert said.exit_code == 2
+        assert "names PostgreSQL: " in said.stderr
+        assert "pg_" in said.stderr
+        assert "hidden" not in said.output
+    assert "PostgreSQL" not in run(*words, "--data", str(tmp_path)).output
+
+
 def test_the_master_key_is_in_no_backup_and_both_commands_say_so(data: Path, tmp_path: Path) -> None:
     """On standard error, where it is seen also when the output goes to a program."""
     copy = tmp_path / "copy.db"

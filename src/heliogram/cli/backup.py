@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .data import as_json_option
-from .options import data_option, print_json
+from .options import data_option, elsewhere_option, print_json, require_embedded
 
 if TYPE_CHECKING:
     from ..store.sqlite.backup import Progress
@@ -34,8 +34,9 @@ What was sent after the backup was made is not known here:
 @click.command()
 @click.argument("dest", type=click.Path(path_type=Path))
 @data_option
+@elsewhere_option
 @as_json_option
-def backup(dest: Path, data: Path, as_json: bool) -> None:
+def backup(dest: Path, data: Path, store: str | None, as_json: bool) -> None:
     """Copy the database into the new file DEST, whether `heliogram serve` runs or not.
 
     The copy is of one moment, whole or not there at all, readable for its owner alone, and one file. Sending goes on
@@ -44,11 +45,14 @@ def backup(dest: Path, data: Path, as_json: bool) -> None:
     \b
     Every night:
       heliogram backup /backups/heliogram-$(date +%F).db --data /var/lib/heliogram
+
+    Nodes on PostgreSQL are backed up with pg_dump.
     """
     from ..datadir import DATABASE
     from ..security.masterkey import FILE_NAME
     from ..store.sqlite.backup import back_up
 
+    require_embedded(store, "pg_dump --format=custom backs it up while all nodes run")
     source = data / DATABASE
     if not source.is_file():
         raise click.ClickException(
@@ -67,8 +71,9 @@ def backup(dest: Path, data: Path, as_json: bool) -> None:
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @data_option
 @click.option("--replace", is_flag=True, help="Take the place of the database that is there; it is kept beside.")
+@elsewhere_option
 @as_json_option
-def restore(source: Path, data: Path, replace: bool, as_json: bool) -> None:
+def restore(source: Path, data: Path, replace: bool, store: str | None, as_json: bool) -> None:
     """Make the database of --data out of the backup SOURCE, while no service runs on it.
 
     The backup is checked first (damage, owner, schema) and brought up to this version; nothing is touched if it is not
@@ -80,6 +85,7 @@ def restore(source: Path, data: Path, replace: bool, as_json: bool) -> None:
     from ..store.sqlite.backup import Restoring, require_ours
     from ..store.sqlite.connection import opened_read_only
 
+    require_embedded(store, "stop all nodes, and pg_restore into an empty database")
     target = data / DATABASE
     with _told():
         with opened_read_only(source) as connection:

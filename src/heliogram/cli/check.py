@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .data import as_json_option
-from .options import data_option, print_json
+from .options import data_option, elsewhere_option, print_json, require_embedded
 
 if TYPE_CHECKING:
     from ..store.sqlite.check import Findings
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     help="Check this backup in place of the database in --data.",
 )
 @click.option("--full", is_flag=True, help="Look at every operation and registration, not at a sample: it takes long.")
+@elsewhere_option
 @as_json_option
-def check(data: Path, backup_file: Path | None, full: bool, as_json: bool) -> None:
+def check(data: Path, backup_file: Path | None, full: bool, store: str | None, as_json: bool) -> None:
     """Check the database of --data, or a backup. Reads only; works beside a running service.
 
     Looks for damage (every page, row and index), references to what is not there, the owner and the schema; then that
@@ -37,6 +38,8 @@ def check(data: Path, backup_file: Path | None, full: bool, as_json: bool) -> No
     from ..datadir import DATABASE
     from ..store.sqlite.check import examine
 
+    if backup_file is None:
+        require_embedded(store, "pg_amcheck looks for damage there")
     file = data / DATABASE if backup_file is None else backup_file
     if not file.is_file():
         raise click.UsageError(f"there is no database in {data}: give the directory of `heliogram serve` with --data")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..settings import STORE_SCHEMES, Address, SettingsError, Url
 
@@ -63,6 +64,23 @@ store_option = click.option(
     show_envvar=True,
     help="postgresql://user@host/database, which several nodes share, in place of the database in --data.",
 )
+
+
+elsewhere_option = click.option("--store", envvar="HELIOGRAM_STORE", hidden=True)
+"""Of commands for the embedded database: see `require_embedded`."""
+
+
+def require_embedded(store: str | None, instead: str) -> None:
+    """Ends a command that is for the embedded database where PostgreSQL is meant: `--store` was given, or the
+    environment names it and no directory was. `instead` is what to do there."""
+    source = click.get_current_context().get_parameter_source
+    named = bool(store) and source("data") is ParameterSource.DEFAULT
+    if not named and source("store") is not ParameterSource.COMMANDLINE:
+        return
+    raise click.UsageError(
+        f"this is for the embedded database alone, and --store (or HELIOGRAM_STORE) names PostgreSQL: {instead}; an"
+        " embedded database is named by --data"
+    )
 
 
 def print_json(value: object) -> None:
