@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 from support.clock import FakeClock
 from support.live import BUNDLE, Live, living
 
@@ -17,6 +18,7 @@ from heliogram.domain import ids
 from heliogram.domain.apps import CredentialForm
 from heliogram.ports import Window
 from heliogram.simulator.clientcerts import CertificateOrder
+from heliogram.store.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -239,6 +241,26 @@ async def test_the_watch_outlives_a_store_that_fails(live: Live, monkeypatch: py
     await clock.timer_set()
     watch.stop()
     await task
+
+
+async def test_a_store_that_is_away_is_one_line_of_the_log(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each second while it is: not a traceback."""
+    await live.credential()
+    _, token = live.phone()
+    await sent(live, token)
+
+    async def fail(account: bytes) -> None:
+        raise StoreUnavailable("the server is starting")
+
+    monkeypatch.setattr(live.service.store, "credential_states", fail)
+    clock = FakeClock()
+    watch = CredentialWatch(live.service.store, live.tools.providers, live.opener, clock)
+    with capture_logs() as told:
+        task = asyncio.create_task(watch.run())
+        await clock.timer_set()
+    watch.stop()
+    await task
+    assert told == [{"event": "credentials.watch_failed", "error": "the server is starting", "log_level": "warning"}]
 
 
 @pytest.mark.parametrize("reason", ["TopicDisallowed", "InvalidProviderToken"])

@@ -10,6 +10,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential, OpenedCredential
+from ..domain.errors import Unavailable
 from ..once import Once
 from ..ports import Clock, CredentialStates, CredentialStore, OneAppStore, Provider, Providers, Sealer
 from .mending import Mender
@@ -88,8 +89,10 @@ class CredentialWatch:
         while not self._stopped:
             try:
                 await self.look()
+            except Unavailable as error:  # the store may be locked or away for a while
+                log.warning("credentials.watch_failed", error=str(error))
             except Exception:
-                log.exception("credentials.watch_failed")  # the store may be locked for a while
+                log.exception("credentials.watch_failed")
             await self._pause()
 
     def stop(self) -> None:
