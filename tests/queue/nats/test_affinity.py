@@ -101,22 +101,44 @@ def test_workers_differ_in_their_ranks() -> None:
 
 
 def test_who_serves_a_shard_alone_gets_better_by_one() -> None:
-    """Twice in a row by the broker's count; once, and no more than that."""
+    """By the broker's count; no more than that, and of no other shard."""
     affinity = Affinity("w1", lambda: 1.0)
     before = affinity.priority(3)
-    affinity.served(3, 7)
-    assert affinity.priority(3) == before
-    affinity.served(3, 8)
-    affinity.served(3, 9)
+    affinity.served(3, 1)
+    assert affinity.priority(3) == before - 1
+    affinity.served(3, 2)
     assert affinity.priority(3) == before - 1
     assert affinity.priority(4) == rank("w1", 4)
+
+
+def test_who_comes_later_has_to_be_alone_for_a_while() -> None:
+    """The first of what others had before says nothing; three in a row do."""
+    affinity = Affinity("w1", lambda: 1.0)
+    found = []
+    for number in (7, 8, 9, 10):
+        affinity.served(3, number)
+        found.append(rank("w1", 3) - affinity.priority(3))
+    assert found == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(("coin", "better"), [(0.49, True), (0.5, False)])
 def test_who_is_served_in_turn_with_another_tosses_a_coin(coin: float, better: bool) -> None:
     """So that one of two equals is soon the only one."""
     affinity = Affinity("w1", lambda: coin)
-    for number in (1, 2, 4):
+    for number in (2, 4):
         affinity.served(3, number)
     assert (affinity.priority(3) < rank("w1", 3)) is better
+    assert affinity.is_contested(3)
+    assert not affinity.is_contested(4)
     assert repr(affinity) == f"Affinity('w1', serving=1, better={int(better)})"
+
+
+def test_help_in_a_burst_changes_nothing() -> None:
+    """Neither for who serves the shard nor for who helped out, whatever their coins say."""
+    main, helper = Affinity("w1", lambda: 1.0), Affinity("w2", lambda: 0.0)
+    for number in range(1, 21):
+        main.served(3, number)
+    helper.served(3, 21)
+    main.served(3, 22)
+    assert main.priority(3) == rank("w1", 3) - 1
+    assert helper.priority(3) == rank("w2", 3)

@@ -28,6 +28,8 @@ IN_PROGRESS = b"+WPI"
 TERM = b"+TERM"
 PULL_SECONDS = 10.0
 """How long a pull request waits at the broker."""
+CONTESTED_SECONDS = 1.0
+"""The same of a shard that several are served of in turn: what they ask with is to count soon."""
 LATE_SECONDS = 2.0
 HOLD_SECONDS = 0.25
 """So long a reference may wait for a slot here before others get it."""
@@ -139,10 +141,11 @@ class Pulls:
         """One raw request: nats-py knows nothing of priority groups."""
         self._numbers += 1
         number = self._numbers
-        self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + PULL_SECONDS + LATE_SECONDS)
+        seconds = CONTESTED_SECONDS if self._affinity.is_contested(shard) else PULL_SECONDS
+        self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + seconds + LATE_SECONDS)
         self._open[shard].append(number)
         self._sizes[shard] = batch
-        body = pull_request(batch, PULL_SECONDS, self._affinity.priority(shard))
+        body = pull_request(batch, seconds, self._affinity.priority(shard))
         subject = f"{API}CONSUMER.MSG.NEXT.{self._layout.stream(self._lane)}.{self._layout.consumer(shard)}"
         await self._link.publish(subject, body, reply=f"{self._inbox}.{number}")
 
