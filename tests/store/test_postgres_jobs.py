@@ -329,3 +329,27 @@ async def test_those_who_go_again_do_not_defeat_each_other(made: Made) -> None:
     await asyncio.gather(*(nodes[n % 2].transact(more, REPEATABLE_READ) for n in range(60)))
     assert await nodes[0].read(lambda c: c.execute("SELECT v FROM scratch.t").get) == 60
     assert sum(node.again for node in nodes) > 0
+
+
+async def test_where_the_server_has_no_room_for_more_connections_those_there_go_round(tmp_path: Path) -> None:
+    """Twenty at once with room for two: all of them are done. With room for none the caller is told."""
+    url = await server().database_for(tmp_path)
+    admin = await asyncpg.connect(url)
+    await admin.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 2")
+
+    async def connect() -> Link:
+        return Link(await asyncpg.connect(url.replace("heliogram@", "few@")))
+
+    async def look(link: Link) -> int:
+        return int(await link.connection.fetchval("SELECT 1"))
+
+    one, other = (Jobs(Pool(connect, 8), "postgresql://here/db", ReadyClock()) for _ in range(2))
+    try:
+        assert sum(await asyncio.gather(*(one.look(look) for _ in range(20)))) == 20
+        with pytest.raises(StoreUnavailable, match="raise max_connections there"):
+            await other.look(look)
+    finally:
+        await one.close()
+        await other.close()
+        await admin.execute("DROP ROLE few")
+        await admin.close()

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+import asyncpg
+
 from ..errors import StoreClosed
 from .link import Link
 
@@ -39,7 +41,9 @@ class Pool:
         )
 
     async def take(self) -> Link:
-        """A connection, to be given back. Raises `StoreClosed`, and what connecting raises."""
+        """A connection, to be given back. Raises `StoreClosed`, and what connecting raises; where the server has no room
+        for more, those that are there go round."""
+        full = False
         while True:
             if self._closed:
                 raise StoreClosed("the store is closed")
@@ -49,9 +53,16 @@ class Pool:
                     self.lent += 1
                     return link
                 self._open -= 1
-            if self._open < self._size:
-                return await self._open_another()
+            if self._open < self._size and not full:
+                try:
+                    return await self._open_another()
+                except asyncpg.TooManyConnectionsError:
+                    if not self._open:
+                        raise
+                    full = True
+                    continue  # one may have come back meanwhile
             await self._wait()
+            full = False
 
     async def _open_another(self) -> Link:
         self._open += 1  # before anything is waited for: the size is a promise
