@@ -66,7 +66,12 @@ store_option = click.option(
 )
 
 
-elsewhere_option = click.option("--store", envvar="HELIOGRAM_STORE", hidden=True)
+elsewhere_option = click.option(
+    "--store",
+    metavar="URL",
+    envvar="HELIOGRAM_STORE",
+    help="Not here: says what to use with PostgreSQL.",
+)
 """Of commands for the embedded database: see `require_embedded`."""
 
 
