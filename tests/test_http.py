@@ -64,6 +64,14 @@ async def test_a_head_of_the_limit_is_answered() -> None:
         assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
 
 
+async def test_an_idle_connection_outlives_its_client_and_not_the_server() -> None:
+    """Clients forget idle connections after 5 to 60 s; the server waits for none of them when it stops."""
+    assert HttpServer(app).config.timeout_keep_alive > 60
+    async with connected() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
+
+
 async def test_a_head_without_an_end_is_refused() -> None:
     """Nobody, and least of all a stranger, makes the server keep a head that grows without end."""
     async with connected() as (reader, writer):

@@ -17,6 +17,10 @@ from .settings import Address
 MAX_HEAD = 65_536
 """Bytes of a request line with its headers, or of trailers: far above what clients and proxies send."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open. Longer than clients and proxies keep theirs (5 to 60 s): whoever closes first
+should be the one who writes next, or a request meets a connection that is just being closed."""
+
 
 class CannotListen(OSError):
     """The address cannot be listened on; the message says why and what to change."""
@@ -93,6 +97,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=behind_proxy,
                 ssl_certfile=tls_cert,
                 ssl_keyfile=tls_key,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=10,
             )
         )
