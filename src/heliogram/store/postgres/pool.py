@@ -41,8 +41,8 @@ class Pool:
         )
 
     async def take(self) -> Link:
-        """A connection, to be given back. Raises `StoreClosed`, and what connecting raises; where the server has no room
-        for more, those that are there go round."""
+        """A connection, to be given back. Raises `StoreClosed`, and what connecting raises; where the server has no
+        room for more, those that are there go round."""
         full = False
         while True:
             if self._closed:
