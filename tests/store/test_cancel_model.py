@@ -318,7 +318,7 @@ def test_cancelling_loses_and_doubles_nothing(kind: str) -> None:
     """Whatever happens in whatever order."""
     machine = type("Machine", (CancelMachine,), {"factory": staticmethod(FACTORIES[kind])})
     machine.TestCase.settings = settings(  # type: ignore[attr-defined] # made by hypothesis
-        max_examples=40,
+        max_examples=40 if kind == "sqlite" else 16,  # which takes longer, with the same logic
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
