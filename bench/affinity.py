@@ -135,11 +135,9 @@ def _moved(victim: Node, before: list[Row], after: list[Row], died: int) -> Verd
     theirs = [team for team, main in _mains(before).items() if main.endswith(f":{victim.child.pid}")]
     times = [min((row.at - died for row in after if row.team == team), default=None) for team in theirs]
     worst = None if None in times or not times else max(each for each in times if each is not None) / 1000
-    late = sum(row.at - died > LEASE_SECONDS * 500 and row.team in theirs for row in after)
     print(
         f"  killed {victim.name}, the main worker of {len(theirs)} teams: each was sent for by another after "
-        f"{', '.join('never' if each is None else f'{each / 1000:.2f}' for each in times)} s; {late} chunks later than "
-        f"{LEASE_SECONDS / 2:.0f} s after",
+        f"{', '.join('never' if each is None else f'{each / 1000:.2f}' for each in times)} s",
         flush=True,
     )
     return at_most("a dead worker's teams have another", worst, MOVED_SECONDS, " s")

@@ -1,4 +1,4 @@
-"""What several nodes cost beside one process with its file, and what they do: five sections, or those of --only.
+"""What several nodes cost beside one process with its file, and what they do: six sections, or those of --only.
 
     python bench/cluster.py [--only SECTION …] [--quick] [--rounds N] [--nats 1|3] [--cases CASE …]
 
@@ -13,6 +13,7 @@ scaling   campaigns with 1, 2, 3, 4 workers, then 4, 3, 2, 1
 wakeup    from `put` at one node to `lease` at another: by NOTIFY, by NATS; what a claim of 64 chunks takes
 affinity  8 teams, 4 workers, NATS: the share of each team's pushes that its main worker sends, in the first seconds of
           four new workers and in a steady minute; then the main worker of most teams is killed
+storage   bytes that PostgreSQL keeps and writes to its log for a device, a send to one, a recipient of a campaign
 
 Cases of cost: `direct` (device tokens, one content), `personal` (with variables), `users` (1.5 devices each, with
 variables). Pushes go to `sink.c`, which costs next to nothing. Rounds alternate between installations; medians count.
@@ -44,7 +45,7 @@ from bench.api import load, sends
 from bench.fleet import MODES, PUSH, Fleet, Parts
 from bench.harness import SCALE, Verdict, at_most, describe, report
 
-SECTIONS = ("cost", "single", "scaling", "wakeup", "affinity")
+SECTIONS = ("cost", "single", "scaling", "wakeup", "affinity", "storage")
 CASES = ("direct", "personal", "users")
 RECIPIENTS = 10_000
 USERS = 800
@@ -99,6 +100,10 @@ def main() -> None:
             from bench.affinity import affinity
 
             verdicts += affinity(place, options.nats, effort.steady)
+        if "storage" in options.only:
+            from bench.storage import storage
+
+            storage(place, campaign, effort.seconds * 2, effort.operations * 4)
     sys.exit(not report(verdicts))
 
 
