@@ -101,8 +101,8 @@ def _of_server(error: asyncpg.PostgresError, place: str) -> StoreError:
 
 _POOLER = (
     StoreUnavailable,
-    "a pooler between keeps no prepared statements: connect to PostgreSQL directly, or use PgBouncer 1.21 or newer with"
-    " max_prepared_statements above 0",
+    "a pooler between keeps no prepared statements, nor what nodes hold by LISTEN and advisory locks: connect to"
+    " PostgreSQL directly",
 )
 _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "28P01": (StoreUnavailable, "check the user and the password in the URL (or PGPASSWORD, ~/.pgpass)"),
