@@ -62,7 +62,8 @@ store_option = click.option(
     metavar="URL",
     envvar="HELIOGRAM_STORE",
     show_envvar=True,
-    help="postgresql://user@host/database, which several nodes share, in place of the database in --data.",
+    help="postgresql://user@host/database, which several nodes share, in place of the database in --data. A password"
+    " belongs in ~/.pgpass or the environment: everybody on the machine can read command lines.",
 )
 
 
