@@ -23,6 +23,9 @@ SEEN_SECONDS = 15.0
 class SharedStore(ReferenceStore, Protocol):
     """What a store that several nodes share offers beside `ports.Store`."""
 
+    async def ping(self) -> None:
+        """Returns when the store can be worked with. Raises `StoreError`."""
+
     async def seen(self, ident: bytes, name: str, roles: str) -> None:
         """A node is there. Raises `SchemaTooNew` when it may not be any more."""
 

@@ -88,7 +88,8 @@ class Service:
         self._duties: Duties | None = None
         if Role.DISPATCHER in roles:
             self._duties = Duties(telling, self._chores, clock, backing.office)
-        looks: list[tuple[str, Look]] = [("the store", store.default_account)]
+        shared = backing.shared
+        looks: list[tuple[str, Look]] = [("the store", store.default_account if shared is None else shared.ping)]
         if backing.broker is not None:
             looks.append(("the queue", backing.broker.look))
         self._readiness = NodeReadiness(clock, looks)

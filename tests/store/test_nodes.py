@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from support.clock import FakeClock
 from support.postgres import server
@@ -13,10 +16,11 @@ from support.stores import Bench, recipients_of
 from heliogram import __version__
 from heliogram.domain.ids import IdFactory
 from heliogram.domain.operations import Lane, cut
-from heliogram.store.errors import UnsupportedDatabase
+from heliogram.store.errors import StoreReadOnly, StoreUnavailable, UnsupportedDatabase
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.migrate import migrations
 from heliogram.store.postgres.nodes import SILENCE_MS
+from heliogram.store.postgres.store import POOL_SIZE
 
 pytestmark = pytest.mark.anyio
 
@@ -104,3 +108,34 @@ async def test_what_was_on_other_shards_is_gathered(store: PostgresStore) -> Non
     assert await store.gather() == 0
     claimed = await store.claim(Lane.TX, 0, limit=10, now=clock.ms, until=clock.ms + 1, worker="w")
     assert len(claimed) == 2
+
+
+async def test_a_node_with_much_to_do_is_no_node_without_a_database(store: PostgresStore) -> None:
+    """All connections are lent, and the question is answered all the same."""
+    taken = [await store._jobs._pool.take() for _ in range(POOL_SIZE)]
+    async with asyncio.timeout(20):
+        await store.ping()
+        await store.ping()
+    for link in taken:
+        store._jobs._pool.give(link)
+
+
+async def test_a_database_that_cannot_be_written_to_is_told(tmp_path: Path, store: PostgresStore) -> None:
+    """Nothing can be accepted there; once it can, so is that."""
+    admin = await asyncpg.connect(await server().database_for(tmp_path))
+    name = await admin.fetchval("SELECT current_database()")
+    for value, refused in (("on", True), ("off", False)):
+        await admin.execute("SET default_transaction_read_only = off")
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        for _ in range(2):
+            with contextlib.suppress(StoreUnavailable):  # of a connection that was ended
+                if refused:
+                    with pytest.raises(StoreReadOnly, match="read-only"):
+                        await store.ping()
+                else:
+                    await store.ping()
+    await admin.close()

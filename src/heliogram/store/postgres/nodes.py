@@ -10,9 +10,10 @@ import msgspec
 
 from ... import __version__
 from ...domain.operations import Lane
-from ..errors import UnsupportedDatabase
+from ..errors import StoreReadOnly, UnsupportedDatabase
 from ..sqlite import statements
 from .base import PostgresBase
+from .errors import as_store_error, is_of_database
 from .facade import Job
 from .link import Link
 from .migrate import finish, migrations, too_new
@@ -41,6 +42,7 @@ class Nodes(PostgresBase):
     """Nodes of one database."""
 
     _connect: Callable[[], Awaitable[Link]]
+    _ping_link: Link | None = None
 
     def office(self, number: int = 1) -> PostgresOffice:
         """What at most one node has at a time, by its number; on a connection beside the pool's."""
@@ -49,6 +51,24 @@ class Nodes(PostgresBase):
             return (await self._connect()).connection
 
         return PostgresOffice(connect, self._clock, self._place, number=number)
+
+    async def ping(self) -> None:
+        """Asks whether the database can be written to, on a connection of its own: a node with much to do is no node
+        without a database. One question at a time. Raises `StoreError`."""
+        link, self._ping_link = self._ping_link, None
+        try:
+            if link is None or link.closed:
+                link = await self._connect()
+            (row,) = await link.execute("SELECT current_setting('transaction_read_only') = 'on'", {})
+        except BaseException as error:
+            if link is not None:
+                link.cut()
+            if isinstance(error, Exception) and is_of_database(error):
+                raise as_store_error(error, self._place) from error
+            raise
+        self._ping_link = link
+        if row[0]:
+            raise StoreReadOnly(f"{self._place} is read-only: name the primary, or see default_transaction_read_only")
 
     async def require_key(self, keys: Sequence[bytes]) -> None:
         """Compares the ids of a node's master keys, the one that seals first, with the one that seals what is in the

@@ -122,6 +122,8 @@ class PostgresStore(
     async def close(self) -> None:
         """Finishes what was begun and closes. May be called more than once."""
         await self._bell.close()
+        if self._ping_link is not None:
+            await self._ping_link.close()
         await self._jobs.close()
 
     def __repr__(self) -> str:
