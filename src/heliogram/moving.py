@@ -27,6 +27,7 @@ from .store.moving.move import Move, Outcome, give_up
 from .store.moving.source import Source, require_source, stamp
 from .store.moving.target import Target, explained
 from .store.moving.telling import Report
+from .store.sqlite.backup import sync
 
 LOOK_SECONDS = 0.1
 """How often is looked whether the service has been stopped."""
@@ -112,7 +113,7 @@ async def abort(data: Path, url: Url | None) -> None:
                 if target is not None:
                     await target.close()
             (data / MOVED).unlink(missing_ok=True)
-            _sync(data)
+            sync(data)
         finally:
             source.close()
 
@@ -240,12 +241,4 @@ def _write(data: Path, marker: _Marker) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(data / MOVED)
-    _sync(data)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(data)

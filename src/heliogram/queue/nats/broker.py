@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from ...pacing import pause
 from ...ports import Clock
 from .checks import prepare, restore
 from .errors import QueueDown, QueueError
@@ -50,9 +51,7 @@ class Broker:
     async def _restore(self) -> bool:
         wait = self._repaired + REPAIR_APART_S - self._clock.monotonic()
         if wait > 0:
-            over = asyncio.Event()
-            self._clock.call_later(wait, over.set)
-            await over.wait()
+            await pause(self._clock, wait)
         self._repaired = self._clock.monotonic()
         try:
             made = await restore(self.link, self.layout, self._replicas)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from ...pacing import pause
 from ...ports import Clock
 from ..errors import StoreClosed, StoreUnavailable
 from .catalogue import Values
@@ -217,14 +218,7 @@ class Jobs:
 
     async def _pause(self, attempt: int) -> None:
         longest = min(PAUSE_SECONDS * 2.0 ** (attempt - 3), MAX_PAUSE_SECONDS)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(
-            longest * (1 - self._chance() / 2), lambda: None if done.done() else done.set_result(None)
-        )
-        try:
-            await done
-        finally:
-            timer.cancel()
+        await pause(self._clock, longest * (1 - self._chance() / 2))
 
     def _explained(self, error: Exception) -> Exception:
         return as_store_error(error, self._place) if is_of_database(error) else error

@@ -93,10 +93,10 @@ class Restoring:
                 _copy(connection, self._draft, progress)
             self._require_whole()
             restored = _bring_up_to_date(self._draft, was, now)
-            _sync(self._draft)
+            sync(self._draft)
             kept = _keep_beside(self._target, stamp)
             self._draft.rename(self._target)
-            _sync(self._target.parent)
+            sync(self._target.parent)
         return msgspec.structs.replace(restored, kept=kept)
 
     def _require_whole(self) -> None:
@@ -189,21 +189,22 @@ def _drafted(draft: Path) -> Iterator[None]:
 
 def _put(draft: Path, target: Path) -> None:
     """Gives the draft its name, which nobody has."""
-    _sync(draft)
+    sync(draft)
     try:
         os.link(draft, target)  # unlike a rename, it never replaces
     except FileExistsError:
         raise _is_there(target) from None
     except OSError:  # a file system without links
         draft.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _is_there(target: Path) -> StoreUnavailable:
     return StoreUnavailable(f"{target} is there already: give the name of a file that is not")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Has a file, or the names in a directory, on disk when it returns. Raises `OSError`."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
