@@ -7,6 +7,7 @@ from click import Group
 from click.testing import CliRunner
 
 from heliogram import __version__
+from heliogram.cli.root import COMMANDS as COMMANDS_OF_ROOT
 from heliogram.cli.root import cli
 
 COMMANDS = [
@@ -56,6 +57,12 @@ def test_each_command_has_help_for_every_option(command: str) -> None:
     for parameter in found.params:
         assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
     assert "Usage:" in run(*command.split(), "--help")
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    """The first help is written without importing the commands, and says the same as their own."""
+    for name, _, line in COMMANDS_OF_ROOT:
+        assert cli.commands[name].get_short_help_str(limit=500) == line
 
 
 def test_the_version_is_told() -> None:

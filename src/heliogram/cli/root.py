@@ -5,18 +5,10 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from .accounts import accounts
-from .api_keys import api_keys
-from .backup import backup, restore
-from .check import check
-from .demo import demo
-from .migrate_store import migrate_store
-from .send import send
-from .serve import serve
-from .simulator import simulator
+from .lazy import LazyGroup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-V", "--version", prog_name="heliogram")
 def cli() -> None:
     """Heliogram: a push notification service you run yourself.
@@ -41,5 +33,21 @@ def cli() -> None:
     """
 
 
-for command in (serve, simulator, api_keys, accounts, backup, restore, check, migrate_store, send, demo):
-    cli.add_command(command)
+COMMANDS = (
+    # name, module and attribute, and the command's own first sentence; imported when it is run
+    ("accounts", "accounts:accounts", "Make, list, limit and disable the accounts of an instance."),
+    ("api-keys", "api_keys:api_keys", "Make, list, rotate and revoke the API keys that back ends call with."),
+    ("backup", "backup:backup", "Copy the database into the new file DEST, whether `heliogram serve` runs or not."),
+    ("check", "check:check", "Check the database of --data, or a backup."),
+    ("demo", "demo:demo", "Show the whole way from nothing to a notification on a virtual iPhone."),
+    (
+        "migrate-store",
+        "migrate_store:migrate_store",
+        "Move a running instance from its data directory into a PostgreSQL database.",
+    ),
+    ("restore", "backup:restore", "Make the database of --data out of the backup SOURCE, while no service runs on it."),
+    ("send", "send:send", "Send pushes straight to APNs and print what became of each."),
+    ("serve", "serve:serve", "Run the REST API and the delivery workers."),
+    ("simulator", "simulator:simulator", "Run an APNs of your own: no device, no developer account, any language."),
+)
+cli.defer((name, f"heliogram.cli.{place}", line) for name, place, line in COMMANDS)
