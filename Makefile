@@ -1,4 +1,4 @@
-.PHONY: help setup demo test check fix bench soak lock clean
+.PHONY: help setup demo test check fix docs bench soak lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,10 @@ fix: ## mend formatting and what the linter can mend
 	@scripts/setup dev
 	@scripts/check --fix
 
+docs: ## the documentation as a site, in ./site; a link that leads nowhere stops it
+	@scripts/setup dev
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
+
 bench: ## the benchmarks, half an hour (see bench/README.md); a missed target is told and stops nothing
 	@scripts/setup dev
 	-@.venv/bin/python bench/engine.py
@@ -40,4 +44,4 @@ lock: ## write requirements/*.txt anew (needs uv)
 	@scripts/lock
 
 clean: ## remove what was made here, but not ./data
-	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist src/heliogram/_native*.so
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist site src/heliogram/_native*.so
