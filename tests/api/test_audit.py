@@ -50,7 +50,7 @@ CHANGES: Mapping[str, Change] = {
     "redeliverDeadLetters": Change("POST", HOOK + "/DeadLetters/redeliver", {}, "webhook.redelivered"),
 }
 CHANGING_NOTHING = {"checkCredential", "testWebhook"}
-"""They ask APNs and the receiver; what they learn is kept nowhere."""
+"""They ask APNs and the receiver; what they learn changes nothing that works."""
 DEAD_LETTER = """INSERT INTO webhook_batch (account_id, webhook_id, id, body, events, attempts, error, created, updated)
 SELECT account_id, id, id, CAST('[]' AS BLOB), 1, 9, 'no answer', created, created FROM webhook"""
 TABLES = ("app", "credential", "webhook", "webhook_batch", "api_key", "audit")
@@ -123,3 +123,23 @@ async def test_what_changes_nothing_is_not_recorded(service: Service) -> None:
     events = (await service.client.get("/v1/AuditEvents")).json()["auditEvents"]
     for name in again:
         assert [each["action"] for each in events].count(CHANGES[name].action) == 1, name
+
+
+async def test_the_log_is_searched_by_who_did_what_to_what(service: Service) -> None:
+    """By actor and subject, whose filters a page token keeps."""
+    made = await things(service)
+    other = await service.tenant()
+
+    async def found(**wanted: Any) -> list[tuple[str, str]]:
+        answer = await service.client.get("/v1/AuditEvents", params=wanted)
+        assert answer.status_code == 200, answer.text
+        return [(each["action"], each["subject"]) for each in answer.json()["auditEvents"]]
+
+    assert await found(subject=made["key"]) == [("apiKey.created", made["key"])]
+    assert await found(subject=made["key"], actor="cli") == []
+    actor = service.key[0]
+    assert len(await found(actor=actor)) == 5
+    assert len(await found(actor=actor, action="credential.created")) == 3
+    page = await service.client.get("/v1/AuditEvents", params={"actor": actor, "pageSize": 2})
+    assert len(await found(pageToken=page.json()["pagination"]["next"])) == 3
+    assert (await other.client.get("/v1/AuditEvents", params={"actor": actor})).json()["auditEvents"] == []

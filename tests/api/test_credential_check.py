@@ -43,6 +43,16 @@ async def test_bad_device_token_proves_a_credential(live: Live) -> None:
     assert (request.listener, request.topic) == ("production", BUNDLE)
 
 
+async def test_the_last_check_stays_with_the_credential(live: Live) -> None:
+    """Null before the first, then what was said, in the list as well."""
+    ident = await live.credential(keyId="WRONGKEY12")
+    assert (await live.get(f"/Credentials/{ident}"))["lastCheck"] is None
+    said = await check(live, ident)
+    del said["environment"]
+    assert (await live.get(f"/Credentials/{ident}"))["lastCheck"] == said
+    assert [each["lastCheck"] for each in (await live.get("/Credentials"))["credentials"]] == [said]
+
+
 async def test_every_check_asks_another_token(live: Live) -> None:
     """Random ones of 64 digits."""
     ident = await live.credential()

@@ -42,6 +42,7 @@ async def test_registering_answers_a_pointer_and_makes_a_user(service: Service) 
                 "environment": "sandbox",
                 "state": "active",
                 "registeredAt": "2027-01-15T08:00:00Z",
+                "createdAt": "2027-01-15T08:00:00Z",
             }
         ],
         "related": [
@@ -160,3 +161,26 @@ async def test_deleting_a_registration_removes_all_its_devices(service: Service)
     assert (deleted.status_code, deleted.json()) == (202, answer.json())
     assert (await service.get(f"/DeviceRegistrations/{ident}")).status_code == 404
     assert (await service.delete(f"/DeviceRegistrations/{ident}")).status_code == 404
+
+
+@pytest.mark.parametrize("spelt", [TOKEN, TOKEN.upper(), f"<{TOKEN[:8]} {TOKEN[8:]}>"])
+async def test_registrations_are_found_by_their_token(service: Service, spelt: str) -> None:
+    """In any spelling that registering takes, with the user; a token that nobody has finds nothing."""
+    await service.app_named()
+    user = await service.user()
+    found = (await service.get("/DeviceRegistrations", token=spelt)).json()["deviceRegistrations"]
+    assert [(each["userId"], each["devices"][0]["token"]) for each in found] == [(user, TOKEN)]
+    assert (await service.get("/DeviceRegistrations", token=spelt, appName="other")).json()["deviceRegistrations"] == []
+    assert (await service.get("/DeviceRegistrations", token="cd" * 32)).json()["deviceRegistrations"] == []
+    other = await service.tenant()
+    assert (await other.get("/DeviceRegistrations", token=spelt)).json()["deviceRegistrations"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"token": ""}, {"token": "a b c"}, {"token": TOKEN, "userId": "x"}, {"token": "a\0"}]
+)
+async def test_a_search_for_no_token_is_refused(service: Service, wrong: dict[str, str]) -> None:
+    """What no token can be, and a token beside a user."""
+    answer = await service.get("/DeviceRegistrations", **wrong)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["context"] == "query.token"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from support.stores import Bench
 
@@ -42,6 +43,24 @@ async def test_events_are_listed_newest_first_and_narrowed(bench: Bench) -> None
     page = await bench.store.list_audit(bench.account, Window(limit=2))
     assert page.items == (third, second)
     assert (await bench.store.list_audit(bench.account, Window(after=page.next))).items == (first,)
+
+
+async def test_events_are_found_by_who_did_what_to_what(bench: Bench) -> None:
+    """By actor and by subject, alone and together; a name that cannot be finds nothing."""
+    made = []
+    for actor, subject in (("cli", "a"), ("cli", "b"), ("key_1", "a")):
+        event = msgspec.structs.replace(event_of(bench), actor=actor, subject=subject)
+        await bench.store.record_audit(bench.account, event)
+        made.append(event)
+    first, second, third = made
+
+    async def found(**wanted: str) -> tuple[AuditEvent, ...]:
+        return tuple((await bench.store.list_audit(bench.account, Window(), **wanted)).items)
+
+    assert await found(actor="cli") == (second, first)
+    assert await found(subject="a") == (third, first)
+    assert await found(actor="cli", subject="a") == (first,)
+    assert await found(actor="c\0") == await found(subject="\0") == ()
 
 
 async def test_old_events_are_forgotten_in_slices(bench: Bench) -> None:

@@ -10,7 +10,14 @@ from support.stores import Bench
 from support.telling import Telling
 
 from heliogram.domain import ids
-from heliogram.domain.apps import Credential, CredentialForm, CredentialState, CredentialType, DefaultCredential
+from heliogram.domain.apps import (
+    Credential,
+    CredentialCheck,
+    CredentialForm,
+    CredentialState,
+    CredentialType,
+    DefaultCredential,
+)
 from heliogram.domain.errors import Code, Conflict
 from heliogram.ports import Place, Window
 
@@ -95,6 +102,21 @@ async def test_reconnecting_counts_the_epoch(bench: Bench) -> None:
     assert (done.revision, done.epoch) == (1, 2)
     assert await bench.store.credential_states(bench.account) == {made.id: CredentialState(1, 2, None)}
     assert await bench.store.reconnect_credential(bench.account, bench.ids.new(), bench.clock.ms) is None
+
+
+async def test_what_the_provider_said_last_is_kept_with_the_content_it_is_about(bench: Bench) -> None:
+    """The latest check is shown; rotating forgets it, and what is said of older content tells nothing."""
+    made = await keep(bench)
+    bad = CredentialCheck(at=1, ok=False, reason="InvalidProviderToken", message="No.")
+    good = CredentialCheck(at=2, ok=True, reason="BadDeviceToken", message="Yes.")
+    for check in (bad, good):
+        await bench.store.note_check(bench.account, made.id, 1, check)
+    assert (await read(bench, made)).last_check == good
+    assert (await bench.store.sealed_credential(bench.account, made.id) or (made, b""))[0].last_check == good
+    await bench.store.rotate_credential(bench.account, made.id, public=made.public, sealed=b"new", at=bench.clock.ms)
+    assert (await read(bench, made)).last_check is None
+    await bench.store.note_check(bench.account, made.id, 1, bad)
+    assert (await read(bench, made)).last_check is None
 
 
 async def test_revoking_ends_every_credential_with_the_same_key(bench: Bench) -> None:

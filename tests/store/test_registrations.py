@@ -231,6 +231,26 @@ async def test_a_users_registrations_are_listed_newest_first(bench: Bench) -> No
     assert [r.app_name for r in only.items] == ["a"]
 
 
+async def test_the_registrations_of_a_token_are_found(bench: Bench) -> None:
+    """In every app, newest first, in pages and by app, each with its other devices too; another account's are not."""
+    user = (await bench.device(token_of(0))).user_id
+    await bench.device(token_of(1), user)
+    bench.clock.advance(1)
+    await bench.app("b")
+    other = (await bench.device(token_of(1), app_name="b")).user_id
+    tokens = {(APN, token_of(1)), (FCM, b"01")}
+    find = bench.store.registrations_with_token
+    first = await find(bench.account, Window(limit=1), tokens=tokens)
+    rest = await find(bench.account, Window(limit=1, after=first.next), tokens=tokens)
+    assert [(each.app_name, each.user_id) for each in first.items + rest.items] == [("b", other), ("shop", user)]
+    assert [device.token for device in rest.items[0].devices] == [token_of(0), token_of(1)]
+    only = await find(bench.account, Window(), tokens=tokens, app_name="shop")
+    assert [each.user_id for each in only.items] == [user]
+    assert (await find(bench.ids.new(), Window(), tokens=tokens)).items == ()
+    await bench.device(b"01", user, provider=FCM)
+    assert len((await find(bench.account, Window(), tokens={(FCM, b"01")})).items) == 1
+
+
 async def test_missing_users_are_told(bench: Bench) -> None:
     """Those the account has are not among them; asking for none is fine."""
     user, nobody = (await bench.device(token_of(1))).user_id, bench.ids.new()

@@ -58,6 +58,14 @@ class AuditQuery(DatedQuery, kw_only=True):
         Annotated[str, msgspec.Meta(max_length=64)] | None,
         msgspec.Meta(description="Only this action, such as `apiKey.created`."),
     ] = None
+    actor: Annotated[
+        Annotated[str, msgspec.Meta(max_length=64)] | None,
+        msgspec.Meta(description="Only what this actor did: an API key's id, or `cli`."),
+    ] = None
+    subject: Annotated[
+        Annotated[str, msgspec.Meta(max_length=256)] | None,
+        msgspec.Meta(description="Only what was done to this: the id of a key, credential or webhook, an app's name."),
+    ] = None
 
 
 @endpoint(
@@ -74,7 +82,9 @@ async def list_audit_events(call: Call[ApiState]) -> dict[str, Any]:
     """Who changed API keys, credentials, and the account's limits, and when; newest first. Kept for 400 days. There is
     never a secret in it."""
     query, cursor, window = window_of(call.query)
-    listed = await call.state.store.list_audit(account_of(call), window, action=query.action)
+    listed = await call.state.store.list_audit(
+        account_of(call), window, action=query.action, actor=query.actor, subject=query.subject
+    )
     items = [
         AuditEventOut(
             id=ids.encode(ids.AUDIT_EVENT, each.id),

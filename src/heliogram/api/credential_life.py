@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..domain import ids
 from ..domain.accounts import AuditEvent, Scope
 from ..domain.apps import Credential, CredentialForm, Environment, OpenedCredential, ParsedCredential
+from ..domain.apps import CredentialCheck as Checked
 from ..domain.errors import Code, Conflict, FieldProblem, Invalid
 from ..rest import Call, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, moment, resource_accepted
@@ -133,7 +134,8 @@ async def reconnect_credential(call: Call[ApiState]) -> Result:
 )
 async def check_credential(call: Call[ApiState]) -> CredentialCheck:
     """Proves a credential without a device, within 10 seconds: sends to a random token, which no device has, on a
-    connection of its own. APNs looks at the credential first, so `BadDeviceToken` says that it works."""
+    connection of its own. APNs looks at the credential first, so `BadDeviceToken` says that it works. What it said
+    stays with the credential as `lastCheck`."""
     opened = await _opened(call)
     _refuse_revoked(opened.credential)
     provider = provider_of(call.state, opened.credential.type)
@@ -141,10 +143,13 @@ async def check_credential(call: Call[ApiState]) -> CredentialCheck:
         message = f"{opened.credential.type.value} is not supported yet, so there is nothing to check"
         raise Conflict(message, Code.PROVIDER_NOT_SUPPORTED)
     found = await provider.check(opened)
+    now, credential = call.state.now(), opened.credential
+    told = Checked(at=now, ok=found.ok, reason=found.reason, message=found.message)
+    await call.state.store.note_check(account_of(call), credential.id, credential.revision, told)
     return CredentialCheck(
         ok=found.ok,
-        checked_at=moment(call.state.now()),
-        environment=opened.credential.type.environment or Environment.PRODUCTION,
+        checked_at=moment(now),
+        environment=credential.type.environment or Environment.PRODUCTION,
         reason=found.reason or None,
         message=found.message,
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from ..domain import ids
 from ..domain.apps import APP_NAME, MAX_APP_NAME, Credential, CredentialType, Environment
+from ..domain.apps import CredentialCheck as Checked
 from ..domain.errors import FieldProblem
 from ..rest import Pagination
 from . import examples
@@ -103,13 +104,22 @@ class FailingOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     waiting: int
 
 
+class LastCheckOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What APNs said when the credential was last checked; its fields as those of the check itself."""
+
+    ok: bool
+    checked_at: str
+    reason: str | None
+    message: str
+
+
 class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A credential. `content` holds what is not secret: `form` (token or certificate), key id, team id, bundle id,
     key scope, topics, a certificate's fingerprint and `notAfter`.
 
     `revision` counts its contents. `expiresAt` is the end of a certificate's life, `expiresInDays` the whole days until
     then (negative afterwards); keys have none. Since `revokedAt` it sends nothing. `failing` is null unless APNs
-    refuses it or cannot be reached with it.
+    refuses it or cannot be reached with it. `lastCheck` is null as long as this content was never checked.
     """
 
     id: str
@@ -124,6 +134,7 @@ class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
     failing: FailingOut | None
+    last_check: LastCheckOut | None
 
 
 class CredentialPage(msgspec.Struct, frozen=True):
@@ -183,4 +194,11 @@ def shown(credential: Credential, now: int, failing: FailingOut | None = None) -
         created_at=moment(credential.created),
         updated_at=moment(credential.updated),
         failing=failing,
+        last_check=_last_check(credential.last_check),
     )
+
+
+def _last_check(check: Checked | None) -> LastCheckOut | None:
+    if check is None:
+        return None
+    return LastCheckOut(ok=check.ok, checked_at=moment(check.at), reason=check.reason or None, message=check.message)

@@ -34,12 +34,13 @@ from .answers import (
     window_of,
 )
 from .auth import check_grant
-from .registering import RegisterDevice, read_device
+from .registering import MAX_TOKEN_TEXT, RegisterDevice, read_device
 from .state import ApiState
 
 
 class DeviceOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A device. A quarantined one gets nothing until it is registered anew; `stateReason` says why.
+    """A device. A quarantined one gets nothing until it is registered anew; `stateReason` says why. `createdAt` is when
+    its token was first registered, `registeredAt` when the app last did so.
     `environmentLearned`: the app did not say the environment, APNs' answers told it."""
 
     token: str
@@ -47,6 +48,7 @@ class DeviceOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     kind: TokenKind
     state: DeviceState
     registered_at: str
+    created_at: str
     environment: Environment | None = None
     environment_learned: bool = False
     state_reason: str | None = None
@@ -85,11 +87,18 @@ class RegistrationPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RegistrationQuery(PageQuery, kw_only=True):
-    """Filters of the list of device registrations: `userId`, or `externalId` in its place."""
+    """Filters of the list of device registrations: `userId`, `externalId` or `token`, one of them."""
 
-    user_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give externalId.")] = None
+    user_id: Annotated[str | None, msgspec.Meta(description="Whose registrations. Or give externalId or token.")] = None
     external_id: (
         Annotated[str, msgspec.Meta(max_length=MAX_EXTERNAL_ID, description="Whose registrations. Or give userId.")]
+        | None
+    ) = None
+    token: (
+        Annotated[
+            str,
+            msgspec.Meta(max_length=MAX_TOKEN_TEXT, description="Those in which this device token is, whoever has it."),
+        ]
         | None
     ) = None
     app_name: Annotated[str, msgspec.Meta(max_length=MAX_APP_NAME)] | None = None
@@ -150,12 +159,16 @@ async def register_device(call: Call[ApiState]) -> Result:
     scope=Scope.READ,
 )
 async def list_device_registrations(call: Call[ApiState]) -> dict[str, Any]:
-    """A user's registrations, one per app, newest first. Give `userId` or `externalId`."""
+    """A user's registrations, one per app, newest first: give `userId` or `externalId`. Or those in which a device
+    token is: give `token`, as the app spelt it; the registrations come with all of their devices."""
     query, cursor, window = window_of(call.query)
-    user_id = await _user_of(call, query)
-    listed = await call.state.store.list_registrations(
-        account_of(call), window, user_id=user_id, app_name=query.app_name
-    )
+    account, store, app_name = account_of(call), call.state.store, query.app_name
+    if query.token is not None:
+        tokens = _asked(query)
+        listed = await store.registrations_with_token(account, window, tokens=tokens, app_name=app_name)
+    else:
+        user_id = await _user_of(call, query)
+        listed = await store.list_registrations(account, window, user_id=user_id, app_name=app_name)
     items = [_out(call, each) for each in listed.items]
     return listing("deviceRegistrations", items, listed, query, cursor)
 
@@ -243,6 +256,20 @@ def _tokens(text: str) -> set[tuple[ProviderName, bytes]]:
     return found
 
 
+def _asked(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
+    """The token whose registrations are asked for. Raises `Invalid` for a text that is none."""
+    if query.user_id is not None or query.external_id is not None:
+        raise Invalid([FieldProblem("token", "give either token or a user (userId, externalId), not both")])
+    text = "" if query.token is None else query.token
+    found = _tokens(text)
+    if not found:
+        try:
+            normalize_token(ProviderName.APN, text)
+        except InvalidDeviceToken as error:
+            raise Invalid([FieldProblem("token", str(error), Code.INVALID_DEVICE_TOKEN)]) from None
+    return found
+
+
 async def _user_of(call: Call[ApiState], query: RegistrationQuery) -> bytes:
     """The user whose registrations are asked for; no user's id for one that nobody has."""
     if query.user_id is not None and query.external_id is not None:
@@ -251,7 +278,7 @@ async def _user_of(call: Call[ApiState], query: RegistrationQuery) -> bytes:
         found = await call.state.store.users_by_external_id(account_of(call), [query.external_id])
         return found.get(query.external_id, b"")
     if query.user_id is None:
-        raise Invalid([FieldProblem("userId", "give userId or externalId", Code.MISSING_FIELD)])
+        raise Invalid([FieldProblem("userId", "give userId, externalId or token", Code.MISSING_FIELD)])
     return query_id(query.user_id, "userId", ids.USER) or b""
 
 
@@ -281,6 +308,7 @@ def _device(device: Device) -> DeviceOut:
         state=device.state,
         state_reason=device.state_reason,
         registered_at=moment(device.registered_at),
+        created_at=moment(device.created),
         installation_id=device.installation_id,
         activity_id=device.activity_id,
         app_version=device.app_version,

@@ -56,10 +56,21 @@ class CredentialForm(enum.StrEnum):
     CERTIFICATE = "certificate"
 
 
+class CredentialCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider said of a credential when it was asked, at `at` (ms). `reason` is its word, empty when it gave
+    none; `message` says in words what is wrong, and what to do."""
+
+    at: int
+    ok: bool
+    reason: str
+    message: str
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """A credential without its secret. `public` holds what may be shown: key id, team id, bundle id, expiry.
 
-    `revision` counts its rotations, `epoch` its reconnects; since `revoked` (ms) it sends nothing.
+    `revision` counts its rotations, `epoch` its reconnects; since `revoked` (ms) it sends nothing. `last_check` is what
+    the provider said of its content when it was last asked.
     """
 
     account_id: bytes
@@ -74,6 +85,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     epoch: int = 1
     revoked: int | None = None
+    last_check: CredentialCheck | None = None
 
 
 class CredentialState(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..domain.accounts import AuditEvent
-from ..domain.apps import Credential, CredentialState
+from ..domain.apps import Credential, CredentialCheck, CredentialState
 
 
 class CredentialStates(Protocol):
@@ -48,6 +48,10 @@ class CredentialStore(CredentialStates, Protocol):
         self, account: bytes, credential_id: bytes, at: int, *, audit: AuditEvent | None = None
     ) -> Credential | None:
         """Its connections are to be opened anew: counts the epoch up."""
+
+    async def note_check(self, account: bytes, credential_id: bytes, revision: int, check: CredentialCheck) -> None:
+        """Keeps what the provider said of this content of the credential, until it is asked again or the credential is
+        rotated; nothing when it was rotated meanwhile, or is gone."""
 
     async def revoke_credential(
         self,

@@ -104,6 +104,17 @@ class RegistrationStore(DeviceStore, Protocol):
     ) -> Listed[DeviceRegistration]:
         """A user's registrations, newest first."""
 
+    async def registrations_with_token(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        tokens: Collection[tuple[ProviderName, bytes]],
+        app_name: str | None = None,
+    ) -> Listed[DeviceRegistration]:
+        """The registrations in which one of these tokens is, of whichever user, environment and kind, newest first. At
+        most one token of each provider."""
+
     async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
         """Removes a registration and all its devices."""
 

@@ -11,6 +11,7 @@ from ...domain.accounts import AuditEvent
 from ...domain.apps import (
     App,
     Credential,
+    CredentialCheck,
     CredentialForm,
     CredentialType,
     DefaultCredential,
@@ -30,8 +31,10 @@ goes at once."""
 
 
 def credential_of(row: Any) -> Credential:
-    """The credential of a row that begins with its twelve columns."""
-    account, ident, app_name, kind, form, public, is_default, created, updated, revision, epoch, revoked = row[:12]
+    """The credential of a row that begins with its thirteen columns."""
+    account, ident, app_name, kind, form, public, is_default, created, updated, revision, epoch, revoked, check = row[
+        :13
+    ]
     return Credential(
         account_id=account,
         id=ident,
@@ -45,6 +48,7 @@ def credential_of(row: Any) -> Credential:
         revision=revision,
         epoch=epoch,
         revoked=revoked,
+        last_check=None if check is None else msgspec.json.decode(check, type=CredentialCheck),
     )
 
 
@@ -216,7 +220,7 @@ class Apps(Base):
         """A credential and its sealed secret."""
         values = {"account": account, "id": credential_id}
         row: Any = await self._read(lambda c: c.execute(_sql.get_credential, values).fetchone())
-        return None if row is None else (credential_of(row), row[12])
+        return None if row is None else (credential_of(row), row[13])
 
     async def list_credentials(
         self,

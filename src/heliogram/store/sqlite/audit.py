@@ -46,11 +46,19 @@ class Audit(Base):
         """Keeps an event."""
         await self._write(lambda c: write_audit(c, account, event))
 
-    async def list_audit(self, account: bytes, window: Window, *, action: str | None = None) -> Listed[AuditEvent]:
+    async def list_audit(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        action: str | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+    ) -> Listed[AuditEvent]:
         """Events, newest first."""
-        if nobodys(action):
+        if nobodys(action) or nobodys(actor) or nobodys(subject):
             return Listed(items=(), next=None)
-        values = {"account": account, "action": action, **cut_window(window)}
+        values = {"account": account, "action": action, "actor": actor, "subject": subject, **cut_window(window)}
         rows = await self._list(lambda c: c.execute(_sql.list_events, values).fetchall())
         return page_of([_event(row) for row in rows], window, lambda event: event.id)
 

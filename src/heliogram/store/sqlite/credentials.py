@@ -10,7 +10,7 @@ import msgspec
 
 from ...domain import ids
 from ...domain.accounts import AuditEvent
-from ...domain.apps import WARN_DAYS, Credential, CredentialState, key_of
+from ...domain.apps import WARN_DAYS, Credential, CredentialCheck, CredentialState, key_of
 from ...domain.errors import Code, Conflict
 from ...domain.webhooks import EventType
 from . import statements
@@ -190,6 +190,16 @@ class Credentials(Base):
             return ended
 
         return await self._write(job)
+
+    async def note_check(self, account: bytes, credential_id: bytes, revision: int, check: CredentialCheck) -> None:
+        """Keeps what the provider said of this content of the credential."""
+        values = {
+            "account": account,
+            "id": credential_id,
+            "revision": revision,
+            "check": msgspec.json.encode(check).decode(),
+        }
+        await self._write(lambda c: c.execute(_sql.note_check, values))
 
     async def credential_states(self, account: bytes) -> dict[bytes, CredentialState]:
         """What the connections of the account's credentials must follow."""

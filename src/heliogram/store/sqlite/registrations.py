@@ -119,6 +119,25 @@ class Registrations(Base):
 
         return page_of(await self._read(job), window, lambda registration: registration.id)
 
+    async def registrations_with_token(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        tokens: Collection[tuple[ProviderName, bytes]],
+        app_name: str | None = None,
+    ) -> Listed[DeviceRegistration]:
+        """The registrations in which one of these tokens is, newest first."""
+        spelt = dict(tokens)
+        token, text = (spelt.get(provider, b"") for provider in (ProviderName.APN, ProviderName.FCM))
+        where = {"account": account, "token": token, "text": text, "app": app_name, **cut_window(window)}
+
+        def job(connection: apsw.Connection) -> list[DeviceRegistration]:
+            rows = connection.execute(_sql.registrations_with, where).fetchall()
+            return [_registration(connection, row) for row in rows]
+
+        return page_of(await self._read(job), window, lambda registration: registration.id)
+
     async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
         """Removes a registration and all its devices."""
         now = self._now()

@@ -73,12 +73,14 @@ UPDATE credential SET is_default = 1, updated = :at
 
 -- name: get_credential
 -- A credential and its sealed secret.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked, sealed
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked,
+       last_check, sealed
   FROM credential WHERE account_id = :account AND id = :id;
 
 -- name: list_credentials
 -- Credentials, newest first.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked,
+       last_check
   FROM credential
  WHERE account_id = :account AND id >= :low AND id < :before
    AND (:app::text IS NULL OR app_name = :app)

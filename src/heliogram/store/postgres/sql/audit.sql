@@ -10,6 +10,8 @@ SELECT id, at, actor, action, subject, detail
   FROM audit
  WHERE account_id = :account AND id >= :low AND id < :before
    AND (:action::text IS NULL OR action = :action)
+   AND (:actor::text IS NULL OR actor = :actor)
+   AND (:subject::text IS NULL OR subject = :subject)
  ORDER BY id DESC LIMIT :limit;
 
 -- name: prune_events

@@ -16,16 +16,22 @@ UPDATE credential SET is_default = 1, updated = :at WHERE account_id = :account 
 
 -- name: rotate
 -- New content in place of the old; whoever was told of the old one's end is told anew.
-UPDATE credential SET public = :public, sealed = :sealed, revision = revision + 1, warned = NULL, updated = :at
+UPDATE credential SET public = :public, sealed = :sealed, revision = revision + 1, warned = NULL, last_check = NULL,
+       updated = :at
  WHERE account_id = :account AND id = :id;
 
 -- name: reconnect
 -- Every connection is to be opened anew.
 UPDATE credential SET epoch = epoch + 1, updated = :at WHERE account_id = :account AND id = :id;
 
+-- name: note_check
+-- What the provider said of its content when it was last asked; content that is no more tells nothing.
+UPDATE credential SET last_check = :check WHERE account_id = :account AND id = :id AND revision = :revision;
+
 -- name: same_key
 -- The account's good credentials that hold the same key: the same team and key id, or the same certificate.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked,
+       last_check
   FROM credential
  WHERE account_id = :account AND revoked IS NULL
    AND (id = :id
@@ -43,7 +49,8 @@ SELECT id, revision, epoch, revoked FROM credential WHERE account_id = :account;
 
 -- name: ending
 -- Good certificates of every account that end within the time, and of which less was said.
-SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked
+SELECT account_id, id, app_name, type, form, public, is_default, created, updated, revision, epoch, revoked,
+       last_check
   FROM credential
  WHERE revoked IS NULL AND (public::jsonb ->> 'notAfter')::bigint < :before AND coalesce(warned, :days::bigint + 1) > :days::bigint;
 

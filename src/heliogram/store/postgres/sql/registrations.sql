@@ -131,6 +131,16 @@ SELECT account_id, id, app_name, user_id, created, updated
                      WHERE account_id = :account AND leaving IS NULL AND (:app::text IS NULL OR name = :app))
  ORDER BY id DESC LIMIT :limit;
 
+-- name: registrations_with
+-- The registrations in which a token is, as APNs' bytes or as another provider's text, newest first.
+SELECT account_id, id, app_name, user_id, created, updated FROM registration
+ WHERE account_id = :account AND id >= :low AND id < :before
+   AND id IN (SELECT registration_id FROM device
+               WHERE account_id = :account AND token IN (:token, :text))
+   AND app_name IN (SELECT name FROM app
+                     WHERE account_id = :account AND leaving IS NULL AND (:app::text IS NULL OR name = :app))
+ ORDER BY id DESC LIMIT :limit;
+
 -- name: devices
 -- The devices of a registration.
 SELECT slot, token, provider, environment, kind, state, state_reason, registered_at, created,

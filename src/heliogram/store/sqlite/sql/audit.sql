@@ -10,6 +10,8 @@ SELECT id, at, actor, action, subject, detail
   FROM audit
  WHERE account_id = :account AND id >= :low AND id < :before
    AND (:action IS NULL OR action = :action)
+   AND (:actor IS NULL OR actor = :actor)
+   AND (:subject IS NULL OR subject = :subject)
  ORDER BY id DESC LIMIT :limit;
 
 -- name: prune_events
