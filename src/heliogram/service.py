@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from starlette.types import ASGIApp
 
 from . import api
 from .api.shards import Shards
@@ -99,11 +100,24 @@ class Service:
             else api.build_health(_HealthState(self._readiness))
         )
         self._http = HttpServer(
-            app, tls_cert=settings.tls_cert, tls_key=settings.tls_key, behind_proxy=settings.behind_proxy
+            self._front(app, sealer), tls_cert=settings.tls_cert, tls_key=settings.tls_key, behind_proxy=settings.behind_proxy
         )
 
     def __repr__(self) -> str:
         return f"Service({','.join(sorted(self._settings.roles))}, {self._backing.store!r}, {self._sender!r})"
+
+    def _front(self, app: ASGIApp, sealer: Sealer) -> ASGIApp:
+        """The API with the dashboard beside it, where both are wanted."""
+        settings = self._settings
+        if Role.API not in settings.roles or not settings.dashboard:
+            return app
+        from .web import Front, build_dashboard  # its templates are nothing that other nodes need
+
+        clock, readiness = self._backing.clock, self._readiness
+        return Front(
+            app,
+            build_dashboard(app, sealer=sealer, clock=clock, readiness=readiness, behind_proxy=settings.behind_proxy),
+        )
 
     def _chores(self) -> list[Chore]:
         backing = self._backing

@@ -149,6 +149,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    dashboard: bool = True
     apns_production: Address | None = None
     apns_sandbox: Address | None = None
     apns_manage_production: Address | None = None
