@@ -1,4 +1,4 @@
-.PHONY: help setup demo test check fix docs bench soak lock clean
+.PHONY: help setup demo test check fix docs audit bench soak lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,10 @@ soak: ## kill the service 200 times at random moments, most of an hour (ARGS="--
 
 setup: ## the virtual environment, with what the checks need
 	@scripts/setup dev
+
+audit: ## an SBOM in ./dist, and whether a dependency is known to be unsafe
+	@scripts/setup dev
+	@scripts/audit
 
 lock: ## write requirements/*.txt anew (needs uv)
 	@scripts/lock
