@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -166,31 +166,37 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhooks_allow_http: bool = False
 
     def check(self) -> None:
-        """Raises `SettingsError` for what cannot work or should not be done unawares."""
+        """Raises `SettingsError` for the first thing that cannot work or should not be done unawares."""
+        for problem in self.problems():
+            raise SettingsError(problem)
+
+    def problems(self) -> Iterator[str]:
+        """Everything that cannot work or should not be done unawares: each with its option, and what to do."""
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("--tls-cert and --tls-key go together: give both, or neither")
-        for option, path in (
-            ("--tls-cert", self.tls_cert),
-            ("--tls-key", self.tls_key),
-            ("--apns-cacert", self.apns_cacert),
-        ):
-            if path is not None and not path.is_file():
-                raise SettingsError(f"{option}: there is no file {path}")
-        if not 0 <= self.drain_seconds <= MAX_DRAIN_SECONDS:  # a NaN is in no range, and click lets it through
-            raise SettingsError(f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}")
+            yield "--tls-cert and --tls-key go together: give both, or neither"
+        missing = [(option, path) for option, path in self._files if path is not None and not path.is_file()]
+        for option, path in missing:
+            yield f"{option}: there is no file {path}"
+        if not 0 <= self.drain_seconds <= MAX_DRAIN_SECONDS:  # a NaN is in no range
+            yield f"--drain-seconds: expected 0 to {MAX_DRAIN_SECONDS}, got {self.drain_seconds}"
         if not 0 <= self.senders <= MAX_SENDERS:
-            raise SettingsError(f"--senders: expected 0 to {MAX_SENDERS}, got {self.senders}")
-        self._check_bounds()
-        self._check_cluster()
+            yield f"--senders: expected 0 to {MAX_SENDERS}, got {self.senders}"
+        yield from self._bounds_problems()
+        yield from self._cluster_problems()
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
-            raise SettingsError(f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}")
-        self._check_files()
+            yield f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}"
+        if not missing:
+            yield from self._content_problems()
         keys_travel = Role.API in self.roles and self.tls_cert is None and not self.behind_proxy
         if keys_travel and not self.listen.is_loopback:
-            raise SettingsError(
+            yield (
                 f"--listen {self.listen} can be reached from other machines, and API keys would travel in the clear: "
                 "give --tls-cert and --tls-key, or say --behind-proxy when a proxy in front speaks TLS"
             )
+
+    @property
+    def _files(self) -> tuple[tuple[str, Path | None], ...]:
+        return ("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key), ("--apns-cacert", self.apns_cacert)
 
     @property
     def queue_bounds(self) -> QueueBounds:
@@ -202,55 +208,48 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Which shard a team's sends go through: there is one without a broker."""
         return Sharding(count=self.queue_shards, hot=dict(self.hot_teams)) if self.queue else Sharding()
 
-    def _check_bounds(self) -> None:
+    def _bounds_problems(self) -> Iterator[str]:
         if not LEAST_QUEUED <= self.max_queued <= MAX_QUEUED:
-            raise SettingsError(f"--max-queued: expected {LEAST_QUEUED} to {MAX_QUEUED}, got {self.max_queued}")
+            yield f"--max-queued: expected {LEAST_QUEUED} to {MAX_QUEUED}, got {self.max_queued}"
         own = self.max_queued_per_account
         if own is not None and not LEAST_QUEUED <= own <= self.max_queued:
-            raise SettingsError(
-                f"--max-queued-per-account: expected {LEAST_QUEUED} to {self.max_queued} (--max-queued), got {own}"
-            )
+            yield f"--max-queued-per-account: expected {LEAST_QUEUED} to {self.max_queued} (--max-queued), got {own}"
 
-    def _check_cluster(self) -> None:
+    def _cluster_problems(self) -> Iterator[str]:
         """One of several nodes, or alone on the embedded store."""
-        if not 2 <= self.store_connections <= MAX_STORE_CONNECTIONS:
-            raise SettingsError(
-                f"--store-connections: expected 2 to {MAX_STORE_CONNECTIONS}, got {self.store_connections}"
-            )
-        if not LEAST_LEASE_SECONDS <= self.lease_seconds <= MAX_LEASE_SECONDS:
-            raise SettingsError(
-                f"--lease-seconds: expected {LEAST_LEASE_SECONDS} to {MAX_LEASE_SECONDS}, got {self.lease_seconds}"
-            )
-        if not 1 <= self.queue_shards <= MAX_SHARDS:
-            raise SettingsError(f"--queue-shards: expected 1 to {MAX_SHARDS}, got {self.queue_shards}")
+        for option, value, least, most in (
+            ("--store-connections", self.store_connections, 2, MAX_STORE_CONNECTIONS),
+            ("--lease-seconds", self.lease_seconds, LEAST_LEASE_SECONDS, MAX_LEASE_SECONDS),
+            ("--queue-shards", self.queue_shards, 1, MAX_SHARDS),
+        ):
+            if not least <= value <= most:
+                yield f"{option}: expected {least} to {most}, got {value}"
         try:
             _ = self.sharding
         except ValueError as error:
-            raise SettingsError(f"--hot-team: {error}") from None
+            yield f"--hot-team: {error}"
         if self.store is not None:
             if self.senders:
-                raise SettingsError(
-                    "--senders goes with the embedded store: here, start further nodes with --role worker"
-                )
+                yield "--senders goes with the embedded store: here, start further nodes with --role worker"
             return
         if self.lease_seconds != LEASE_SECONDS:
-            raise SettingsError("--lease-seconds goes with --store postgresql://…: the embedded store has one node")
+            yield "--lease-seconds goes with --store postgresql://…: the embedded store has one node"
         if self.queue:
-            raise SettingsError("--queue goes with --store postgresql://…: the embedded store is a queue of its own")
+            yield "--queue goes with --store postgresql://…: the embedded store is a queue of its own"
         if self.roles != ALL_ROLES:
-            raise SettingsError(
+            yield (
                 "--role: the embedded store is for one process, which does all; give --store postgresql://… for several"
             )
 
-    def _check_files(self) -> None:
+    def _content_problems(self) -> Iterator[str]:
         """What would else be found out at the first connection."""
-        if self.tls_cert is not None:
+        if self.tls_cert is not None and self.tls_key is not None:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
             except (ssl.SSLError, OSError) as error:
-                raise SettingsError(f"--tls-cert, --tls-key: not a PEM certificate and its key ({error})") from None
+                yield f"--tls-cert, --tls-key: not a PEM certificate and its key ({error})"
         if self.apns_cacert is not None:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.apns_cacert)
             except (ssl.SSLError, OSError) as error:
-                raise SettingsError(f"--apns-cacert: not a PEM certificate ({error})") from None
+                yield f"--apns-cacert: not a PEM certificate ({error})"

@@ -9,7 +9,7 @@ import click
 
 from ..domain.accounts import ALL_SCOPES, DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_KEY_NAME, Scope
 from .data import Desk, as_json_option, date, on_store, require_printable
-from .options import FILE, data_option, print_json, store_option
+from .options import data_option, master_key_option, print_json, store_option
 
 if TYPE_CHECKING:
     from ..domain.accounts import ApiKey
@@ -20,9 +20,6 @@ DAY_MS = 86_400_000
 MAX_DAYS = 3650
 _PAGE = 1000
 
-master_key_option = click.option(
-    "--master-key", type=FILE, help="As given to `heliogram serve`; default: made once in --data (not with --store)."
-)
 account_option = click.option("--account", metavar="NAME", help="Whose; default: the account of the first start.")
 
 

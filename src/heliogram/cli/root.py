@@ -20,6 +20,7 @@ def cli() -> None:
     \b
     Run it:
       heliogram serve                the REST API and the delivery workers, data in ./data
+      heliogram config example       a file of all settings; see also: config show, config check
       heliogram api-keys create      a key for your back end
       heliogram accounts create      a tenant of its own, for another team or customer
       heliogram backup DEST          a copy of the database, while it runs; see also: restore, check
@@ -39,6 +40,7 @@ COMMANDS = (
     ("api-keys", "api_keys:api_keys", "Make, list, rotate and revoke the API keys that back ends call with."),
     ("backup", "backup:backup", "Copy the database into the new file DEST, whether `heliogram serve` runs or not."),
     ("check", "check:check", "Check the database of --data, or a backup."),
+    ("config", "config:config", "Show, check and begin the configuration of `heliogram serve`."),
     ("demo", "demo:demo", "Show the whole way from nothing to a notification on a virtual iPhone."),
     (
         "migrate-store",
