@@ -13,6 +13,17 @@ from support.sim_client import TEAM, TOPIC, Reply, Signer, SimClient
 from heliogram.simulator import Device, Simulator
 from heliogram.simulator.control import ControlServer
 
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""What chromium is started with."""
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """An interface of this machine came or went, as those of network namespaces do: the browser then gives up what it was
 loading, and the page asks again. That is no fault of the page."""

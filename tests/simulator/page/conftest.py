@@ -10,22 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
-from support.browser import Shown
+from support.browser import ARGUMENTS, Shown
 from support.control import served
 from support.peers import missing
 
 from heliogram.simulator import Simulator
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE = 20_000
 """Milliseconds a condition may take: a bound for a machine with much else to do, not a pause."""
 

@@ -1,0 +1,59 @@
+"""The dashboard of a real service: over HTTP (`person`), and in a real Chromium (`window`).
+
+Without a chromium the tests that need one are skipped by name with their cure; where `CI` is set that is a failure.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright, expect
+from support.browser import ARGUMENTS
+from support.dashboard import PATIENCE, Person, Site, Window, running_site, shown
+from support.peers import missing
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """For the session, so that one browser serves all tests."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        missing("no chromium here: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A new service with nothing in it."""
+    async with running_site(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def person(site: Site) -> AsyncIterator[Person]:
+    """Signed in with all scopes, without JavaScript."""
+    made = Person(site)
+    answer = await made.sign_in(site.key)
+    assert answer.status_code == 303, answer.text
+    async with made.http:
+        yield made
+
+
+@pytest.fixture
+async def window(site: Site, browser: Browser) -> AsyncIterator[Window]:
+    """Signed in with all scopes, at the first page."""
+    async with shown(site, browser) as made:
+        yield made
