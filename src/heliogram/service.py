@@ -26,6 +26,8 @@ from .domain.ids import IdFactory
 from .domain.operations import Lane
 from .duties import Duties
 from .http import HttpServer
+from .observe.activity import Activity, Lanes
+from .observe.tally import Tally
 from .ports import Providers, Readiness, Sealer, WorkQueue
 from .presence import Presence, gather_chore, upgrade_chore
 from .queue.db import DbQueue
@@ -70,6 +72,7 @@ class Service:
         self._presence: Presence | None = None
         self._dispatcher: Dispatcher | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._activity = Activity(clock, Lanes(store, clock), node=self._name, sends=Role.WORKER in roles)
         self._queue, lanes = self._queue_and_lanes(breakers)
         self._sender: Sender | None = None
         if Role.WORKER in roles:
@@ -83,6 +86,7 @@ class Service:
                 breakers=breakers,
                 slots=slots,
                 heartbeat=settings.lease_seconds / 3,
+                tap=Tally(clock, self._activity.heard),
             )
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
@@ -138,7 +142,7 @@ class Service:
             return DbQueue(store, clock, self._name, lease_ms=lease_ms), [Lane.TX, Lane.BULK]
         # Large sends are for the processes that do nothing else, if there are any.
         own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
-        switchboard = Switchboard(breakers, self._alarm)
+        switchboard = Switchboard(breakers, self._alarm, self._activity.heard)
         plan = Plan(
             senders=settings.senders,
             database=str(settings.data / DATABASE),
@@ -181,6 +185,7 @@ class Service:
             health=breakers,
             readiness=self._readiness,
             shards=Shards(self._settings.sharding, store, clock),
+            activity=self._activity,
             settings=api.ApiSettings(queue=self._settings.queue_bounds, hold_ms=self._settings.lease_seconds * 1000),
         )
 

@@ -120,6 +120,7 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
                 "due_flows": "turn",
                 "starting_flows": "turn",
                 "recount": "chunk",
+                "lanes": "chunk",
                 "next_due": "turn",
             }
             assert not whole or allowed.get(key) == table, f"{name}.{key}: {step}"

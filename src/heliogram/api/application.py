@@ -11,6 +11,7 @@ from ..domain.errors import MEANINGS
 from ..rest import Documented, Endpoint, build_app
 from . import (
     accounts,
+    activity,
     apps,
     audit,
     basis,
@@ -81,6 +82,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     keys.rotate_api_key,
     keys.revoke_api_key,
     audit.list_audit_events,
+    activity.get_activity,
+    activity.list_activity_outcomes,
     webhooks.create_webhook,
     webhooks.list_webhooks,
     webhooks.get_webhook,

@@ -9,11 +9,13 @@ import msgspec
 from ..domain.backlog import QueueBounds
 from ..domain.ids import IdFactory
 from ..ports import (
+    ActivityBook,
     Authenticator,
     Clock,
     Health,
     Healthy,
     KeyMaker,
+    NoActivity,
     Providers,
     Readiness,
     Ready,
@@ -60,6 +62,7 @@ class ApiState:
     health: Health = field(default_factory=Healthy)
     readiness: Readiness = field(default_factory=Ready)
     shards: Shards | None = None
+    activity: ActivityBook = field(default_factory=NoActivity)
     settings: ApiSettings = field(default_factory=ApiSettings)
 
     def now(self) -> int:

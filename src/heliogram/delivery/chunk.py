@@ -18,7 +18,7 @@ from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..domain.operations import Lane
 from ..pacing import SLICE, turn
-from ..ports import Clock, LeasedChunk, Providers, Push, PushResult, Retry, SendingStore, WorkQueue
+from ..ports import Clock, LeasedChunk, NoTap, Providers, Push, PushResult, Retry, SendingStore, Tap, WorkQueue
 from .breaker import Breakers, Gate, Pass
 from .fates import Fates
 from .plan import Progress, Target, elsewhere
@@ -61,6 +61,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     breakers: Breakers = msgspec.field(default_factory=Breakers)
     resting: Resting = msgspec.field(default_factory=Resting)
     stall: Stall = msgspec.field(default_factory=Stall)
+    tap: Tap = msgspec.field(default_factory=NoTap)
 
 
 class ChunkDelivery:
@@ -77,7 +78,7 @@ class ChunkDelivery:
         self._tools = tools
         self._spec: SendSpec = chunk.spec
         self._progress = Progress(chunk.records)
-        self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock, tools.stall)
+        self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock, tools.stall, tools.tap)
         self._fates = Fates(chunk, tools.store)
         self._elsewhere: list[Target] = []
         self._gate: Gate | None = None

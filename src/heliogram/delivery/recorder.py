@@ -12,7 +12,7 @@ from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, NotificationStatus, Outcome, status_of
 from ..domain.operations import Counts, counts_of
 from ..pacing import SLICE, pause, turn
-from ..ports import Clock, LeasedChunk, LeaseStore, Timer
+from ..ports import Clock, LeasedChunk, LeaseStore, NoTap, Tap, Timer
 from .plan import Progress
 from .stalling import BACK_OFF_S, Stall, back_off
 
@@ -44,7 +44,9 @@ class Recorder:
         store: LeaseStore,
         clock: Clock,
         stall: Stall | None = None,
+        tap: Tap | None = None,
     ) -> None:
+        self._tap = NoTap() if tap is None else tap
         self._chunk, self._progress, self._store, self._clock = chunk, progress, store, clock
         self._stall = Stall() if stall is None else stall
         self._stuck = False
@@ -58,6 +60,8 @@ class Recorder:
         """When the write began that the store has not answered."""
         self.fenced = False
         self._count([record for known in progress.by_sequence.values() for record in known])
+        self._told = self._counts
+        """What the tap knows, beside what was there before."""
 
     def __repr__(self) -> str:
         return f"Recorder(buffered={len(self._buffer)}, counts={self._counts}, fenced={self.fenced})"
@@ -127,6 +131,9 @@ class Recorder:
             self._since = None
         self.fenced = not written
         self._free()
+        if written and records:
+            self._tap.wrote(self._chunk, records, self._counts - self._told)
+            self._told = self._counts
 
     async def settle(self) -> None:
         """Writes what is buffered, however long it takes: what was answered must not be sent again."""

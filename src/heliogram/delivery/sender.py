@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import structlog
 
 from ..domain.operations import CHUNK_SIZE, Lane
-from ..ports import Clock, Providers, Sealer, SendingStore, WorkQueue
+from ..ports import Clock, NoTap, Providers, Sealer, SendingStore, Tap, WorkQueue
 from .breaker import Breakers
 from .chunk import Tools
 from .credentials import CredentialOpener, CredentialWatch
@@ -34,7 +34,7 @@ recipients, as much as 17 chunks of a campaign."""
 
 class Sender:
     """The workers of some lanes. `slots` is how many each has, `heartbeat` the seconds from one renewal of leases to
-    the next."""
+    the next; `tap` is told of outcomes."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Sender:
         breakers: Breakers,
         slots: Mapping[Lane, int],
         heartbeat: float = HEARTBEAT_S,
+        tap: Tap | None = None,
     ) -> None:
         self._queue, self._providers = queue, providers
         opener = CredentialOpener(store, sealer, clock)
@@ -59,6 +60,7 @@ class Sender:
             clock=clock,
             open_credential=opener,
             breakers=breakers,
+            tap=NoTap() if tap is None else tap,
         )
         self._workers = [
             Worker(tools, [lane], slots=count, each=EACH[lane], heartbeat=heartbeat) for lane, count in slots.items()

@@ -53,6 +53,14 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
             self.canceled + other.canceled,
         )
 
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(
+            self.sent - other.sent,
+            self.failed - other.failed,
+            self.unaddressable - other.unaddressable,
+            self.canceled - other.canceled,
+        )
+
     @property
     def ended(self) -> int:
         """Recipients that will not change any more."""

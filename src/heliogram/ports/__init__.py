@@ -7,6 +7,17 @@ account is found. Times are milliseconds since 1970, ids are 16 raw bytes.
 from __future__ import annotations
 
 from .accounts import AccountStore
+from .activity import (
+    ActivityBook,
+    LaneDepth,
+    LaneStore,
+    NoActivity,
+    NoTap,
+    SecondOf,
+    SeenOutcome,
+    SeenOutcomes,
+    Tap,
+)
 from .apps import AppStore, OneAppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
@@ -62,6 +73,7 @@ from .work import (
 __all__ = [
     "ON_THE_ROAD",
     "AccountStore",
+    "ActivityBook",
     "AppStore",
     "AuditStore",
     "Authenticator",
@@ -90,10 +102,14 @@ __all__ = [
     "KeyMaker",
     "KeyStore",
     "KeyTaken",
+    "LaneDepth",
+    "LaneStore",
     "Lease",
     "LeaseStore",
     "LeasedChunk",
     "Listed",
+    "NoActivity",
+    "NoTap",
     "NotificationFilter",
     "OneAppStore",
     "OperationStore",
@@ -113,9 +129,13 @@ __all__ = [
     "RetentionStore",
     "Retry",
     "Sealer",
+    "SecondOf",
+    "SeenOutcome",
+    "SeenOutcomes",
     "SendingStore",
     "Slots",
     "Store",
+    "Tap",
     "Timer",
     "UserStore",
     "WebhookChange",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .accounts import AccountStore
+from .activity import LaneStore
 from .apps import AppStore
 from .audit import AuditStore
 from .credentials import CredentialStore
@@ -31,6 +32,7 @@ class Store(
     WorkStore,
     WebhookStore,
     RetentionStore,
+    LaneStore,
     Protocol,
 ):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""

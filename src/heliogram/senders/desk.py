@@ -29,6 +29,7 @@ from .messages import (
     Refused,
     Release,
     Remove,
+    Saw,
     ToSender,
     answer,
     decode_from_sender,
@@ -61,6 +62,9 @@ class Hub(Protocol):
 
     def alarm(self, message: Alarm) -> None:
         """A sender met a refusal that the account should know of."""
+
+    def saw(self, message: Saw) -> None:
+        """A sender wrote outcomes."""
 
 
 class Desk:
@@ -112,6 +116,8 @@ class Desk:
                 self._hub.refused(message, self)
             case Alarm() as message:
                 self._hub.alarm(message)
+            case Saw() as message:
+                self._hub.saw(message)
             case call:
                 task = asyncio.ensure_future(self._answer(call))
                 self._running.add(task)

@@ -8,19 +8,26 @@ from ..delivery.breaker import Breakers
 from ..delivery.refusal import Refusal
 from ..domain.apps import Credential
 from ..domain.operations import Lane
+from ..observe.tally import Digest
 from ..ports import Clock, LeaseStore
 from ..queue.db import DbQueue
 from .desk import Desk
-from .messages import Alarm, Canceled, LetGo, Mended, Refused, ToSender, Wake
+from .messages import Alarm, Canceled, LetGo, Mended, Refused, Saw, ToSender, Wake
 
 
 class Switchboard:
-    """Passes on what one process has to say to the others. `breakers` and `queue` are the serving process's own."""
+    """Passes on what one process has to say to the others. `breakers` and `queue` are the serving process's own, and
+    `heard` is told what senders saw."""
 
-    def __init__(self, breakers: Breakers, alarm: Callable[[Credential, str], object]) -> None:
+    def __init__(
+        self,
+        breakers: Breakers,
+        alarm: Callable[[Credential, str], object],
+        heard: Callable[[Digest], object] = lambda _: None,
+    ) -> None:
         self.desks: set[Desk] = set()
         self.queue: HubQueue | None = None
-        self._breakers, self._alarm = breakers, alarm
+        self._breakers, self._alarm, self._heard = breakers, alarm, heard
         breakers.tell = self._tell
 
     def __repr__(self) -> str:
@@ -63,6 +70,10 @@ class Switchboard:
     def alarm(self, message: Alarm) -> None:
         """A sender met a refusal that the account should know of."""
         self._alarm(message.credential, message.reason)
+
+    def saw(self, message: Saw) -> None:
+        """A sender wrote outcomes."""
+        self._heard(message.digest)
 
 
 class HubQueue(DbQueue):

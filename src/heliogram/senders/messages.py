@@ -15,6 +15,7 @@ from ..delivery.refusal import Refusal
 from ..domain.apps import Credential, Environment, ProviderName
 from ..domain.devices import TokenKind
 from ..domain.operations import Counts, Lane
+from ..observe.tally import Digest
 from ..ports import Lease
 from ..ports.work import InHand
 
@@ -131,7 +132,14 @@ class Alarm(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-FromSender = Claim | Extend | Append | Finish | Release | LetGo | Learn | Remove | Quarantine | Ready | Refused | Alarm
+class Saw(msgspec.Struct, frozen=True, tag=True):
+    """Outcomes that are on disk, added up."""
+
+    digest: Digest
+
+
+Told = Ready | Refused | Alarm | Saw
+FromSender = Claim | Extend | Append | Finish | Release | LetGo | Learn | Remove | Quarantine | Told
 
 # ---- to a sender
 

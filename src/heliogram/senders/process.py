@@ -17,6 +17,7 @@ from ..domain.apps import ProviderName
 from ..domain.ids import IdFactory
 from ..observe import log as logs
 from ..observe.clock import SystemClock
+from ..observe.tally import Tally
 from ..queue.db import DbQueue
 from ..security import AesGcmSealer, KeyRing
 from ..store.errors import StoreError
@@ -33,6 +34,7 @@ from .messages import (
     Mended,
     Ready,
     Refused,
+    Saw,
     Wake,
     decode_to_sender,
     encode,
@@ -75,13 +77,15 @@ class Process:
             self._breakers.hear(refusal)
         providers = {ProviderName.APN: ApnsProvider(begin.endpoints)}
         sealer = AesGcmSealer(KeyRing.taken_over(begin.keys))
-        sender = Sender(store, queue, providers, sealer, clock, breakers=self._breakers, slots=begin.slots)
+        tally = Tally(clock, lambda digest: self._send(Saw(digest)))
+        sender = Sender(store, queue, providers, sealer, clock, breakers=self._breakers, slots=begin.slots, tap=tally)
         sender.start()
         self._send(Ready())
         ends: list[asyncio.Future[Any]] = [self.drain, *sender.tasks]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         await sender.drain(self.drain.result() if self.drain.done() else 0)
         self._over = True
+        tally.hand_over()
         self.wire.close()
 
     # ---- from the serving process

@@ -15,6 +15,7 @@ from ..sqlite.canceling import Canceling
 from ..sqlite.credentials import Credentials
 from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
+from ..sqlite.lanes import Lanes
 from ..sqlite.operations import Operations
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
@@ -78,6 +79,7 @@ class PostgresStore(
     Webhooks,
     WebhookTelling,
     WebhookSweep,
+    Lanes,
 ):
     """`ports.Store` in a PostgreSQL database, which any number of nodes share."""
 

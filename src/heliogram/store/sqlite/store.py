@@ -19,6 +19,7 @@ from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, e
 from .credentials import Credentials
 from .idempotency import Idempotency
 from .keys import Keys
+from .lanes import Lanes
 from .lookups import Lookups
 from .migrate import migrate
 from .operations import Operations
@@ -51,6 +52,7 @@ class SqliteStore(
     WebhookTelling,
     WebhookSweep,
     Retention,
+    Lanes,
 ):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
 

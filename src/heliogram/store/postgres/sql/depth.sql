@@ -22,3 +22,11 @@ SELECT a.id, 0, coalesce(c.waiting, 0) - coalesce(k.waiting, 0), 0
 INSERT INTO queue_depth AS d (account_id, slot, waiting, ended)
 SELECT '', 0, coalesce(sum(CASE WHEN account_id = '' THEN -waiting ELSE waiting END), 0)::bigint, 0 FROM queue_depth
     ON CONFLICT (account_id, slot) DO UPDATE SET waiting = d.waiting + excluded.waiting;
+
+-- name: lanes
+-- What has not ended of every account and lane: due or in hand, later, and since when the first that nobody has is due.
+SELECT account_id, lane,
+       sum(CASE WHEN state = 1 OR due <= :now THEN size - sent - failed - unaddressable - canceled ELSE 0 END)::bigint,
+       sum(CASE WHEN state = 1 OR due <= :now THEN 0 ELSE size - sent - failed - unaddressable - canceled END)::bigint,
+       min(CASE WHEN state = 0 AND due <= :now THEN due END)
+  FROM chunk WHERE state < 2 GROUP BY account_id, lane;
