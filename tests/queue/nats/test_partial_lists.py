@@ -18,7 +18,7 @@ class Leaving:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    async def api(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def api(self, subject: str, body: dict[str, Any], **_: float) -> dict[str, Any]:
         self.asked.append(body["offset"])
         names = ["shard-0", "shard-1", "shard-2"][body["offset"] : body["offset"] + 2]
         listed = [{"name": name, "config": {"name": name}} for name in names if name != "shard-1"]

@@ -8,10 +8,10 @@ import structlog
 
 from ...pacing import pause
 from ...ports import Clock
-from .checks import prepare, restore
+from .checks import prepared, restore
 from .errors import QueueDown, QueueError
 from .layout import Layout
-from .link import Link
+from .link import START_SECONDS, Link
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +36,10 @@ class Broker:
         return f"Broker({self.link!r}, shards={self.layout.shards}, repairs={self.repairs})"
 
     @classmethod
-    async def open(cls, link: Link, layout: Layout, clock: Clock) -> Broker:
-        """Checks the server and makes what is missing. Raises as `prepare`."""
-        replicas, _ = await prepare(link, layout)
+    async def open(cls, link: Link, layout: Layout, clock: Clock, *, grace: float = START_SECONDS) -> Broker:
+        """Checks the server and makes what is missing, `grace` seconds after it was asked first at the latest. Raises
+        as `prepare`."""
+        replicas, _ = await prepared(link, layout, grace=grace)
         return cls(link, layout, clock, replicas=replicas)
 
     async def repair(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +11,36 @@ import structlog
 
 from .errors import ApiRefused, JetStreamMissing, QueueDown, ServerTooOld, UnsafeQueue
 from .layout import LEAST_AGE_S, Layout
-from .link import MAKE_SECONDS, Link
+from .link import MAKE_SECONDS, REQUEST_SECONDS, START_SECONDS, TRY_SECONDS, Link
 
 log = structlog.get_logger(__name__)
 
 LEAST_VERSION = (2, 12)
 SYNC_SECONDS = 0.5
-MAKE_TRIES = 6
+LIST_SECONDS = 6.0
+"""A server waits four seconds for what the leaders of consumers tell, and then says who told nothing."""
+AGAIN_SECONDS = 0.5
 SAFE_REPLICAS = 3
 _CONSUMER_KEYS = ("filter_subject", "ack_policy", "priority_groups", "priority_policy")
 _PAGE = 256
 _S = 10**9
+
+
+async def prepared(link: Link, layout: Layout, *, grace: float = START_SECONDS) -> tuple[int, set[str]]:
+    """As `prepare`, once the servers can answer: they are waited for so many seconds, by the same time as answers."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + grace
+    while True:
+        try:
+            return await prepare(link, layout)
+        except (QueueDown, ApiRefused) as error:
+            if isinstance(error, ApiRefused) and not error.is_passing:
+                raise
+            left = until - loop.time()
+            if left <= 0:
+                raise QueueDown(f"{error}; waited {grace:g} s for the servers to agree on who leads") from None
+            log.warning("queue.waiting", what=str(error), left=round(left, 1))
+            await asyncio.sleep(min(left, AGAIN_SECONDS))
 
 
 async def prepare(link: Link, layout: Layout) -> tuple[int, set[str]]:
@@ -41,33 +59,35 @@ async def prepare(link: Link, layout: Layout) -> tuple[int, set[str]]:
             f"replicas: {replicas} in a cluster: the streams would be gone with one server; "
             f"set {SAFE_REPLICAS}, or leave it out"
         )
-    made = await restore(link, layout, replicas)
+    made = await restore(link, layout, replicas, check=True)
     for name in layout.streams:
         info = await link.api(f"STREAM.INFO.{name}")
         _check_stream(layout, info["config"], replicas if clustered else 1)
     return replicas, made
 
 
-async def restore(link: Link, layout: Layout, replicas: int) -> set[str]:
-    """Makes streams, consumers and shards that are not there; the streams that were. Several may do so at once. Raises
-    `UnsafeQueue` for a consumer that is not what it should be."""
-    made = set[str]()
+async def restore(link: Link, layout: Layout, replicas: int, *, check: bool = False) -> set[str]:
+    """Makes streams, consumers and shards that are not there; the streams that were. Several may do so at once. Without
+    `check` it is quick where nothing is missing, or where nobody can tell. Raises `UnsafeQueue` for a consumer that is
+    not what it should be: one that was made now, with `check` one of all."""
+    made, seconds = set[str](), REQUEST_SECONDS if check else TRY_SECONDS
     for name in layout.streams:
         try:
-            await link.api(f"STREAM.INFO.{name}")
+            await link.api(f"STREAM.INFO.{name}", seconds=seconds)
         except ApiRefused as error:
             if not error.is_missing:
                 raise
             await _make(link, f"STREAM.CREATE.{name}", layout.stream_config(name, replicas))
             made.add(name)
             log.info("queue.stream_made", stream=name, replicas=replicas)
-        await _restore_consumers(link, layout, name)
-    await _restore_shards(link, layout)
+        await _restore_consumers(link, layout, name, check=check)
+    await _restore_shards(link, layout, seconds)
     return made
 
 
-async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
-    (there, silent), wanted_all = await _consumers(link, stream), layout.consumers(stream)
+async def _restore_consumers(link: Link, layout: Layout, stream: str, *, check: bool) -> None:
+    wanted_all = layout.consumers(stream)
+    there, silent = await _consumers(link, stream) if check else ({}, await _names(link, stream))
     missing = [wanted for name, wanted in wanted_all.items() if name not in there and name not in silent]
     made = await asyncio.gather(*[_make_consumer(link, stream, wanted) for wanted in missing])
     for config in made:
@@ -85,10 +105,7 @@ async def _restore_consumers(link: Link, layout: Layout, stream: str) -> None:
 async def _make(link: Link, subject: str, body: dict[str, Any]) -> dict[str, Any]:
     """Asks again where no answer comes: a leader that steps down never answers what it was asked, while the next one
     would at once; and to make what is there changes nothing."""
-    for _ in range(MAKE_TRIES - 1):
-        with contextlib.suppress(QueueDown):
-            return await link.api(subject, body, seconds=MAKE_SECONDS / MAKE_TRIES)
-    return await link.api(subject, body, seconds=MAKE_SECONDS / MAKE_TRIES)
+    return await link.api(subject, body, seconds=MAKE_SECONDS, each=REQUEST_SECONDS)
 
 
 async def _make_consumer(link: Link, stream: str, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +122,7 @@ async def _consumers(link: Link, stream: str) -> tuple[dict[str, dict[str, Any]]
     silent = set[str]()
     offset = 0
     while True:
-        page = await link.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
+        page = await link.api(f"CONSUMER.LIST.{stream}", {"offset": offset}, seconds=LIST_SECONDS, each=LIST_SECONDS)
         listed = page.get("consumers") or []
         found |= {consumer["name"]: consumer["config"] for consumer in listed}
         missing = page.get("missing") or []
@@ -115,9 +132,20 @@ async def _consumers(link: Link, stream: str) -> tuple[dict[str, dict[str, Any]]
             return found, silent - found.keys()
 
 
-async def _restore_shards(link: Link, layout: Layout) -> None:
+async def _names(link: Link, stream: str) -> set[str]:
+    """The names of a stream's consumers, for which nobody but the leader of all is asked."""
+    names = set[str]()
+    while True:
+        page = await link.api(f"CONSUMER.NAMES.{stream}", {"offset": len(names)}, seconds=TRY_SECONDS)
+        listed = page.get("consumers") or []
+        names.update(listed)
+        if not listed or len(names) >= page.get("total", 0):
+            return names
+
+
+async def _restore_shards(link: Link, layout: Layout, seconds: float) -> None:
     filter_ = {"subjects_filter": layout.shard_subject("*")}
-    info = await link.api(f"STREAM.INFO.{layout.shard_stream}", filter_)
+    info = await link.api(f"STREAM.INFO.{layout.shard_stream}", filter_, seconds=seconds)
     there = info["state"].get("subjects") or {}
     for shard in range(layout.shards):
         if layout.shard_subject(shard) not in there:
@@ -145,6 +173,8 @@ async def _check_jetstream(link: Link) -> None:
     try:
         await link.api("INFO")
     except ApiRefused as error:
+        if error.number in ApiRefused.NOBODY_LEADS:
+            raise
         raise JetStreamMissing(f"JetStream is not there for this account ({error.description}): {cure}") from None
 
 

@@ -149,11 +149,16 @@ class Dispatcher:
         if not self._link.is_connected:
             return TROUBLE_SECONDS
         await self._publish_again(shard)
-        began, full = self._now(), False
+        began, full, trouble = self._now(), False, False
         lanes = deque(sorted(Lane))
         while lanes and self._has(shard):
             lane = lanes[0]
-            room = await self._room(lane, shard)
+            try:
+                room = await self._room(lane, shard)
+            except QueueError:  # nobody leads its consumer just now, and somebody may lead the other lane's
+                trouble = True
+                lanes.popleft()
+                continue
             if room.left <= 0:
                 full = True
                 lanes.popleft()
@@ -162,7 +167,7 @@ class Dispatcher:
                 lanes.popleft()
             elif lane is not Lane.TX and self._events[shard].is_set():
                 return 0.0  # there may be something for the fast lane
-        if self._unsure[shard]:
+        if trouble or self._unsure[shard]:
             return TROUBLE_SECONDS
         return ROOM_SECONDS if full else await self._until_due(shard, began)
 

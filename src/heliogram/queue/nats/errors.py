@@ -27,6 +27,9 @@ class ApiRefused(QueueError):
     """JetStream refused a request. `code` is like one of HTTP, `number` is JetStream's own."""
 
     SUBJECT_FULL = 10077
+    NOBODY_LEADS = frozenset({10005, 10008, 10023, 10041, 10118, 10119})
+    """No peers for a stream, JetStream unavailable, not enough resources, trouble with the others' agreement, a stream
+    or a consumer that is offline: what servers say that have just started."""
 
     def __init__(self, subject: str, code: int, number: int, description: str) -> None:
         super().__init__(f"{subject}: {description} ({code}, {number})")
@@ -36,3 +39,8 @@ class ApiRefused(QueueError):
     def is_missing(self) -> bool:
         """Whether what was asked for is not there."""
         return self.code == 404
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it may be otherwise as soon as the servers have chosen who leads."""
+        return self.number in self.NOBODY_LEADS or (self.code == 503 and self.number == 0)

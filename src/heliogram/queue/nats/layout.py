@@ -73,6 +73,12 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         """The consumer of a shard, the same name in each lane's stream."""
         return f"shard-{shard}"
 
+    def shard_of(self, consumer: str) -> int | None:
+        """The shard whose consumer has this name, None for any other."""
+        number = consumer.removeprefix("shard-")
+        known = number.isascii() and number.isdecimal() and int(number) < self.shards
+        return int(number) if known and self.consumer(int(number)) == consumer else None
+
     def shard_subject(self, shard: int | str) -> str:
         """Where a shard itself waits for a dispatcher."""
         return f"{self.prefix}.shard.{shard}"
@@ -85,6 +91,10 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     def canceled_subject(self) -> str:
         """Where all hear of operations that were cancelled."""
         return f"{self.prefix}.canceled"
+
+    def elected_subject(self, stream: str, consumer: str = "*") -> str:
+        """Where the servers tell that a consumer has another leader: what the last one was asked may be lost."""
+        return f"$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.{stream}.{consumer}"
 
     def place(self, subject: str) -> tuple[Lane, int]:
         """The lane and the shard of a reference's subject. Raises `ValueError` for any other."""

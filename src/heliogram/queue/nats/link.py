@@ -19,8 +19,13 @@ from .errors import ApiRefused, QueueDown
 
 log = structlog.get_logger(__name__)
 
-CONNECT_SECONDS = 10.0
+START_SECONDS = 30.0
+"""How long a process waits at its start for a broker that is not there yet: servers that start together need up to ten
+seconds until they have chosen who leads, and more where they are short of time."""
+TELL_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
+TRY_SECONDS = 1.5
+"""A server that was asked while nobody led never answers: it is asked again. All that is asked may be asked twice."""
 MAKE_SECONDS = 30.0
 """What is made is flushed to the disks of all who keep it."""
 RECONNECT_WAIT_S = 0.25
@@ -48,12 +53,15 @@ class Link:
 
     @classmethod
     async def open(
-        cls, servers: str | Sequence[str], *, name: str = "heliogram", seconds: float = CONNECT_SECONDS, **options: Any
+        cls, servers: str | Sequence[str], *, name: str = "heliogram", seconds: float = START_SECONDS, **options: Any
     ) -> Link:
-        """Connects to one of the servers (`nats://…` or `tls://…`). `options` are those of nats-py (`tls`, `user`,
-        `user_credentials` …). Raises `QueueDown` when none answers in time."""
+        """Connects to one of the servers (`nats://…` or `tls://…`), for which it waits. `options` are those of nats-py
+        (`tls`, `user`, `user_credentials` …). Raises `QueueDown` when none answers in time."""
         given = [servers] if isinstance(servers, str) else list(servers)
         link = cls(Client(), given)
+        tell = asyncio.get_running_loop().call_later(
+            TELL_SECONDS, lambda: log.warning("queue.waiting", what="a server that answers", servers=link._names)
+        )
         try:
             async with asyncio.timeout(seconds):
                 await link._client.connect(
@@ -74,6 +82,8 @@ class Link:
             raise QueueDown(
                 f"no NATS server answers at {link._names} ({reason}): check --queue and the server"
             ) from None
+        finally:
+            tell.cancel()
         return link
 
     @property
@@ -98,22 +108,29 @@ class Link:
     # ---- what is waited for
 
     async def api(
-        self, subject: str, body: Mapping[str, Any] | None = None, *, seconds: float = REQUEST_SECONDS
+        self,
+        subject: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = REQUEST_SECONDS,
+        each: float = TRY_SECONDS,
     ) -> dict[str, Any]:
-        """Asks JetStream's API: `STREAM.INFO.<name>` and the like. Raises `ApiRefused`, and `QueueDown` when nobody
-        answers."""
-        return await self.request(API + subject, b"" if body is None else json.dumps(body).encode(), seconds=seconds)
+        """Asks JetStream's API: `STREAM.INFO.<name>` and the like. An answer is waited for so many seconds in all,
+        `each` for each time it is asked. Raises `ApiRefused`, and `QueueDown` when nobody answers."""
+        data = b"" if body is None else json.dumps(body).encode()
+        return await self.request(API + subject, data, seconds=seconds, each=each)
 
     async def request(
-        self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, seconds: float = REQUEST_SECONDS
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        seconds: float = REQUEST_SECONDS,
+        each: float = TRY_SECONDS,
     ) -> dict[str, Any]:
         """The answer of JetStream to a message: of its API, or that it is stored. Raises as `api`."""
-        try:
-            msg = await self._client.request(subject, data, timeout=seconds, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise ApiRefused(subject, 503, 0, "nobody is responsible for this subject") from None
-        except _TROUBLE as error:
-            raise QueueDown(f"NATS does not answer: {str(error) or type(error).__name__}") from None
+        msg = await self._answer(subject, data, headers, seconds, each)
         answer: dict[str, Any] = json.loads(msg.data)
         refused = answer.get("error")
         if refused is not None:
@@ -121,6 +138,21 @@ class Link:
                 subject, refused.get("code", 0), refused.get("err_code", 0), refused.get("description", "")
             )
         return answer
+
+    async def _answer(
+        self, subject: str, data: bytes, headers: dict[str, str] | None, seconds: float, each: float
+    ) -> Msg:
+        left = seconds
+        while True:
+            try:
+                return await self._client.request(subject, data, timeout=min(each, left), headers=headers)
+            except nats.errors.NoRespondersError:
+                raise ApiRefused(subject, 503, 0, "nobody is responsible for this subject") from None
+            except _TROUBLE as error:
+                left -= each
+                if left <= 0 or not isinstance(error, nats.errors.TimeoutError):
+                    said = str(error) or type(error).__name__
+                    raise QueueDown(f"NATS does not answer: {said} ({subject}, {seconds:g} s)") from None
 
     async def gather(self, subject: str, data: bytes, *, seconds: float) -> list[dict[str, Any]]:
         """All answers to one question that come in time, none where nobody may be asked."""

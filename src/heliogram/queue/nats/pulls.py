@@ -31,6 +31,9 @@ PULL_SECONDS = 10.0
 CONTESTED_SECONDS = 1.0
 """The same of a shard that several are served of in turn: what they ask with is to count soon."""
 LATE_SECONDS = 2.0
+DOUBT_SECONDS = 1.0
+"""How long a request waits of which is not known whether anybody has got it: the first one of a shard since the
+connection was lost, or since nobody led its consumer."""
 HOLD_SECONDS = 0.25
 """So long a reference may wait for a slot here before others get it."""
 AHEAD = 2
@@ -38,6 +41,7 @@ AHEAD = 2
 MOST_AT_FIRST = 12
 """What a shard is asked for to begin with, where slots are few: as much as a worker for campaigns does in the time that
 a reference may wait."""
+_LEAST_LATER = 0.01
 SHUT_SECONDS = 1.0
 """So long nothing is asked of a shard of which something came that may have no slot."""
 
@@ -96,8 +100,12 @@ class Pulls:
         self._sizes: dict[int, int] = {}
         self._numbers = 0
         self._closed = False
+        self._doubted: set[int] = set()
+        """Shards whose consumers have not answered since the connection was lost or nobody led them."""
+        self._doubts: Timer | None = None
+        self._elections: Subscription | None = None
         self._broken: set[int] = set()
-        """Shards whose consumers are gone until they were made anew."""
+        """Shards whose consumers are gone, or led by nobody, until it was looked what is missing."""
         self._shut: dict[int, tuple[bytes, float]] = {}
         self._most_here = 0
         self._is_full = False
@@ -124,6 +132,8 @@ class Pulls:
             return
         if self._subscription is None:
             self._subscription = await self._link.subscribe(f"{self._inbox}.*", self._received)
+            elections = self._layout.elected_subject(self._layout.stream(self._lane))
+            self._elections = await self._link.subscribe(elections, self._elected)
         self._drop_late()
         if limit <= len(self.inbox):
             return
@@ -142,7 +152,12 @@ class Pulls:
         self._numbers += 1
         number = self._numbers
         seconds = CONTESTED_SECONDS if self._affinity.is_contested(shard) else PULL_SECONDS
-        self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + seconds + LATE_SECONDS)
+        if shard in self._doubted:
+            seconds = DOUBT_SECONDS
+            if self._doubts is None:
+                self._doubts = self._clock.call_later(2 * DOUBT_SECONDS + _LEAST_LATER, self._doubt_is_over)
+        late = LATE_SECONDS if shard not in self._doubted else DOUBT_SECONDS
+        self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + seconds + late)
         self._open[shard].append(number)
         self._sizes[shard] = batch
         body = pull_request(batch, seconds, self._affinity.priority(shard))
@@ -180,8 +195,11 @@ class Pulls:
         self._forget_link()
         if self._subscription is not None:
             await self._link.unsubscribe(self._subscription)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._elections is not None:
+            await self._link.unsubscribe(self._elections)
+        for timer in (self._sweeper, self._doubts):
+            if timer is not None:
+                timer.cancel()
         await self._tasks.finish()
         await self.answer(self._drain(), nak())
 
@@ -214,6 +232,7 @@ class Pulls:
         self._arrived()
 
     def _count(self, shard: int, told: Told) -> None:
+        self._doubted.discard(shard)
         self._affinity.served(shard, told.number)
         (self._more.add if told.pending else self._more.discard)(shard)
         if told.pending == self._layout.outstanding // 2:
@@ -239,22 +258,43 @@ class Pulls:
         self._more.discard(pull.shard)
         self._forget(number)
         if status == "503" or (status == "409" and "Deleted" in text):
-            log.warning("queue.consumer_lost", lane=self._lane.name, shard=pull.shard, status=status)
             if not self._broken:
+                log.warning("queue.consumer_lost", lane=self._lane.name, shard=pull.shard, status=status)
                 self._tasks.start(self._repair())
             self._idle.discard(pull.shard)
             self._broken.add(pull.shard)
+            self._doubted.add(pull.shard)
         else:
+            self._doubted.discard(pull.shard)
             if status == "400":
                 log.error("queue.pull_refused", lane=self._lane.name, shard=pull.shard, reason=text)
             self._arrived()
 
     async def _repair(self) -> None:
         """In a task of its own: what comes meanwhile is taken."""
-        await self._broker.repair()
-        self._idle |= self._broken
-        self._broken.clear()
-        self._arrived()  # if it failed, the answer to the next request tells
+        try:
+            await self._broker.repair()
+        finally:
+            self._idle |= {shard for shard in self._broken if not self._open[shard]}
+            self._broken.clear()
+            self._arrived()  # if it failed, the answer to the next request tells
+
+    async def _elected(self, msg: Msg) -> None:
+        """A consumer has another leader, which knows nothing of what the last one was asked, or of what was asked of
+        nobody."""
+        shard = self._layout.shard_of(msg.subject.rpartition(".")[2])
+        if shard is None:
+            return
+        for number in list(self._open[shard]):
+            self._forget(number)
+        self._broken.discard(shard)
+        self._idle.add(shard)
+        self._arrived()
+
+    def _doubt_is_over(self) -> None:
+        """What was asked in doubt has been answered by now, or is asked again."""
+        self._doubts = None
+        self._arrived()
 
     def _forget(self, number: int) -> None:
         pull = self._pulls.pop(number)
@@ -273,6 +313,7 @@ class Pulls:
     def _reconnected(self) -> None:
         for number in list(self._pulls):
             self._forget(number)
+        self._doubted |= self._open.keys()
         self._arrived()
 
     def _sweep(self) -> None:

@@ -14,6 +14,7 @@ when:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,6 +25,7 @@ from nats.aio.subscription import Subscription
 
 from ...domain.notifications import DeliveryRecord
 from ...domain.operations import Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
+from ...pacing import first_of, pause
 from ...ports import ON_THE_ROAD, ChunkRef, Clock, Hold, LeasedChunk, ReferenceStore
 from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue, Waiter
 from .affinity import Affinity
@@ -42,6 +44,7 @@ alone, so that streams are short."""
 NAK_LATE_S = 0.005
 """The broker's clock and ours are not one: a reference that comes back too early would be stale."""
 STORE_AWAY_S = 1.0
+AGAIN_SECONDS = 0.5
 IDLE_SHARE = 4
 """A shard of whose room more than one in so many is taken has a backlog, or may have: what is accepted waits its turn
 in the store."""
@@ -73,6 +76,7 @@ class NatsQueue(DbQueue):
         self._messages: dict[tuple[bytes, int], Delivered] = {}
         self._hearing: Subscription | None = None
         self._tasks = Tasks()
+        self._closing = asyncio.Event()
         self.loaded = self.stale = 0
 
     def __repr__(self) -> str:
@@ -125,15 +129,21 @@ class NatsQueue(DbQueue):
 
     async def _publish(self, ref: ChunkRef, until: int) -> None:
         """What the broker refuses is a dispatcher's at once; where it did not say, nobody may take it from whoever has
-        it by now: the lease has to run out."""
-        try:
-            await publish(self._broker, ref)
-        except ApiRefused as error:
-            log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
-            await self._store.release(ref.lease(until), self._now(), self._now())
-            self._broker.hint(ref.shard)
-        except QueueDown as error:
-            log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
+        it by now: it is published again, for the broker knows repeats, until the lease runs out."""
+        unsure = False
+        while self._is_open() and self._now() < until:
+            try:
+                await publish(self._broker, ref)
+                return
+            except (ApiRefused, QueueDown) as error:
+                if not unsure:
+                    log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
+                unsure = unsure or isinstance(error, QueueDown)
+            if not unsure:
+                await self._store.release(ref.lease(until), self._now(), self._now())
+                self._broker.hint(ref.shard)
+                return
+            await first_of(pause(self._clock, AGAIN_SECONDS), self._closing.wait())
 
     # ---- hints
 
@@ -293,6 +303,7 @@ class NatsQueue(DbQueue):
     async def close(self) -> None:
         """No more leases; waiting `lease` calls return. What came and was not begun goes to others."""
         await super().close()
+        self._closing.set()
         if self._hearing is not None:
             await self._broker.link.unsubscribe(self._hearing)
         for pulls in self._pulls.values():

@@ -11,6 +11,8 @@ from .errors import ApiRefused, QueueDown
 
 LOOK_SECONDS = 1.0
 """How long what the broker said of a shard's room is believed."""
+ASK_SECONDS = 1.0
+"""How long it is waited for what the broker says: others are asked meanwhile, and it is asked again soon."""
 _GONE = "gone"
 
 
@@ -51,7 +53,8 @@ class Rooms:
         layout, now = self._broker.layout, self._clock.monotonic()
         room = self._rooms.setdefault((lane, shard), Room())
         try:
-            info = await self._broker.link.api(f"CONSUMER.INFO.{layout.stream(lane)}.{layout.consumer(shard)}")
+            subject = f"CONSUMER.INFO.{layout.stream(lane)}.{layout.consumer(shard)}"
+            info = await self._broker.link.api(subject, seconds=ASK_SECONDS)
         except ApiRefused as error:
             if error.is_missing:
                 room.made = _GONE

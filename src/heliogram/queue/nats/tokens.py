@@ -19,7 +19,7 @@ from ...ports import Clock, Timer
 from .broker import Broker
 from .layout import DISPATCH
 from .link import API, STATUS
-from .pulls import IN_PROGRESS, LATE_SECONDS, PULL_SECONDS, nak, pull_request
+from .pulls import DOUBT_SECONDS, IN_PROGRESS, LATE_SECONDS, PULL_SECONDS, nak, pull_request
 from .tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -45,8 +45,11 @@ class Tokens:
         self._held: dict[int, _Token] = {}
         self._inbox = self._link.new_inbox()
         self._subscription: Subscription | None = None
+        self._elections: Subscription | None = None
         self._asked: float | None = None
         """Until when (s) a request waits at the broker."""
+        self._in_doubt = False
+        """Whether nobody has answered since the connection was lost."""
         self._number = 0
         self._timer: Timer | None = None
         self._forget_link = self._link.on_reconnect(self._reconnected)
@@ -65,6 +68,8 @@ class Tokens:
     async def start(self) -> None:
         """Begins to ask for shards, one at a time: those who begin together get as many each."""
         self._subscription = await self._link.subscribe(f"{self._inbox}.*", self._received)
+        elections = self._layout.elected_subject(self._layout.shard_stream, DISPATCH)
+        self._elections = await self._link.subscribe(elections, self._elected)
         await self._ask()
         self._timer = self._clock.call_later(self._beat_s, self._tick)
 
@@ -76,6 +81,8 @@ class Tokens:
             self._timer.cancel()
         if self._subscription is not None:
             await self._link.unsubscribe(self._subscription)
+        if self._elections is not None:
+            await self._link.unsubscribe(self._elections)
         await self._tasks.finish()
         for token in self._held.values():
             await self._link.publish(token.reply, nak())
@@ -85,20 +92,23 @@ class Tokens:
         if self._closed:
             return
         self._number += 1
-        self._asked = self._clock.monotonic() + PULL_SECONDS + LATE_SECONDS
+        seconds, late = (DOUBT_SECONDS, DOUBT_SECONDS) if self._in_doubt else (PULL_SECONDS, LATE_SECONDS)
+        self._asked = self._clock.monotonic() + seconds + late
         subject = f"{API}CONSUMER.MSG.NEXT.{self._layout.shard_stream}.{DISPATCH}"
-        await self._link.publish(subject, pull_request(1, PULL_SECONDS), reply=f"{self._inbox}.{self._number}")
+        await self._link.publish(subject, pull_request(1, seconds), reply=f"{self._inbox}.{self._number}")
 
     async def _received(self, msg: Msg) -> None:
         if msg.headers is not None and STATUS in msg.headers:
             status, text = msg.headers[STATUS], msg.headers.get("Description", "")
             if int(msg.subject.rpartition(".")[2]) != self._number or status == "100":
                 return
+            self._in_doubt = status == "503"
             if status == "503" or (status == "409" and "Deleted" in text):
                 self._tasks.start(self._repair())
             else:
                 await self._ask()
             return
+        self._in_doubt = False
         shard = int(msg.subject.rpartition(".")[2])
         now = self._clock.monotonic()
         if self._closed or shard >= self._layout.shards:
@@ -114,7 +124,12 @@ class Tokens:
         await self._broker.repair()
         await self._ask()
 
+    async def _elected(self, _: Msg) -> None:
+        """There is another leader, which knows nothing of what the last one was asked."""
+        await self._ask()
+
     def _reconnected(self) -> None:
+        self._in_doubt = True
         self._tasks.start(self._ask())
 
     def _tick(self) -> None:
