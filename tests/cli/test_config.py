@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from heliogram.cli.root import cli
-from heliogram.settings import Address, ServeSettings
+from heliogram.settings import Address, Role, ServeSettings
 
 SECRET = "postgresql://me:hidden@db.example/push"
 
@@ -66,7 +66,7 @@ def test_serve_takes_what_config_show_tells(here: Path, monkeypatch: pytest.Monk
     settings = served(monkeypatch, HELIOGRAM_LISTEN=":9000")
     assert settings.data == Path("kept")
     assert [url.text for url in settings.queue] == ["nats://a:1", "nats://b:2"]
-    assert (settings.roles, settings.hot_teams, settings.webhooks_allow_http) == ({"api"}, {"ABCDE12345": 4}, True)
+    assert (settings.roles, settings.hot_teams, settings.webhooks_allow_http) == (frozenset({Role.API}), {"ABCDE12345": 4}, True)
     assert settings.listen == Address("127.0.0.1", 9000)
     teams = served(monkeypatch, HELIOGRAM_HOT_TEAM="ABCDE12345=2,FGHIJ67890=3").hot_teams
     assert teams == {"ABCDE12345": 2, "FGHIJ67890": 3}
