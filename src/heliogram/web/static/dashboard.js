@@ -12,6 +12,9 @@ document.addEventListener("change", (event) => {
     into.value = input.dataset.as === "base64" ? text.slice(text.indexOf(",") + 1) : text;
     into.dispatchEvent(new Event("input", { bubbles: true }));
   });
+  const keyId = document.getElementById(input.dataset.keyId);
+  const named = /^AuthKey_([A-Z0-9]{10})\.p8$/.exec(input.files[0].name);
+  if (keyId && named && !keyId.value) keyId.value = named[1]; // as Apple names the file
   if (input.dataset.as === "base64") reader.readAsDataURL(input.files[0]);
   else reader.readAsText(input.files[0]);
 });
