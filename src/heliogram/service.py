@@ -21,6 +21,7 @@ from .delivery.breaker import Breakers
 from .delivery.credentials import CredentialAlarm
 from .delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from .delivery.sender import SLOTS, Sender
+from .delivery.standing import Heard, NodeHealth, Troubles
 from .domain.apps import ProviderName
 from .domain.ids import IdFactory
 from .domain.operations import Lane
@@ -28,7 +29,7 @@ from .duties import Duties
 from .http import HttpServer
 from .observe.activity import Activity, Lanes
 from .observe.tally import Tally
-from .ports import Providers, Readiness, Sealer, WorkQueue
+from .ports import Health, Providers, Readiness, Sealer, WorkQueue
 from .presence import Presence, gather_chore, upgrade_chore
 from .queue.db import DbQueue
 from .readiness import Look, NodeReadiness
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from .queue.nats import Broker, Dispatcher
 
 log = structlog.get_logger(__name__)
+
+MAX_TIME = 1 << 62
+"""Later than anything, in ms."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Service:
         self._providers = providers
         self._fleet: Fleet | None = None
         self._presence: Presence | None = None
+        self._ident = IdFactory(lambda: int(clock.time() * 1000)).new()
+        heard = Heard()
         self._dispatcher: Dispatcher | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._activity = Activity(clock, Lanes(store, clock), node=self._name, sends=Role.WORKER in roles)
@@ -87,6 +93,8 @@ class Service:
                 slots=slots,
                 heartbeat=settings.lease_seconds / 3,
                 tap=Tally(clock, self._activity.heard),
+                heard=heard,
+                troubles=Troubles(store, self._ident, breakers),
             )
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
         telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
@@ -99,7 +107,9 @@ class Service:
             looks.append(("the queue", backing.broker.look))
         self._readiness = NodeReadiness(clock, looks)
         app = (
-            api.build(self._api_state(breakers, providers, sealer, telling))
+            api.build(
+                self._api_state(NodeHealth(store, clock, breakers, heard, self._ident), providers, sealer, telling)
+            )
             if Role.API in roles
             else api.build_health(_HealthState(self._readiness))
         )
@@ -165,9 +175,7 @@ class Service:
             self._dispatcher = Dispatcher(shared, clock, broker)
         return NatsQueue(shared, clock, self._name, broker)
 
-    def _api_state(
-        self, breakers: Breakers, providers: Providers, sealer: Sealer, telling: WebhookTools
-    ) -> api.ApiState:
+    def _api_state(self, health: Health, providers: Providers, sealer: Sealer, telling: WebhookTools) -> api.ApiState:
         store, clock, key = self._backing.store, self._backing.clock, self._backing.key
         ids = IdFactory(lambda: int(clock.time() * 1000))
         hasher, tokens = KeyHasher(key), RegistrationTokens(key)
@@ -182,7 +190,7 @@ class Service:
             webhooks=WebhookService(telling, wake, ids),
             clock=clock,
             ids=ids,
-            health=breakers,
+            health=health,
             readiness=self._readiness,
             shards=Shards(self._settings.sharding, store, clock),
             activity=self._activity,
@@ -193,6 +201,7 @@ class Service:
         """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store."""
         if isinstance(self._backing.store, SqliteStore):  # which nobody else works on
             recovered = await self._backing.store.release_all(int(self._backing.clock.time() * 1000))
+            await self._backing.store.forget_troubles(MAX_TIME)  # what processes said that are gone
             if recovered:
                 log.info("leases.recovered", chunks=recovered)
         present, unlisten = self._join()
@@ -231,8 +240,7 @@ class Service:
         shared, clock = self._backing.shared, self._backing.clock
         if shared is None:
             return [], lambda: None
-        ident = IdFactory(lambda: int(clock.time() * 1000)).new()
-        self._presence = Presence(shared, clock, ident, self._name, ",".join(sorted(self._settings.roles)))
+        self._presence = Presence(shared, clock, self._ident, self._name, ",".join(sorted(self._settings.roles)))
         queue, running = self._queue, [asyncio.create_task(self._presence.run())]
         if self._backing.broker is not None:  # which tells those whom it concerns
             shared.hush()

@@ -11,6 +11,7 @@ import structlog
 from .domain import ids
 from .pacing import first_of, pause
 from .ports import Clock, Store
+from .ports.health import SILENT_MS
 from .security import forget_old
 
 log = structlog.get_logger(__name__)
@@ -132,6 +133,9 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
         gone = await store.forget_refused(now())
         return Step(gone, gone > 0)
 
+    async def troubles() -> Step:
+        return Step(await store.forget_troubles(now() - SILENT_MS), more=False)
+
     async def audit() -> Step:
         return Step(await forget_old(store, store, store, now()), more=False)
 
@@ -154,6 +158,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
         Chore(name="users", every=10 * MINUTE, slice=users),
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
         Chore(name="tokens", every=10 * MINUTE, slice=tokens),
+        Chore(name="troubles", every=10 * MINUTE, slice=troubles),
         Chore(name="certificates", every=60 * MINUTE, slice=certificates),
         Chore(name="audit", every=24 * 60 * MINUTE, slice=audit),
         Chore(name="space", every=10 * MINUTE, slice=space),

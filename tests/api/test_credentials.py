@@ -55,6 +55,9 @@ async def test_a_credential_is_shown_without_its_secret(service: Service) -> Non
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
         "failing": None,
+        "lastAnswer": None,
+        "lastSuccessAt": None,
+        "lastCheck": None,
     }
 
 

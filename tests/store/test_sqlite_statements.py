@@ -26,6 +26,7 @@ FILES = (
     "operations",
     "registrations",
     "retention",
+    "standing",
     "users",
     "webhooks",
     "work",
@@ -36,6 +37,8 @@ FEW = {
     "other",
     "app",
     "credential",
+    "credential_answer",
+    "credential_trouble",
     "webhook",
     "a",
     "c",
@@ -212,7 +215,7 @@ async def test_every_table_begins_with_the_account(connection: apsw.Connection) 
     """
     found = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     tables: list[Any] = connection.execute(found).fetchall()
-    assert len(tables) == 21
+    assert len(tables) == 23
     for name, sql in tables:
         if name == "account":
             continue

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import httpx2
 from support.clock import FakeClock
 from support.service import Service, serving
+from support.stores import CHOSEN
 
 from heliogram.delivery.breaker import Breakers
 from heliogram.delivery.chunk import ChunkDelivery, Settings, Tools
@@ -19,6 +20,7 @@ from heliogram.delivery.credentials import CredentialAlarm, CredentialOpener, Cr
 from heliogram.delivery.mending import Mender
 from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
+from heliogram.delivery.standing import Heard, Reporter, Troubles
 from heliogram.domain.apps import ProviderName
 from heliogram.domain.operations import Lane
 from heliogram.simulator import Settings as Conduct
@@ -31,7 +33,15 @@ TEAM = "TEAM123456"
 class Live:
     """All of it. `deliver` plays the worker."""
 
-    def __init__(self, service: Service, simulator: Simulator, provider: ApnsProvider, breakers: Breakers) -> None:
+    def __init__(
+        self,
+        service: Service,
+        simulator: Simulator,
+        provider: ApnsProvider,
+        breakers: Breakers,
+        heard: Heard,
+        node: bytes = b"",
+    ) -> None:
         self.service = service
         self.simulator = simulator
         self.provider = provider
@@ -46,10 +56,14 @@ class Live:
             open_credential=self.opener,
             settings=Settings(policy=RetryPolicy(jitter=0.0)),
             breakers=breakers,
+            heard=heard,
         )
         self.alarm = breakers.alarm = CredentialAlarm(service.store, self.clock)
         mender = Mender(service.store, service.queue, breakers)
-        self.watch = CredentialWatch(service.store, providers, self.opener, self.clock, mender=mender)
+        reporter = Reporter(service.store, heard, Troubles(service.store, node, breakers))
+        self.watch = CredentialWatch(
+            service.store, providers, self.opener, self.clock, mender=mender, reporter=reporter
+        )
 
     async def credential(
         self, app: str = "shop", type_: str = "APN", *, topics: list[str] | None = None, **changes: Any
@@ -111,20 +125,30 @@ class Live:
 
 
 @asynccontextmanager
-async def living(directory: Path, conduct: Conduct | None = None) -> AsyncIterator[Live]:
+async def living(directory: Path, conduct: Conduct | None = None, *, store: str = CHOSEN) -> AsyncIterator[Live]:
     """All of it, with a new store in `directory`."""
     clock = FakeClock()
     simulator = Simulator(clock=clock.time, random=random.Random(5), settings=conduct)
     await simulator.start(manage_production="127.0.0.1:0", manage_sandbox="127.0.0.1:0")
-    async with simulator:
-        at = {name: f"{host}:{port}" for name, (host, port) in simulator.ports.items()}
-        wanted = ("production", "sandbox", "manage_production", "manage_sandbox")
-        ca = directory / "ca.pem"  # the simulator's own goes with it
-        ca.write_bytes(simulator.ca_pem)
-        endpoints = ApnsEndpoints(**{name: at[name] for name in wanted}, cafile=str(ca))
-        provider = ApnsProvider(endpoints, clock=clock)
-        breakers = Breakers()
-        async with serving(directory, provider=provider, clock=clock, health=breakers) as service:
-            live = Live(service, simulator, provider, breakers)
-            yield live
-            await live.alarm.close()
+    async with simulator, a_node(directory, simulator, clock, store=store) as live:
+        yield live
+
+
+@asynccontextmanager
+async def a_node(
+    directory: Path, simulator: Simulator, clock: FakeClock, *, store: str = CHOSEN, node: bytes = b""
+) -> AsyncIterator[Live]:
+    """One that sends, on the store in `directory`, which it may share with others."""
+    at = {name: f"{host}:{port}" for name, (host, port) in simulator.ports.items()}
+    wanted = ("production", "sandbox", "manage_production", "manage_sandbox")
+    ca = directory / "ca.pem"  # the simulator's own goes with it
+    ca.write_bytes(simulator.ca_pem)
+    endpoints = ApnsEndpoints(**{name: at[name] for name in wanted}, cafile=str(ca))
+    provider = ApnsProvider(endpoints, clock=clock)
+    breakers, heard = Breakers(), Heard()
+    async with serving(
+        directory, provider=provider, clock=clock, breakers=breakers, heard=heard, node=node, store=store
+    ) as service:
+        live = Live(service, simulator, provider, breakers, heard, node)
+        yield live
+        await live.alarm.close()

@@ -18,11 +18,13 @@ from support.stores import CHOSEN, FACTORIES
 from support.webhooks import service_for
 
 from heliogram import api
+from heliogram.delivery.breaker import Breakers
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
+from heliogram.delivery.standing import Heard, NodeHealth
 from heliogram.domain import ids
 from heliogram.domain.accounts import ALL_SCOPES, Account, Scope
 from heliogram.domain.apps import ProviderName
-from heliogram.ports import Health, Healthy, Store
+from heliogram.ports import Store
 from heliogram.queue.db import DbQueue
 from heliogram.security import (
     AesGcmSealer,
@@ -150,7 +152,9 @@ async def serving(
     *,
     provider: ApnsProvider | None = None,
     clock: FakeClock | None = None,
-    health: Health | None = None,
+    breakers: Breakers | None = None,
+    heard: Heard | None = None,
+    node: bytes = b"",
     store: str = CHOSEN,
     **settings: Any,
 ) -> AsyncIterator[Service]:
@@ -172,7 +176,7 @@ async def serving(
         webhooks=service_for(opened, sealer, clock, factory),
         clock=clock,
         ids=factory,
-        health=health or Healthy(),
+        health=NodeHealth(opened, clock, breakers or Breakers(), heard, node),
         settings=api.ApiSettings(**settings),
     )
     try:

@@ -10,6 +10,7 @@ from ..domain import ids
 from ..domain.apps import APP_NAME, MAX_APP_NAME, Credential, CredentialType, Environment
 from ..domain.apps import CredentialCheck as Checked
 from ..domain.errors import FieldProblem
+from ..ports import LastAnswer
 from ..rest import Pagination
 from . import examples
 from .answers import DatedQuery, moment
@@ -113,13 +114,23 @@ class LastCheckOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message: str
 
 
+class LastAnswerOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """APNs' last answer to a push with the credential, of whichever node: its status and, unless it took the push, its
+    reason."""
+
+    at: str
+    status: int
+    reason: str | None
+
+
 class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A credential. `content` holds what is not secret: `form` (token or certificate), key id, team id, bundle id,
     key scope, topics, a certificate's fingerprint and `notAfter`.
 
     `revision` counts its contents. `expiresAt` is the end of a certificate's life, `expiresInDays` the whole days until
     then (negative afterwards); keys have none. Since `revokedAt` it sends nothing. `failing` is null unless APNs
-    refuses it or cannot be reached with it. `lastCheck` is null as long as this content was never checked.
+    refuses it or cannot be reached with it. `lastCheck` is null as long as this content was never checked, `lastAnswer`
+    and `lastSuccessAt` until something was sent with it; what came to another node is known within 15 seconds.
     """
 
     id: str
@@ -134,6 +145,8 @@ class CredentialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
     failing: FailingOut | None
+    last_answer: LastAnswerOut | None
+    last_success_at: str | None
     last_check: LastCheckOut | None
 
 
@@ -175,7 +188,9 @@ def given(content: CredentialContent) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(content).items() if value is not None}
 
 
-def shown(credential: Credential, now: int, failing: FailingOut | None = None) -> CredentialOut:
+def shown(
+    credential: Credential, now: int, failing: FailingOut | None = None, answer: LastAnswer | None = None
+) -> CredentialOut:
     """A credential as the API shows it; `now` in ms."""
     content = {"form": credential.form.value, **credential.public}
     ends: int | None = credential.public.get("notAfter")
@@ -194,6 +209,8 @@ def shown(credential: Credential, now: int, failing: FailingOut | None = None) -
         created_at=moment(credential.created),
         updated_at=moment(credential.updated),
         failing=failing,
+        last_answer=_last_answer(answer),
+        last_success_at=None if answer is None or answer.succeeded is None else moment(answer.succeeded),
         last_check=_last_check(credential.last_check),
     )
 
@@ -202,3 +219,9 @@ def _last_check(check: Checked | None) -> LastCheckOut | None:
     if check is None:
         return None
     return LastCheckOut(ok=check.ok, checked_at=moment(check.at), reason=check.reason or None, message=check.message)
+
+
+def _last_answer(answer: LastAnswer | None) -> LastAnswerOut | None:
+    if answer is None:
+        return None
+    return LastAnswerOut(at=moment(answer.at), status=answer.status, reason=answer.reason or None)

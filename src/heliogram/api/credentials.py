@@ -8,6 +8,7 @@ from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import Credential
 from ..domain.errors import Code, FieldProblem, Invalid
+from ..ports import Standing
 from ..rest import Call, Result, endpoint, not_found
 from .answers import ResourceAccepted, account_of, listing, moment, path_id, resource_accepted, window_of
 from .audit import audit_event
@@ -96,7 +97,8 @@ async def list_credentials(call: Call[ApiState]) -> dict[str, Any]:
         type=query.credential_type,
         is_default=query.is_default,
     )
-    items = [await _shown(call.state, each) for each in listed.items]
+    standings = await call.state.health.standings(account_of(call), [each.id for each in listed.items])
+    items = [await _shown(call.state, each, standings.get(each.id)) for each in listed.items]
     return listing("credentials", items, listed, query, cursor)
 
 
@@ -110,8 +112,11 @@ async def list_credentials(call: Call[ApiState]) -> dict[str, Any]:
     errors=(404,),
 )
 async def get_credential(call: Call[ApiState]) -> CredentialOut:
-    """A credential without its secret. `failing` says that APNs refuses it, and how many recipients wait for it."""
-    return await _shown(call.state, await credential_in_path(call))
+    """A credential without its secret. `failing` says that APNs refuses it, and how many recipients wait for it, on
+    whichever node."""
+    credential = await credential_in_path(call)
+    standings = await call.state.health.standings(account_of(call), [credential.id])
+    return await _shown(call.state, credential, standings.get(credential.id))
 
 
 @endpoint(
@@ -177,15 +182,15 @@ async def credential_in_path(call: Call[ApiState]) -> Credential:
     return credential
 
 
-async def _shown(state: ApiState, credential: Credential) -> CredentialOut:
-    failing = state.health.failing(credential.account_id, credential.id)
+async def _shown(state: ApiState, credential: Credential, standing: Standing | None) -> CredentialOut:
+    failing, answer = (None, None) if standing is None else (standing.failing, standing.answer)
     if failing is None or credential.revoked is not None:
-        return shown(credential, state.now())
+        return shown(credential, state.now(), None, answer)
     waiting = await state.store.count_held(credential.account_id, credential.id)
     out = FailingOut(
         reason=failing.reason, since=moment(failing.since), probe_at=moment(failing.probe_at), waiting=waiting
     )
-    return shown(credential, state.now(), out)
+    return shown(credential, state.now(), out, answer)
 
 
 async def _default_app_name(state: ApiState, account: bytes) -> str:

@@ -126,12 +126,17 @@ class Breakers:
         return f"Breakers(open={sum(bool(known.open) for known in self._known.values())}, known={len(self._known)})"
 
     def failing(self, account: bytes, credential_id: bytes) -> Failing | None:
-        """`ports.Health`: what is wrong with a credential: all of it, else the way to the provider, else a topic."""
+        """What is wrong with a credential: all of it, else the way to the provider, else a topic."""
         known = self._known.get((account, credential_id))
         if known is None or not known.open:
             return None
         worst = known.open.get(WHOLE) or known.open.get(REACH) or min(known.open.values(), key=lambda each: each.since)
         return Failing(reason=worst.reason, since=worst.since, probe_at=worst.probe_at)
+
+    def troubles(self) -> dict[tuple[bytes, bytes], Failing]:
+        """Everything that fails now, by account and credential."""
+        found = {place: self.failing(*place) for place in self._known}
+        return {place: failing for place, failing in found.items() if failing is not None}
 
     def open(self) -> list[tuple[bytes, bytes, Credential | None]]:
         """Account and id of the credentials that fail, and each as it was when it was refused."""

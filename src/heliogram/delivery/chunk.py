@@ -28,6 +28,7 @@ from .recorder import Recorder
 from .rendering import Rendering, Terms
 from .resting import Resting
 from .stalling import Stall
+from .standing import Heard
 from .waiting import Waiting, record_of, records_of_accepted
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     rendering: Rendering = msgspec.field(default_factory=Rendering)
     breakers: Breakers = msgspec.field(default_factory=Breakers)
+    heard: Heard = msgspec.field(default_factory=Heard)
     resting: Resting = msgspec.field(default_factory=Resting)
     stall: Stall = msgspec.field(default_factory=Stall)
     tap: Tap = msgspec.field(default_factory=NoTap)
@@ -262,10 +264,20 @@ class ChunkDelivery:
                 self._fates.take(result.tag, result)
             if resting:
                 resting.wake(self._chunk.account_id, result.tag.token)
+        self._tell_heard(opened, results[-1], accepted)
         if len(accepted) < len(results):
             for result in results:
                 if gate.is_probe or result.outcome is not _ACCEPTED:
                     self._take_one(gate, opened, result)
+
+    def _tell_heard(self, opened: OpenedCredential, last: PushResult, accepted: Sequence[PushResult]) -> None:
+        """The provider's last word to the credential: looked at once for many answers."""
+        heard, account, ident = self._tools.heard, self._chunk.account_id, opened.credential.id
+        if last.outcome in _ANSWERED:
+            success = bool(accepted) or last.outcome is _ACCEPTED
+            heard.take(account, ident, last.status, last.reason, self._now(), success=success)
+        elif accepted:
+            heard.succeeded(account, ident, self._now())
 
     def _take_one(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
         if result.retry in _HELD:

@@ -14,6 +14,7 @@ from ..domain.errors import Unavailable
 from ..once import Once
 from ..ports import Clock, CredentialStates, CredentialStore, OneAppStore, Provider, Providers, Sealer
 from .mending import Mender
+from .standing import Reporter
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +65,7 @@ class CredentialOpener:
 class CredentialWatch:
     """Asks again and again what became of the credentials that have connections, so that a rotation, a reconnection or
     a revocation by another process acts here, too: also on connections that nobody uses just now. Then the `mender`
-    looks for credentials that failed and are others now."""
+    looks for credentials that failed and are others now, and the `reporter` writes down how they do."""
 
     def __init__(
         self,
@@ -75,9 +76,10 @@ class CredentialWatch:
         *,
         seconds: float = WATCH_SECONDS,
         mender: Mender | None = None,
+        reporter: Reporter | None = None,
     ) -> None:
         self._store, self._providers, self._open, self._clock = store, providers, open_credential, clock
-        self._seconds, self._mender = seconds, mender
+        self._seconds, self._mender, self._reporter = seconds, mender, reporter
         self._stopped = False
         self._awake = asyncio.Event()
 
@@ -114,6 +116,8 @@ class CredentialWatch:
                     await self._follow(provider, account, credential_id)
         if self._mender is not None:
             await self._mender.look(int(self._clock.time() * 1000))
+        if self._reporter is not None:
+            await self._reporter.look(int(self._clock.time() * 1000))
 
     async def _follow(self, provider: Provider, account: bytes, credential_id: bytes) -> None:
         try:

@@ -17,6 +17,7 @@ from .chunk import Tools
 from .credentials import CredentialOpener, CredentialWatch
 from .heartbeats import HEARTBEAT_S
 from .mending import Mender
+from .standing import Heard, Reporter, Troubles
 from .worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,8 @@ recipients, as much as 17 chunks of a campaign."""
 
 class Sender:
     """The workers of some lanes. `slots` is how many each has, `heartbeat` the seconds from one renewal of leases to
-    the next; `tap` is told of outcomes."""
+    the next; `tap` is told of outcomes. What the provider says of credentials is kept in `heard`; a process
+    that speaks for itself of those that fail has `troubles`."""
 
     def __init__(
         self,
@@ -48,11 +50,15 @@ class Sender:
         slots: Mapping[Lane, int],
         heartbeat: float = HEARTBEAT_S,
         tap: Tap | None = None,
+        heard: Heard | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
-        self._queue, self._providers = queue, providers
+        self._queue, self._providers, self._clock = queue, providers, clock
+        heard = heard or Heard()
         opener = CredentialOpener(store, sealer, clock)
         mender = Mender(store, queue, breakers)
-        self._watch = CredentialWatch(store, providers, opener, clock, mender=mender)
+        self._reporter = Reporter(store, heard, troubles)
+        self._watch = CredentialWatch(store, providers, opener, clock, mender=mender, reporter=self._reporter)
         tools = Tools(
             store=store,
             queue=queue,
@@ -60,6 +66,7 @@ class Sender:
             clock=clock,
             open_credential=opener,
             breakers=breakers,
+            heard=heard,
             tap=NoTap() if tap is None else tap,
         )
         self._workers = [
@@ -95,6 +102,7 @@ class Sender:
         self._watch.stop()
         if self._watching is not None:
             await self._watching
+        await self._reporter.close(int(self._clock.time() * 1000))
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 task.result()

@@ -22,7 +22,7 @@ from .apps import AppStore, OneAppStore
 from .audit import AuditStore
 from .basics import Authenticator, Clock, Listed, Sealer, Timer, Window
 from .credentials import CredentialStates, CredentialStore
-from .health import Failing, Health, Healthy, Readiness, Ready
+from .health import AnswerStore, Failing, Health, Healthy, LastAnswer, Readiness, Ready, Standing, StandingStore
 from .idempotency import IdempotencyStore, KeptAnswer, KeyTaken, Reserved
 from .keys import KeyMaker, KeyStore
 from .operations import Cancellation, NotificationFilter, OperationStore
@@ -74,6 +74,7 @@ __all__ = [
     "ON_THE_ROAD",
     "AccountStore",
     "ActivityBook",
+    "AnswerStore",
     "AppStore",
     "AuditStore",
     "Authenticator",
@@ -104,6 +105,7 @@ __all__ = [
     "KeyTaken",
     "LaneDepth",
     "LaneStore",
+    "LastAnswer",
     "Lease",
     "LeaseStore",
     "LeasedChunk",
@@ -134,6 +136,8 @@ __all__ = [
     "SeenOutcomes",
     "SendingStore",
     "Slots",
+    "Standing",
+    "StandingStore",
     "Store",
     "Tap",
     "Timer",

@@ -6,9 +6,10 @@ from typing import Protocol
 
 from .apps import OneAppStore
 from .credentials import CredentialStates
+from .health import AnswerStore
 from .registrations import DeviceStore
 from .work import LeaseStore
 
 
-class SendingStore(OneAppStore, CredentialStates, DeviceStore, LeaseStore, Protocol):
+class SendingStore(OneAppStore, CredentialStates, AnswerStore, DeviceStore, LeaseStore, Protocol):
     """Chunks, and what it takes to deliver them."""

@@ -9,6 +9,7 @@ from .activity import LaneStore
 from .apps import AppStore
 from .audit import AuditStore
 from .credentials import CredentialStore
+from .health import StandingStore
 from .idempotency import IdempotencyStore
 from .keys import KeyStore
 from .operations import OperationStore
@@ -25,6 +26,7 @@ class Store(
     AuditStore,
     AppStore,
     CredentialStore,
+    StandingStore,
     UserStore,
     RegistrationStore,
     OperationStore,

@@ -10,7 +10,7 @@ import structlog
 
 from ..domain.errors import Unavailable
 from ..domain.operations import Counts, Lane
-from ..ports import Clock, DeviceStore, Lease, LeaseStore, PackedLease
+from ..ports import AnswerStore, Clock, DeviceStore, Lease, LeaseStore, PackedLease
 from ..ports.work import InHand
 from ..store.errors import StoreError
 from .frames import FrameTooLarge, Wire
@@ -22,6 +22,7 @@ from .messages import (
     Extend,
     Fault,
     Finish,
+    Heard,
     Learn,
     LetGo,
     Quarantine,
@@ -39,7 +40,7 @@ from .messages import (
 log = structlog.get_logger(__name__)
 
 
-class PackedStore(LeaseStore, DeviceStore, Protocol):
+class PackedStore(LeaseStore, DeviceStore, AnswerStore, Protocol):
     """A store that hands chunks out and takes results without looking into them."""
 
     async def claim_packed(
@@ -157,9 +158,15 @@ class Desk:
                 return self._hub.let_go(call, self)
             case Learn():
                 return store.learn_environments(call.account, call.app_name, dict(call.learned))
+            case Heard():
+                return self._heard(call)
             case Remove() | Quarantine():
                 return self._fate(call)
         raise TypeError(f"no call: {type(call).__name__}")
+
+    async def _heard(self, call: Heard) -> bool:
+        await self._store.tell_answers({(account, ident): each for account, ident, each in call.answers})
+        return True
 
     async def _claim(self, call: Claim) -> Sequence[PackedLease]:
         claimed = await self._store.claim_packed(

@@ -16,7 +16,7 @@ from ..domain.apps import Credential, Environment, ProviderName
 from ..domain.devices import TokenKind
 from ..domain.operations import Counts, Lane
 from ..observe.tally import Digest
-from ..ports import Lease
+from ..ports import LastAnswer, Lease
 from ..ports.work import InHand
 
 # ---- from a sender
@@ -115,6 +115,12 @@ class Quarantine(Call, frozen=True, tag=True):
     remember: bytes | None
 
 
+class Heard(Call, frozen=True, tag=True):
+    """`AnswerStore.tell_answers`: account, credential and answer of each."""
+
+    answers: list[tuple[bytes, bytes, LastAnswer]]
+
+
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The sender works."""
 
@@ -139,7 +145,7 @@ class Saw(msgspec.Struct, frozen=True, tag=True):
 
 
 Told = Ready | Refused | Alarm | Saw
-FromSender = Claim | Extend | Append | Finish | Release | LetGo | Learn | Remove | Quarantine | Told
+FromSender = Claim | Extend | Append | Finish | Release | LetGo | Learn | Remove | Quarantine | Heard | Told
 
 # ---- to a sender
 

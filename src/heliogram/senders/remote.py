@@ -15,6 +15,7 @@ from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
 from ..domain.packing import pack_records
 from ..ports import CredentialStates, DeviceStore, Lease, LeasedChunk, LeaseStore, OneAppStore, PackedLease
+from ..ports.health import Answers
 from ..ports.work import InHand
 from ..store import errors
 from ..store.sqlite.packed import open_leases
@@ -27,6 +28,7 @@ from .messages import (
     Extend,
     Fault,
     Finish,
+    Heard,
     Learn,
     LetGo,
     Quarantine,
@@ -184,6 +186,11 @@ class RemoteStore:
     async def let_go_held(self, account: bytes, credential_id: bytes, now: int, *, most: int | None = None) -> int:
         """See the port. It is the serving process's moment that counts."""
         return await self._there.call(LetGo(account=account, credential_id=credential_id, most=most), int)
+
+    async def tell_answers(self, answers: Answers) -> None:
+        """See the port."""
+        told = [(account, ident, each) for (account, ident), each in answers.items()]
+        await self._there.call(Heard(answers=told), bool)
 
     async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
         """See the port."""

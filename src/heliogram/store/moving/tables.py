@@ -65,10 +65,21 @@ TABLES = (
 LEFT_OUT = {
     "reachable": "PostgreSQL has an index of `device` in its place",
     "queue_depth": "counted anew in the target",
+    "credential_answer": "whoever sends tells it anew within seconds",
+    "credential_trouble": "the same",
     "sqlite_sequence": "the target numbers by transactions; `Target.finish` begins them above what was copied",
 }
 """Tables of the embedded store that do not move, and why."""
-OWN_OF_TARGET = {"heliogram_schema", "numbering", "queue_depth", "instance", "node", "going"}
+OWN_OF_TARGET = {
+    "heliogram_schema",
+    "numbering",
+    "queue_depth",
+    "instance",
+    "node",
+    "going",
+    "credential_answer",
+    "credential_trouble",
+}
 """Tables that the target has for itself."""
 
 OIDS = {"bytea": 17, "bigint": 20, "smallint": 21, "integer": 23, "text": 25}

@@ -37,6 +37,10 @@ BY_ROWS: dict[str, str] = {
     "Registrations.remove_device": "registration",
     "Registrations.quarantine_device": "device",
     "RefusedTokens.forget_refused": ONE,
+    # What one node says of itself; several keep the last answer of a credential, whichever is the latest.
+    "Standings.tell_troubles": "credential_trouble of one node, credential",
+    "Standings.tell_answers": ONE,
+    "Standings.forget_troubles": ONE,
     "Users.ensure_user": "user_external",
     "Users.name_user": "user, user_external",
     "Users.delete_user": "user, registration",

@@ -19,6 +19,7 @@ from ..sqlite.lanes import Lanes
 from ..sqlite.operations import Operations
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
+from ..sqlite.standing import Standings
 from ..sqlite.users import Users
 from ..sqlite.webhook_sweep import WebhookSweep
 from ..sqlite.webhook_work import WebhookTelling
@@ -70,6 +71,7 @@ class PostgresStore(
     Audit,
     Apps,
     Credentials,
+    Standings,
     Users,
     Registrations,
     RefusedTokens,

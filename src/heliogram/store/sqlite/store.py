@@ -27,6 +27,7 @@ from .references import References
 from .refused import RefusedTokens
 from .registrations import Registrations
 from .retention import Retention
+from .standing import Standings
 from .threads import reader, writer
 from .users import Users
 from .webhook_sweep import WebhookSweep
@@ -40,6 +41,7 @@ class SqliteStore(
     Audit,
     Apps,
     Credentials,
+    Standings,
     Users,
     Registrations,
     RefusedTokens,
