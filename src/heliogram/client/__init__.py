@@ -176,6 +176,8 @@ _PLACES = {
     "Lane": "enums",
     "LaneLoad": "upkeep",
     "Limits": "upkeep",
+    "LastAnswer": "holdings",
+    "LastCheck": "holdings",
     "LiveActivity": "content",
     "Notification": "outcomes",
     "NotificationPage": "outcomes",

@@ -27,6 +27,7 @@ LONGEST_ASKED = 300.0
 IN_USE = 70071
 """The code that says: the first try of this write is still being handled."""
 _AGAIN = frozenset({429, 502, 503, 504})
+_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?")
 _KEY = re.compile(r"[A-Za-z0-9_]+[.:][!-~]+")
 
 
@@ -155,10 +156,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _base(url: str) -> str:
-    found = re.fullmatch(r"(https?://[^/?#@\s]+(?:/[^?#\s]*?)?)(?:/v1)?/?", url)
-    if found is None:
-        hint = " without user name and password" if "@" in url else ""
-        raise ValueError(
-            f"url: expected http://host:port or https://host{hint}, got {url if not hint else 'another'!r}"
-        )
-    return found[1].rstrip("/")
+    if not _URL.fullmatch(url):
+        hint = " without user name and password" if "@" in url else f", got {url!r}"
+        raise ValueError(f"url: expected http://host:port or https://host{hint}")
+    return url.rstrip("/").removesuffix(PREFIX).rstrip("/")
