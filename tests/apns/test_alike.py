@@ -142,3 +142,55 @@ async def test_a_stop_that_was_before_sends_nothing(server: ApnsServer, make_cli
     stop.set_result(None)
     jobs, _ = client.ready(FORM, letters(2))
     assert [some async for some in client.send_ready(jobs, stop=stop)] == []
+
+
+async def test_one_by_itself_has_its_outcome(server: ApnsServer, make_client: MakeClient) -> None:
+    """As `send_ready` of one job, its letter being the tag."""
+    client, (letter,) = make_client(), letters(1)
+    jobs, _ = client.ready(FORM, [letter])
+    outcome = await client.send_one(jobs[0])
+    assert isinstance(outcome, Accepted)
+    assert outcome.tag is letter
+
+
+@pytest.mark.parametrize("how", ["stopped", "cancelled"])
+async def test_one_that_nobody_waits_for_any_more_does_not_leave(
+    server: ApnsServer, make_client: MakeClient, how: str
+) -> None:
+    """What is on the wire has its outcome; what waits for a stream is forgotten."""
+    held: list[tuple[Peer, Received]] = []
+    arrived = asyncio.Event()
+
+    def first(peer: Peer, request: Received) -> None:
+        held.append((peer, request))
+        arrived.set()
+
+    server.on_request = first
+    server.stream_limit = 1
+    client, stop = make_client(max_connections=1), asyncio.get_running_loop().create_future()
+    jobs, _ = client.ready(FORM, letters(2))
+    sent = asyncio.ensure_future(client.send_one(jobs[0], stop=stop))
+    await arrived.wait()
+    waiting = asyncio.ensure_future(client.send_one(jobs[1], stop=stop))
+    await asyncio.sleep(0)
+    assert client.pool.waiting == 1
+    if how == "stopped":
+        stop.set_result(None)
+        assert await waiting is None
+    else:
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert client.pool.waiting == 0
+    accept_all(*held[0])
+    assert isinstance(await sent, Accepted)
+    assert len(server.requests) == 1
+
+
+async def test_one_that_was_stopped_before_is_not_sent(server: ApnsServer, make_client: MakeClient) -> None:
+    """It has no outcome, and nobody heard of it."""
+    client, stop = make_client(), asyncio.get_running_loop().create_future()
+    stop.set_result(None)
+    jobs, _ = client.ready(FORM, letters(1))
+    assert await client.send_one(jobs[0], stop=stop) is None
+    assert server.requests == []

@@ -179,6 +179,24 @@ async def test_a_push_that_cannot_be_is_refused_for_good() -> None:
     await provider.close()
 
 
+@pytest.mark.anyio
+async def test_one_push_by_itself_is_refused_as_among_many() -> None:
+    """`send_one` says what `send` says: of what APNs would refuse, of broadcasts, and of credentials that ended."""
+    provider, credential = ApnsProvider(), opened(b"i" * 16)
+    ident = "0193a5c8-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
+    pushes = [
+        Push(tag="large", token=b"\0" * 32, apns_id=ident, payload=b"x" * 4097),
+        Push(tag="start", token=b"", apns_id=ident, payload=b'{"aps":{"event":"start"}}', channel="YWJj"),
+        Push(tag="topic", token=b"\0" * 32, apns_id=ident, payload=b"{}", topic="not a topic"),
+    ]
+    for _ in range(2):
+        for push in pushes:
+            among = [result for some in [r async for r in provider.send(credential, [push])] for result in some]
+            assert [await provider.send_one(credential, push)] == among
+        provider.end(credential.credential.id)
+    await provider.close()
+
+
 @pytest.mark.parametrize(
     ("outcome", "retry"),
     [

@@ -183,6 +183,35 @@ async def test_nothing_is_handed_to_whoever_may_not_take_it(post: Post) -> None:
     await post.close()
 
 
+async def test_the_work_goes_on_in_the_task_that_accepted(post: Post) -> None:
+    """The caller has its answer, and may leave, while the work goes on; closing the queue does not wait for it."""
+    tasks: list[asyncio.Task[None] | None] = []
+    finish, finished = asyncio.Event(), asyncio.Event()
+
+    def take(chunk: LeasedChunk) -> bool:
+        tasks.append(asyncio.current_task())
+        return True
+
+    async def work(chunk: LeasedChunk) -> None:
+        tasks.append(asyncio.current_task())
+        await finish.wait()
+        await post.queue.done(chunk)
+        finished.set()
+
+    post.end()
+    post.end = post.queue.straight(Lane.TX, SLOTS, may=lambda: True, take=take, work=work)
+    await post.look()
+    operation = await post.put()
+    await post.close()
+    finish.set()
+    await finished.wait()
+    assert len(set(tasks)) == 1
+    assert tasks[0] is not asyncio.current_task()
+    done = await post.bench.store.get_operation(post.bench.account, operation.id)
+    assert done is not None
+    assert done.status is OperationStatus.COMPLETED
+
+
 async def test_a_caller_who_leaves_does_not_leave_a_lease_behind(post: Post) -> None:
     """The send is accepted all the same, and worked on."""
     await post.look()

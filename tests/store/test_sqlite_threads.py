@@ -167,6 +167,21 @@ async def test_a_reader_sees_what_was_committed_before_it_asked(tmp_path: Path) 
         await thread.close()
 
 
+async def test_a_gathering_reader_takes_what_one_pass_brings_together(tmp_path: Path) -> None:
+    """One transaction for all of it; what was put before it closes is done."""
+    async with set_up(tmp_path) as setup:
+        await setup.writer.run(insert(1))
+        thread = reader("reader", setup.path, apsw.Connection(str(setup.path)), gather=True)
+        count = "SELECT count(*) FROM t"
+        assert await asyncio.gather(*(thread.run(lambda c: c.execute(count).get) for _ in range(20))) == [1] * 20
+        assert thread.done == 20
+        assert thread.groups < 20
+        last = asyncio.ensure_future(thread.run(lambda c: c.execute(count).get))
+        await asyncio.sleep(0)
+        await thread.close()
+        assert await last == 1
+
+
 async def test_a_thread_shows_itself_with_counts(tmp_path: Path) -> None:
     """One line tells how busy it is."""
     async with set_up(tmp_path) as setup:

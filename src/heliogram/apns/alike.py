@@ -19,6 +19,7 @@ from .errors import ApnsError
 from .job import Job, Template
 from .notification import Notification, Prepared
 from .outcomes import Outcome
+from .pool import Pool
 from .pushtypes import RULES
 
 SLICE = 128
@@ -108,6 +109,33 @@ def _twin_of(kind: Hashable) -> Any:
     """The twin in C of `_jobs_of`, for letters of that class."""
     model = Job("", "", Template("", "", 0), b"", (), b"", 0.0, _nowhere)
     return _accel.twin("alike", Job, kind, model, b"apns-id", b"apns-collapse-id")
+
+
+async def outcome_of(pool: Pool, job: Job, deadline: float, stop: asyncio.Future[None] | None = None) -> Outcome | None:
+    """Sends one job and returns its outcome: what `outcomes_of` does for many, with less around it. Once `stop` is done
+    only what is on the wire already is waited for; None when it had not left."""
+    if stop is not None and stop.done():
+        return None
+    ended: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+    sink = ended.set_result  # one object, by which the pool finds it again
+    job.deadline, job.sink = deadline, sink
+
+    def end(_: asyncio.Future[None]) -> None:
+        if pool.withdraw(sink) and not ended.done():
+            ended.set_result(None)
+
+    pool.deadlines.append(job)
+    pool.put(job)
+    if stop is not None:
+        stop.add_done_callback(end)
+    try:
+        return await ended
+    except asyncio.CancelledError:
+        pool.withdraw(sink)
+        raise
+    finally:
+        if stop is not None:
+            stop.remove_done_callback(end)
 
 
 async def outcomes_of(

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from .alike import L, jobs_of, outcomes_of
+from .alike import L, jobs_of, outcome_of, outcomes_of
 from .batch import Batch, Items, outcomes
 from .certificates import Certificate
 from .checks import TOPIC_FIX, check_apns_id, check_text, check_topic
@@ -192,6 +192,11 @@ class Client:
         """Send what `ready` made, each once; yields outcomes as they come, many at a time, the `tag` of each being its
         letter. `stop` is as in `send_many`; `pause` is awaited between slices of jobs, to let others go on."""
         return outcomes_of(self.batch(), jobs, stop, pause)
+
+    def send_one(self, job: Job, *, stop: asyncio.Future[None] | None = None) -> Awaitable[Outcome | None]:
+        """Send one job that `ready` made; to be awaited for its outcome. Once `stop` is done only what is on the wire
+        already is waited for: None when it had not left."""
+        return outcome_of(self._pool, job, self._clock.monotonic() + self._timeout, stop)
 
     def batch(self, concurrency: int | None = None) -> Batch:
         """What `send_many` is made of, for facades that feed and collect in their own way."""

@@ -89,6 +89,8 @@ class ChunkDelivery:
         self._waiting = Waiting(chunk, self._progress, self._recorder, self._deadline)
         self._tried: set[bytes] = set()
         self._ended = False
+        self._is_only = False
+        """Whether one device is all there is to try: once it took its push, there is nothing more to wait for."""
         # A small send that met a 5xx is tried again on another connection (ERR-3).
         self._fresh = chunk.lane is Lane.TX and any(r.status >= 500 and not r.final for r in chunk.records)
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -162,6 +164,7 @@ class ChunkDelivery:
         plan = await self._planner.plan()
         for record in plan.records:
             self._recorder.take(record)
+        self._is_only = len(plan.targets) == 1
         for wanted in (plan.targets, self._elsewhere):
             for credential_id, targets in _by_credential(wanted).items():
                 if self._recorder.fenced or self._stop.done():
@@ -236,6 +239,9 @@ class ChunkDelivery:
     async def _pour(self, gate: Gate, opened: OpenedCredential, pushes: Sequence[Push]) -> None:
         """Sends, and holds what did not leave because the credential turned out to be refused."""
         provider, answered = self._tools.providers[ProviderName.APN], list[list[PushResult]]()
+        if len(pushes) == 1:
+            await self._pour_one(gate, opened, pushes[0])
+            return
         async with aclosing(provider.send(opened, pushes, stop=gate.stop, fresh=self._fresh)) as found:
             async for results in found:
                 answered.append(results)
@@ -254,10 +260,21 @@ class ChunkDelivery:
             had = {id(result.tag) for results in answered for result in results}
             self._waiting.hold(gate, [push.tag for push in pushes if id(push.tag) not in had], self._now())
 
+    async def _pour_one(self, gate: Gate, opened: OpenedCredential, push: Push) -> None:
+        """`_pour` of one: what most sends are."""
+        provider = self._tools.providers[ProviderName.APN]
+        result = await provider.send_one(opened, push, stop=gate.stop, fresh=self._fresh)
+        if result is not None:
+            self._take_all(gate, opened, [result])
+            if self._recorder.full:
+                await self._recorder.settle()
+        elif gate.is_shut and not self._stop.done():
+            self._waiting.hold(gate, [push.tag], self._now())
+
     def _take_all(self, gate: Gate, opened: OpenedCredential, results: Sequence[PushResult]) -> None:
         """What nearly all are, accepted, is told here in one go."""
         accepted = [] if gate.is_probe else [result for result in results if result.outcome is _ACCEPTED]
-        self._recorder.take_accepted(records_of_accepted(self._chunk, accepted, self._now()))
+        self._recorder.take_accepted(records_of_accepted(self._chunk, accepted, self._now()), last=self._is_only)
         resting = self._tools.resting
         for result in accepted:
             if result.tag.unsure:

@@ -84,14 +84,15 @@ class Recorder:
         self._progress.add(record)
         self._keep((record,))
 
-    def take_accepted(self, records: Sequence[DeliveryRecord]) -> None:
-        """Takes records that are all `ACCEPTED`, as `take` does."""
+    def take_accepted(self, records: Sequence[DeliveryRecord], *, last: bool = False) -> None:
+        """Takes records that are all `ACCEPTED`, as `take` does. After the `last` ones the chunk is ended or settled at
+        once: they need no timer."""
         self._progress.accept(records)
-        self._keep(records)
+        self._keep(records, last=last)
 
-    def _keep(self, records: Sequence[DeliveryRecord]) -> None:
+    def _keep(self, records: Sequence[DeliveryRecord], *, last: bool = False) -> None:
         self._buffer += records
-        if self._timer is None and self._buffer:
+        if self._timer is None and self._buffer and not last:
             self._timer = self._clock.call_later(FLUSH_AFTER_S, self._due)
 
     async def flush(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
@@ -35,7 +36,7 @@ class Worker:
         self._lanes = tuple(lanes)
         self._slots = Slots.of(slots, each)
         self._beats = Heartbeats(tools.queue, tools.clock, heartbeat)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = asyncio.Event()
@@ -48,7 +49,10 @@ class Worker:
     async def run(self) -> None:
         """Works until `drain`, or until the queue is closed: returns when no chunk is held any more."""
         queue = self._tools.queue
-        ends = [queue.straight(lane, self._slots, may=self._may, take=self._take) for lane in self._lanes]
+        ends = [
+            queue.straight(lane, self._slots, may=self._may, take=self._take, work=self._deliver)
+            for lane in self._lanes
+        ]
         try:
             await self._work()
         finally:
@@ -77,14 +81,17 @@ class Worker:
         return not self._closing.is_set() and not self._tools.stall.is_on
 
     def _take(self, chunk: LeasedChunk) -> bool:
-        """Begins with a chunk that was not asked for, unless this is ending."""
-        if self._closing.is_set():
+        """Begins with a chunk that was not asked for, in the task that this is called in, unless this is ending."""
+        task = asyncio.current_task()
+        if task is None or self._closing.is_set():
             return False
-        self._begin(chunk)
+        self._run(task)
         return True
 
     def _begin(self, chunk: LeasedChunk) -> None:
-        task = asyncio.create_task(self._deliver(chunk))
+        self._run(asyncio.create_task(self._deliver(chunk)))
+
+    def _run(self, task: asyncio.Task[Any]) -> None:
         self._running.add(task)
         task.add_done_callback(self._ended)
         if len(self._running) >= self._slots.total and not self._closing.is_set():
@@ -106,7 +113,7 @@ class Worker:
             await pause(self._tools.clock, 1.0)
             return None
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         self._room.set()
 

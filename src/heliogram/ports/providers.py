@@ -154,6 +154,16 @@ class Provider(Channels, Protocol):
         leaves, and what had not left by then has no result. `fresh` asks for new connections: what was used so far met
         trouble."""
 
+    async def send_one(
+        self,
+        credential: OpenedCredential,
+        push: Push,
+        *,
+        stop: asyncio.Future[None] | None = None,
+        fresh: bool = False,
+    ) -> PushResult | None:
+        """As `send`, for one push: its result, None when `stop` was done before it left."""
+
     async def check(self, credential: OpenedCredential, *, seconds: float = 10.0) -> CheckResult:
         """Proves a credential with a push to a device that is not there, within so many seconds."""
 

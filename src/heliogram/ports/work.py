@@ -247,11 +247,17 @@ class WorkQueue(Protocol):
         """A hint that something was put into the lane; into which shard of it, if that is known."""
 
     def straight(
-        self, lane: Lane, slots: Slots, *, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]
+        self,
+        lane: Lane,
+        slots: Slots,
+        *,
+        may: Callable[[], bool],
+        take: Callable[[LeasedChunk], bool],
+        work: Callable[[LeasedChunk], Awaitable[None]] | None = None,
     ) -> Callable[[], None]:
         """Whoever leases of a lane with these slots takes what `put` can hand over, too. `may` says whether anything
-        can be taken now; `take` begins with a chunk that is leased, or says that it cannot. What it returns ends
-        this."""
+        can be taken now; `take` begins with a chunk that is leased, or says that it cannot. What it takes is done by
+        `work`, in the task in which it was called. What this returns ends it."""
 
     async def put(
         self,

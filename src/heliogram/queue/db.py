@@ -17,6 +17,7 @@ from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane, NewChunk, Operation, flow_of
 from ..ports import Clock, Hold, InHand, LeasedChunk, LeaseStore, Slots
+from .filling import Accept, Filling
 from .hands import Hands, Straight, any_unseen
 from .watch import Watch
 
@@ -75,6 +76,7 @@ class DbQueue:
         self._waiters: set[Waiter] = set()
         self._watch = Watch(store, clock)
         self._settling: set[asyncio.Task[None]] = set()
+        self._filling = Filling(self._hand_over)
         self._hands = Hands()
         self._straight: dict[Lane, Straight] = {}
 
@@ -113,11 +115,17 @@ class DbQueue:
                 waiter.event.set()
 
     def straight(
-        self, lane: Lane, slots: Slots, *, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]
+        self,
+        lane: Lane,
+        slots: Slots,
+        *,
+        may: Callable[[], bool],
+        take: Callable[[LeasedChunk], bool],
+        work: Callable[[LeasedChunk], Awaitable[None]] | None = None,
     ) -> Callable[[], None]:
         """Whoever leases of a lane with these slots takes what `put` can hand over, too, as long as what this returns
         is not called. There is one for a lane: the last."""
-        way = self._straight[lane] = Straight(slots, may, take)
+        way = self._straight[lane] = Straight(slots, may, take, work)
 
         def end() -> None:
             if self._straight.get(lane) is way:
@@ -129,7 +137,7 @@ class DbQueue:
         self,
         operation: Operation,
         chunks: Sequence[NewChunk],
-        accept: Callable[[Hold | None], Awaitable[None]],
+        accept: Accept,
         *,
         shard: int = 0,
     ) -> None:
@@ -141,11 +149,7 @@ class DbQueue:
             return
         chunk = self._held(operation, chunks[0], shard)
         self._hands.take(chunk, operation.recipients, way.slots)
-        # In a task of its own: what is being made durable is leased, whether or not the caller is still there then.
-        filling = asyncio.ensure_future(self._fill(chunk, way, accept))
-        self._settling.add(filling)
-        filling.add_done_callback(self._settled)
-        await asyncio.shield(filling)
+        await self._filling.run(chunk, way, accept)
 
     def watch(self, chunk: LeasedChunk, stop: Callable[[], object]) -> Callable[[], None]:
         """Calls `stop` once, within a second of its operation's being cancelled, by whichever process. What it returns
@@ -201,6 +205,7 @@ class DbQueue:
             waiter.event.set()
         if self._settling:
             await asyncio.wait(self._settling)
+        await self._filling.over()
 
     def _is_open(self) -> bool:
         return not self._closed
@@ -230,15 +235,18 @@ class DbQueue:
             known=chunk.known,
         )
 
-    async def _fill(self, chunk: LeasedChunk, way: Straight, accept: Callable[[Hold | None], Awaitable[None]]) -> None:
+    async def _hand_over(self, chunk: LeasedChunk, way: Straight, accept: Accept) -> bool:
+        """Whether what was accepted was taken by whom it was meant for; else it is given back."""
         try:
             await accept(Hold(worker=self._worker, until=chunk.until, since=chunk.claimed))
         except BaseException:
             self._put_down(chunk)
             raise
         open_ = self._is_open() and self._straight.get(chunk.lane) is way and not self._is_late(chunk)
-        if not open_ or not way.take(chunk):
-            await self._give_back([chunk])
+        if open_ and way.take(chunk):
+            return True
+        await self._give_back([chunk])
+        return False
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(task)

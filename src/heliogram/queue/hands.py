@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from ..domain.operations import Lane, Operation, OperationStatus, flow_of
 from ..ports import InHand, Lease, LeasedChunk, Slots
@@ -73,9 +73,16 @@ class Straight:
     was due but for what has no slots, and since then nothing of this queue or account was left for want of one.
     """
 
-    def __init__(self, slots: Slots, may: Callable[[], bool], take: Callable[[LeasedChunk], bool]) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        may: Callable[[], bool],
+        take: Callable[[LeasedChunk], bool],
+        work: Callable[[LeasedChunk], Awaitable[None]] | None = None,
+    ) -> None:
         self.slots = slots
         self.take = take
+        self.work = work
         self._may = may
         self._clear = False
         self._short: set[bytes] = set()

@@ -79,7 +79,7 @@ class SqliteStore(
         account, now = ids.new(), int(clock.time() * 1000)
         connections = await asyncio.to_thread(_connections, file, account, now, busy_timeout_ms, in_use)
         write, read, lists = connections
-        threads = writer(file, write), reader("reader", file, read), reader("lister", file, lists)
+        threads = writer(file, write), reader("reader", file, read, gather=True), reader("lister", file, lists)
         return cls(file, threads, ids, clock)
 
     @classmethod

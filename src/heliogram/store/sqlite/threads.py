@@ -61,7 +61,9 @@ def _resolve(tasks: list[_Task]) -> None:
 
 
 class DatabaseThread:
-    """One thread with one connection, working off jobs in order. `begin` opens the transaction of a group."""
+    """One thread with one connection, working off jobs in order. `begin` opens the transaction of a group. With
+    `gather` jobs are handed over at the next pass of the event loop, all that came by then together: for one whose jobs
+    are so short that to wake it for each costs more than they do."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class DatabaseThread:
         begin: str,
         savepoints: bool,
         place: Place | None = None,
+        gather: bool = False,
     ) -> None:
         self._name = name
         self._path = path
@@ -79,6 +82,7 @@ class DatabaseThread:
         self._begin = begin
         self._savepoints = savepoints
         self._place = place
+        self._gathered: list[_Task] | None = [] if gather else None
         self._trouble = Trouble(name)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -100,13 +104,26 @@ class DatabaseThread:
         if self._closed:
             raise StoreClosed("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Task(future, job, long))
+        task = _Task(future, job, long)
+        if self._gathered is None:
+            self._jobs.put(task)
+        else:
+            self._gathered.append(task)
+            if len(self._gathered) == 1:
+                self._loop.call_soon(self._hand_over)
         return await future
+
+    def _hand_over(self) -> None:
+        for task in self._gathered or ():
+            self._jobs.put(task)
+        if self._gathered:
+            self._gathered.clear()
 
     async def close(self) -> None:
         """Finishes the jobs that were put, then closes the connection."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._jobs.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
@@ -224,6 +241,6 @@ def writer(path: Path, connection: apsw.Connection) -> DatabaseThread:
     return DatabaseThread("writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True, place=Place(path))
 
 
-def reader(name: str, path: Path, connection: apsw.Connection) -> DatabaseThread:
+def reader(name: str, path: Path, connection: apsw.Connection, *, gather: bool = False) -> DatabaseThread:
     """A thread that reads; each group sees one snapshot, taken after its jobs were put."""
-    return DatabaseThread(name, path, connection, begin="BEGIN", savepoints=False)
+    return DatabaseThread(name, path, connection, begin="BEGIN", savepoints=False, gather=gather)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from heliogram import _accel
@@ -24,6 +25,8 @@ RENEW_AGAIN = 900.0
 """Seconds before connections are opened anew once more because a topic is refused."""
 FRESHEN_AGAIN = 1.0
 """Seconds before they are once more because of an answer of 5xx."""
+KEPT_FORMS = 256
+"""Combinations of push type, priority and expiration whose headers are kept."""
 MAX_TOPICS = 1_000
 """Topics a credential is known to cover that are remembered."""
 _BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
@@ -140,7 +143,7 @@ class Held:
                 continue
             try:
                 self._topic(alike[0])
-                jobs, wrong = self._pushes.ready(_shared(alike[0]), alike, topic=alike[0].topic)
+                jobs, wrong = self._pushes.ready(_form_of(alike[0]), alike, topic=alike[0].topic)
             except apns.ApnsError as error:
                 refused += [(push, error) for push in alike]
                 continue
@@ -166,14 +169,36 @@ class Held:
                         yield fresh
         if not stale:
             return
-        if generation == self._generation:
-            self._renewed |= {self._topic(push): self._clock.monotonic() for push in stale}
-            self._renew()
+        self._give_up(generation, stale)
         done = {id(outcome.tag) for outcomes in ended for outcome in outcomes}
         again, _ = self.ready([push for push in ready.pushes if id(push) not in done])
         async with aclosing(self._send(again, stop)) as found:
             async for outcomes in found:
                 yield self._sift(outcomes, generation, None)
+
+    async def outcome(self, push: Push, job: Job, stop: asyncio.Future[None] | None = None) -> apns.Outcome | None:
+        """As `outcomes`, of one push, whose job is ready: None once `stop` is done and it had not left."""
+        generation, stale = self._generation, list[Push]()
+        outcome = await self._pushes.send_one(job, stop=stop)
+        if outcome is None:
+            return None
+        self._sift([outcome], generation, stale)
+        if not stale:
+            return outcome
+        self._give_up(generation, stale)
+        again, _ = self.ready([push])
+        if not again.jobs:  # the credential was changed meanwhile, and does not cover it any more
+            return outcome
+        outcome = await self._pushes.send_one(again.jobs[0], stop=stop)
+        if outcome is not None:
+            self._sift([outcome], generation, None)
+        return outcome
+
+    def _give_up(self, generation: int, stale: Sequence[Push]) -> None:
+        """Opens connections anew for topics that those so far are older than, unless somebody did meanwhile."""
+        if generation == self._generation:
+            self._renewed |= {self._topic(push): self._clock.monotonic() for push in stale}
+            self._renew()
 
     def _sift(self, outcomes: list[apns.Outcome], generation: int, stale: list[Push] | None) -> list[apns.Outcome]:
         """The outcomes that stand; what a connection may have refused for its age goes to `stale`, if that is given."""
@@ -307,11 +332,15 @@ def _by_form(pushes: Sequence[Push]) -> Iterator[list[Push]]:
         first = end
 
 
-def _shared(push: Push) -> apns.Notification:
+def _form_of(push: Push) -> apns.Notification:
     """A notification with what such pushes share."""
-    return apns.Notification(
-        payload=b"{}", push_type=push.push_type, priority=push.priority, expiration=push.expiration
-    )
+    return _shared(push.push_type, push.priority, push.expiration)
+
+
+@lru_cache(maxsize=KEPT_FORMS)
+def _shared(push_type: str, priority: int, expiration: int | None) -> apns.Notification:
+    """The same for the same, which is checked and encoded once."""
+    return apns.Notification(payload=b"{}", push_type=push_type, priority=priority, expiration=expiration)
 
 
 def _announcement(push: Push) -> apns.Push:

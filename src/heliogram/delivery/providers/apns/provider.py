@@ -160,6 +160,37 @@ class ApnsProvider(Managing):
                 async for outcomes in found:
                     yield results_of(outcomes)
 
+    async def send_one(
+        self,
+        credential: OpenedCredential,
+        push: Push,
+        *,
+        stop: asyncio.Future[None] | None = None,
+        fresh: bool = False,
+    ) -> PushResult | None:
+        """As `send`, for one push; most sends have no more."""
+        if self._is_ended(credential):
+            return refused(push, REVOKED, Retry.SOON)
+        try:
+            held = self._hold(credential)
+        except apns.ApnsError as error:
+            return refused(push, said(error), Retry.CREDENTIAL)
+        held.users += 1
+        try:
+            if fresh:
+                held.freshen()
+            ready, wrong = held.ready([push])
+            if wrong:
+                return refused(push, str(wrong[0][1]))
+            if ready.jobs:
+                outcome = await held.outcome(push, ready.jobs[0], stop)
+                return None if outcome is None else results_of([outcome])[0]
+            async with aclosing(held.outcomes(ready, stop)) as found:
+                results = [result async for outcomes in found for result in results_of(outcomes)]
+            return results[0] if results else None
+        finally:
+            self._put_down(held)
+
     def _is_ended(self, credential: OpenedCredential) -> bool:
         return credential.credential.revoked is not None or credential.credential.id in self._ended
 
@@ -175,9 +206,12 @@ class ApnsProvider(Managing):
         try:
             yield held
         finally:
-            held.users -= 1
-            if held.leaving and not held.users:
-                self._later(held.close())
+            self._put_down(held)
+
+    def _put_down(self, held: Held) -> None:
+        held.users -= 1
+        if held.leaving and not held.users:
+            self._later(held.close())
 
     def _hold(self, credential: OpenedCredential) -> Held:
         if self._is_ended(credential):
