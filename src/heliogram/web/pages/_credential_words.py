@@ -59,7 +59,7 @@ def health(credential: dict[str, Any]) -> Health:
         return Health("check failed", "bad", check["message"])
     if days is not None and days <= SOON:
         return Health("expiring", "warn", "Renew it in Apple's portal and rotate the credential before it ends.")
-    if check is not None or _took(credential):
+    if check is not None or _taken(credential):
         return Health("healthy", "good")
     return Health("not checked", "plain", "Nothing is known yet: check it.")
 
@@ -72,7 +72,6 @@ def shown(credential: dict[str, Any]) -> dict[str, Any]:
         "health": health(credential),
         "environment": TYPES.get(credential["credentialType"], credential["credentialType"]),
         "form": FORMS.get(content["form"], content["form"]),
-        "lastAnswer": credential.get("lastAnswer"),
         "keyId": content.get("keyId"),
         "teamId": content.get("teamId"),
         "bundleId": content.get("bundleId"),
@@ -83,7 +82,7 @@ def shown(credential: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _took(credential: dict[str, Any]) -> bool:
-    """Whether APNs is known to have taken a push with it."""
-    answer = credential.get("lastAnswer") or {}
-    return bool(answer.get("status") == 200)
+def _taken(credential: dict[str, Any]) -> bool:
+    """Whether APNs took it for good when something was sent with it last, whatever became of the push."""
+    answer = credential["lastAnswer"]
+    return credential["lastSuccessAt"] is not None or (answer is not None and answer["status"] not in (401, 403))

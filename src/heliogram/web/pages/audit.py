@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..context import api, render
-from ._shared import tried
+from ._shared import ALL, tried
 
 ACTIONS = {
     "account.created": "Account made",
@@ -42,20 +42,22 @@ async def audit(request: Request) -> Response:
     """The log, newest first."""
     query = request.query_params
     wanted = {name: query.get(name, "").strip() for name in FILTERS}
-    page, problem = await tried(api(request).get("/v1/AuditEvents", **wanted, pageToken=query.get("pageToken")))
+    asked = api(request)
+    page, problem = await tried(asked.get("/v1/AuditEvents", **wanted, pageToken=query.get("pageToken")))
+    names = {each["id"]: each["name"] for each in (await asked.get("/v1/ApiKeys", pageSize=ALL))["apiKeys"]}
     return render(
         request,
         "audit/list.html",
         status=200 if problem is None else problem.status,
         page=page,
-        events=[] if page is None else [_shown(each) for each in page["auditEvents"]],
+        events=[] if page is None else [_shown(each, names) for each in page["auditEvents"]],
         wanted=wanted,
         actions=[("", "Everything"), *ACTIONS.items()],
         problem=problem,
     )
 
 
-def _shown(event: dict[str, Any]) -> dict[str, Any]:
+def _shown(event: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     """An event in words, with the pages of who did it and of what it was done to."""
     action, subject, actor = event["action"], event["subject"], event["actor"]
     root = "" if action.endswith((".deleted",)) else _PAGES.get(action.partition(".")[0], "")
@@ -63,6 +65,7 @@ def _shown(event: dict[str, Any]) -> dict[str, Any]:
         **event,
         "text": ACTIONS.get(action, action),
         "subjectPage": f"{root}{subject}" if root and "/" not in subject else "",
+        "actorName": names.get(actor, ""),
         "actorPage": f"/api-keys/{actor}" if actor.startswith("key_") else "",
         "more": "; ".join(f"{name}: {_value(value)}" for name, value in event["detail"].items() if value is not None),
     }

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from ..context import ApiProblem, api, form, redirect, render, segment
 from ..inprocess import PUSH
 from ._device_words import shown
+from ._outcome_words import notification_words
 from ._shared import ALL, confirm, tried
 
 USER = "comms_pushnotificationuser_"
@@ -111,7 +112,7 @@ async def _user(request: Request, problem: ApiProblem | None = None, wanted: str
         user=found,
         name=(found["externalId"] or "") if wanted is None else wanted,
         registrations=[_registration(found["id"], each) for each in registrations["deviceRegistrations"]],
-        notifications=sent["pushNotifications"],
+        notifications=[{**each, "words": notification_words(each)} for each in sent["pushNotifications"]],
         problem=problem,
     )
 
@@ -121,7 +122,10 @@ def _registration(user: str, registration: dict[str, Any]) -> dict[str, Any]:
     for each in registration["devices"]:
         query = urlencode({"registration": registration["id"], "token": each["token"], "kind": each["kind"]})
         devices.append({**shown(each), "remove": f"/users/{user}/devices/remove?{query}"})
-    return {**registration, "devices": devices}
+    quarantined = [each for each in devices if each["condition"].why]
+    reasons = {each["stateReason"]: each["condition"] for each in quarantined}
+    told = [(reason, found.why, found.cure) for reason, found in reasons.items()]
+    return {**registration, "devices": devices, "reasons": told}
 
 
 ROUTES = [
