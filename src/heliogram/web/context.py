@@ -86,28 +86,32 @@ def render(
     request: Request, template: str, /, *, status: int = 200, block: str | None = None, **context: Any
 ) -> Response:
     """A page; for htmx the block alone (`content` when none is named). A message left by `redirect` is shown once."""
-    shared, who = desk(request), session(request)
-    found = shared.templates.get_template(template)
+    found = desk(request).templates.get_template(template)
     message = unquote(request.cookies.get(MESSAGE_COOKIE, ""))[:MAX_MESSAGE]
     fragment = is_fragment(request)
-    known = {
-        "request": request,
-        "path": request.scope["path"].removeprefix(at("")) or "/",
-        "now": shared.clock.time(),
-        "session": who,
-        "csrf_token": "" if who is None else who.csrf,
-        "message": "" if fragment else message,
-        **context,
-    }
-    if fragment:
-        made = found.new_context(known)
-        html = "".join(found.blocks[block or "content"](made))
-    else:
-        html = found.render(known)
+    only = (block or "content") if fragment else ""
+    html = found.render({**_known(request), "message": "" if fragment else message, "only": only, **context})
     response = HTMLResponse(html, status_code=status, headers={"Vary": "HX-Request, Cookie"})
     if message and not fragment:
         response.delete_cookie(MESSAGE_COOKIE, path=at("/"), httponly=True, samesite="strict")
     return response
+
+
+def part(request: Request, template: str, /, **context: Any) -> str:
+    """A template that is a part of a page, as HTML."""
+    return desk(request).templates.get_template(template).render({**_known(request), **context})
+
+
+def _known(request: Request) -> dict[str, Any]:
+    """What every template knows."""
+    who = session(request)
+    return {
+        "request": request,
+        "path": request.scope["path"].removeprefix(at("")) or "/",
+        "now": desk(request).clock.time(),
+        "session": who,
+        "csrf_token": "" if who is None else who.csrf,
+    }
 
 
 def redirect(request: Request, path: str, *, message: str = "", status: int = 303) -> Response:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,11 +13,13 @@ from .inprocess import ApiProblem
 
 MAX_STREAMS = 100
 """Open streams of one node; a browser that finds no place asks again."""
+BUSY = (429, 500, 503)
+"""Answers of the API after which the next picture is worth a try."""
 TICKS = 600
 """Pictures of one stream; then the browser opens the next."""
 
-Picture = Callable[[], Awaitable[str | None]]
-"""Returns what to show (data of the event, HTML or JSON) or None when there is no more to come."""
+Picture = Callable[[], Awaitable[Mapping[str, str] | None]]
+"""Returns what to show, by the name of its event (HTML as a rule), or None when there is no more to come."""
 
 
 class Streams:
@@ -34,46 +35,41 @@ class Streams:
 _streams = Streams()
 
 
-def live(request: Request, picture: Picture, *, event: str = "message") -> Response:
-    """A stream of pictures, one a second, until the browser goes, the service stops, or the session ends. A last event
-    `end` tells that nothing more will come."""
+def live(request: Request, picture: Picture) -> Response:
+    """A stream of pictures, one a second, until the browser goes, the service stops, or the session ends. Only what has
+    changed is sent; a last event `end` tells that nothing more will come."""
     if _streams.open >= MAX_STREAMS:
         return Response(status_code=503, headers={"Retry-After": "5"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, picture, event), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(request, picture), media_type="text/event-stream", headers=headers)
 
 
-async def _events(request: Request, picture: Picture, event: str) -> AsyncIterator[str]:
+async def _events(request: Request, picture: Picture) -> AsyncIterator[str]:
     shared = desk(request)
     _streams.open += 1
     try:
         yield "retry: 2000\n\n"
-        before: str | None = None
+        before: dict[str, str] = {}
         for _ in range(TICKS):
             try:
-                data = await picture()
+                now = await picture()
             except ApiProblem as problem:
-                if problem.status not in (429, 500, 503):
+                if problem.status not in BUSY:
                     yield frame("end", problem.title)
                     return
-                data = before  # said again by the next picture, if it can be had
-            if data is None:
+                now = {}
+            if now is None:
                 yield frame("end", "")
                 return
-            # What is the same as before is not sent again; a comment keeps proxies from closing the connection.
-            yield ":\n\n" if data == before else frame(event, data)
-            before = data
+            changed = {name: data for name, data in now.items() if before.get(name) != data}
+            before |= changed
+            # The comment keeps proxies from closing a quiet connection.
+            yield "".join(frame(name, data) for name, data in changed.items()) or ":\n\n"
             await pause(shared.clock, shared.tick_seconds)
-            if await _is_stopping(request):
+            if getattr(shared.readiness, "stopping", False):
                 return
-    except asyncio.CancelledError:
-        raise
     finally:
         _streams.open -= 1
-
-
-async def _is_stopping(request: Request) -> bool:
-    return bool(getattr(desk(request).readiness, "stopping", False))
 
 
 def frame(event: str, data: str) -> str:

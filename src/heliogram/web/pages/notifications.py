@@ -1,0 +1,103 @@
+"""Notifications: found by any id that people have in hand, and told in plain words."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ...domain import ids
+from ..context import ApiProblem, api, redirect, render, segment
+from ..inprocess import PUSH, Api
+from ._outcome_words import delivery_words, notification_words
+
+STATUSES = ("", "SCHEDULED", "QUEUED", "SENT", "FAILED", "CANCELED")
+_TOKEN = re.compile(r"[<\s]*(?:[0-9a-fA-F]{2}\s*){8,200}[>\s]*")
+
+
+async def notifications(request: Request) -> Response:
+    """The latest, or those that a search finds. An id of a notification or an operation leads to it."""
+    asked = {name: request.query_params.get(name, "").strip() for name in ("q", "status", "startDate", "endDate")}
+    target = _leads_to(asked["q"])
+    if target is not None:
+        return redirect(request, target)
+    asking, note = api(request), ""
+    page: Any = None
+    problem: ApiProblem | None = None
+    try:
+        wanted, note = await _wanted(asking, asked["q"])
+        if wanted is not None:
+            filters = {name: asked[name] for name in ("status", "startDate", "endDate")}
+            token = request.query_params.get("pageToken")
+            page = await asking.get(PUSH, include="deliveries", pageToken=token, **filters, **wanted)
+    except ApiProblem as error:
+        if error.status != 400:
+            raise
+        problem = error
+    found = [] if page is None else [{**each, "words": notification_words(each)} for each in page["pushNotifications"]]
+    status = 200 if problem is None else 400
+    told: dict[str, Any] = {"page": page, "notifications": found, "asked": asked, "problem": problem, "note": note}
+    return render(request, "notifications/list.html", status=status, **told)
+
+
+async def notification(request: Request) -> Response:
+    """One notification: what became of it at each device."""
+    ident = segment(request.path_params["id"])
+    found = await api(request).get(f"{PUSH}/{ident}")
+    deliveries = [{**each, "words": delivery_words(each)} for each in found["deliveries"]]
+    words = notification_words(found)
+    over = found["status"] in ("SENT", "FAILED", "CANCELED") and all(each["final"] for each in deliveries)
+    return render(
+        request, "notifications/one.html", block="live", one=found, deliveries=deliveries, words=words, over=over
+    )
+
+
+async def cancel(request: Request) -> Response:
+    """Stops it, if it has not left."""
+    ident = segment(request.path_params["id"])
+    try:
+        await api(request).delete(f"{PUSH}/{ident}")
+        message = "Cancelled: it does not leave any more."
+    except ApiProblem as problem:
+        if problem.status != 409:
+            raise
+        message = "It is too late: it has left, or is leaving just now."
+    return redirect(request, f"/notifications/{ident}", message=message)
+
+
+def _leads_to(text: str) -> str | None:
+    """The page of what has exactly this id: a notification's, with any device's slot, an apns-id, an operation's."""
+    for prefix, page in ((ids.NOTIFICATION, "/notifications"), (ids.OPERATION, "/operations")):
+        if text.startswith(prefix + "_"):
+            return f"{page}/{quote(text, safe='')}"
+    try:
+        return f"/notifications/{ids.encode(ids.NOTIFICATION, uuid.UUID(text).bytes)}" if "-" in text else None
+    except ValueError:
+        return None
+
+
+async def _wanted(asking: Api, text: str) -> tuple[dict[str, Any] | None, str]:
+    """Filters of the API for what was typed, None when that is known to find nothing; and what it was taken for."""
+    if not text:
+        return {}, ""
+    if text.startswith(ids.USER + "_"):
+        return {"user": text}, "Sent to this user."
+    if _TOKEN.fullmatch(text):
+        registrations = await asking.get(f"{PUSH}/DeviceRegistrations", token=text)
+        users = {each["userId"] for each in registrations["deviceRegistrations"]}
+        if not users:
+            return None, "No user has this device token, so what was sent to it cannot be listed by it."
+        return {"user": users.pop()}, "Sent to the user who has this device token."
+    return {"externalId": text}, f"Sent to the user with the external id “{text}”."
+
+
+ROUTES = [
+    Route("/notifications", notifications, methods=["GET"]),
+    Route("/notifications/{id}", notification, methods=["GET"]),
+    Route("/notifications/{id}/cancel", cancel, methods=["POST"]),
+]
