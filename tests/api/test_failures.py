@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from heliogram.api.failures import Failure
+from heliogram.api.failures import RULES, Failure
 from heliogram.domain.errors import Code
 
 
@@ -25,3 +28,12 @@ def test_a_push_that_was_not_tried_has_its_cure(reason: str, code: Code, word: s
     failure = Failure.of(Code.NOT_SENT, reason)
     assert (failure.code, failure.reason) == (code, reason)
     assert word in failure.cure
+
+
+def test_every_rule_that_is_named_stands_in_the_rule_book() -> None:
+    """Whoever looks it up finds it, and for a reason that APNs is known to give."""
+    book = (Path(__file__).parents[2] / "docs/reference/apns-rules.md").read_text()
+    rules = {*re.findall(r"^- ([A-Z]+-[0-9]+):", book, re.MULTILINE)}
+    assert {*RULES.values()} <= rules
+    assert all(f"`{reason}`" in book for reason in RULES)
+    assert Failure.of(Code.NOT_SENT, "BadDeviceToken").rule == "LIFE-4"

@@ -300,7 +300,13 @@ async def test_an_operation_tells_why_notifications_failed(service: Service) -> 
     ]
     assert "taken out" in body["errors"][0]["cure"]
     assert all(each["cure"] for each in body["errors"])
+    assert [each["rule"] for each in body["errors"]] == ["ERR-1", None, None, None, None, "ERR-3"]
     assert body["pagination"]["next"] is None
+    first = body["errors"][0]
+    told = (await service.get(f"/{first.pop('notificationId')}")).json()
+    assert told["failure"] == first
+    sent = ids.encode(ids.NOTIFICATION, ids.notification_id(base, 0))
+    assert "failure" not in (await service.get(f"/{sent}")).json()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,28 @@ _CURES = {
     "BadCollapseId": "The collapse id has more than 64 bytes.",
     "TooManyRequests": "Too many pushes to this device: send it fewer.",
 }
+RULES = {
+    "BadDeviceToken": "LIFE-4",
+    "BadEnvironmentKeyIdInToken": "TOK-17",
+    "BadEnvironmentKeyInToken": "TOK-17",
+    "BadExpirationDate": "REQ-2",
+    "DeviceTokenNotForTopic": "LIFE-3",
+    "ExpiredProviderToken": "TOK-8",
+    "ExpiredToken": "ERR-2",
+    "FeatureNotEnabled": "BC-1",
+    "InternalServerError": "ERR-3",
+    "InvalidProviderToken": "TOK-19",
+    "InvalidPushType": "REQ-5",
+    "MissingProviderToken": "TOK-21",
+    "ServiceUnavailable": "ERR-3",
+    "Shutdown": "ERR-3",
+    "TooManyProviderTokenUpdates": "TOK-9",
+    "TooManyRequests": "LIFE-13",
+    "TopicDisallowed": "TOK-14",
+    "UnrelatedKeyIdInToken": "TOK-16",
+    "Unregistered": "ERR-1",
+}
+"""By APNs' word: the rule in docs/reference/apns-rules.md that tells most about it."""
 _SIZE_CURE = "Nothing was sent: shorten the content, or this recipient's variables, and send again."
 _RENDER_CURE = (
     "Nothing was sent: mend the template or this recipient's variables, try with validateOnly, and send again."
@@ -87,6 +109,11 @@ class Failure(NamedTuple):
     code: Code
     reason: str
     cure: str
+
+    @property
+    def rule(self) -> str | None:
+        """Where apns-rules.md tells more, if it does."""
+        return RULES.get(self.reason)
 
     @classmethod
     def of(cls, code: Code, reason: str) -> Failure:

@@ -16,6 +16,7 @@ from ..domain.notifications import DeliveryRecord, Notification, NotificationSta
 from ..ports import NotificationFilter
 from ..rest import Call, FieldError, Pagination, endpoint, invalid, not_found
 from .answers import DatedQuery, account_of, listing, moment, path_id, precise_moment, query_id, window_of
+from .failures import failure_of
 from .schedule import ScheduleOut, schedule_out
 from .state import ApiState
 from .tags import TagFilter, read_tag_filter
@@ -66,9 +67,18 @@ class DeliveryOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     wire_ms: int
 
 
+class CauseOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a notification failed, as in the list of an operation's errors."""
+
+    code: int
+    reason: str
+    cure: str
+    rule: str | None
+
+
 class NotificationOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A notification. Lists leave `content` out, and `deliveries` unless asked for. `unaddressable`: there was no
-    device to try."""
+    device to try. `failure` is there when one notification is asked for that is FAILED."""
 
     id: str
     operation_id: str
@@ -84,6 +94,7 @@ class NotificationOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     updated_at: str
     content: Content | msgspec.UnsetType = msgspec.UNSET
     deliveries: list[DeliveryOut] | msgspec.UnsetType = msgspec.UNSET
+    failure: CauseOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class NotificationPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -190,7 +201,15 @@ def notification_out(notification: Notification, *, content: bool = False, deliv
         updated_at=moment(notification.updated),
         content=spec.content if content else msgspec.UNSET,
         deliveries=[_delivery(notification, each) for each in records if each.token] if deliveries else msgspec.UNSET,
+        failure=_failure(notification) if content else msgspec.UNSET,
     )
+
+
+def _failure(notification: Notification) -> CauseOut | msgspec.UnsetType:
+    if notification.status is not NotificationStatus.FAILED:
+        return msgspec.UNSET
+    failure = failure_of(notification)
+    return CauseOut(code=failure.code, reason=failure.reason, cure=failure.cure, rule=failure.rule)
 
 
 def _sound(spec: SendSpec) -> str | None:

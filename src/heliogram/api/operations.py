@@ -52,12 +52,14 @@ class OperationQuery(DatedQuery, kw_only=True):
 
 
 class FailureOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why a notification failed. `reason` is the provider's word, or the cause of no answer; `cure` what to do."""
+    """Why a notification failed. `reason` is the provider's word, or the cause of no answer; `cure` what to do; `rule`
+    names the rule in docs/reference/apns-rules.md that tells more, null when none does."""
 
     notification_id: str
     code: int
     reason: str
     cure: str
+    rule: str | None
 
 
 class FailurePage(msgspec.Struct, frozen=True):
@@ -136,6 +138,7 @@ def _failure(notification: Notification) -> FailureOut:
         code=failure.code,
         reason=failure.reason,
         cure=failure.cure,
+        rule=failure.rule,
     )
 
 

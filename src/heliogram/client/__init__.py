@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from .holdings import User as User
     from .holdings import UserPage as UserPage
     from .outcomes import Addressee as Addressee
+    from .outcomes import Cause as Cause
     from .outcomes import Delivery as Delivery
     from .outcomes import Failure as Failure
     from .outcomes import FailurePage as FailurePage
@@ -141,6 +142,7 @@ _PLACES = {
     "AuditPage": "upkeep",
     "Backlog": "upkeep",
     "BroadcastRequest": "content",
+    "Cause": "outcomes",
     "Channel": "holdings",
     "ChannelItem": "holdings",
     "ChannelPage": "holdings",

@@ -113,9 +113,18 @@ class Delivery(Told, frozen=True, kw_only=True):
     wire_ms: int
 
 
+class Cause(Told, frozen=True, kw_only=True):
+    """Why a notification failed, as in the list of an operation's errors."""
+
+    code: int
+    reason: str
+    cure: str
+    rule: str | None
+
+
 class Notification(Told, frozen=True, kw_only=True):
     """A notification. Lists leave `content` out, and `deliveries` unless asked for. `unaddressable`: there was no
-    device to try."""
+    device to try. `failure` is there when one notification is asked for that is FAILED."""
 
     id: str
     operation_id: str
@@ -131,6 +140,7 @@ class Notification(Told, frozen=True, kw_only=True):
     updated_at: datetime
     content: Content | UnsetType = UNSET
     deliveries: list[Delivery] | UnsetType = UNSET
+    failure: Cause | UnsetType = UNSET
 
 
 class NotificationPage(Told, frozen=True, kw_only=True):
@@ -141,12 +151,14 @@ class NotificationPage(Told, frozen=True, kw_only=True):
 
 
 class Failure(Told, frozen=True, kw_only=True):
-    """Why a notification failed. `reason` is the provider's word, or the cause of no answer; `cure` what to do."""
+    """Why a notification failed. `reason` is the provider's word, or the cause of no answer; `cure` what to do; `rule`
+    names the rule in docs/reference/apns-rules.md that tells more, None when none does."""
 
     notification_id: str
     code: int
     reason: str
     cure: str
+    rule: str | None
 
 
 class FailurePage(Told, frozen=True, kw_only=True):
