@@ -138,7 +138,13 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[list[str], l
         values |= _of_secret_file(setting, read, environ, values, problems)
     together = {BY_NAME[name].target: value for name, value in values.items()}
     problems += ServeSettings(**together).problems()
-    return problems, [*_exposed(path, read), *_unknown_variables(environ)]
+    return problems, notes_of(path, read, environ)
+
+
+def notes_of(path: Path | None, file: ConfigFile | None, environ: Mapping[str, str]) -> list[str]:
+    """What is no error, but worth a look."""
+    exposed = () if file is None else _exposed(path, file)
+    return [*exposed, *_unknown_variables(environ)]
 
 
 def _of_environment(setting: Setting, environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

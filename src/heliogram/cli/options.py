@@ -20,6 +20,7 @@ from ..settings import Address, SettingsError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = "heliogram.config"
+_LENIENT = "heliogram_lenient"
 _SECRETS = "heliogram.secret-files"
 _RANKS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
 MAX_SECRET = 16_384
@@ -178,16 +179,22 @@ def _load(ctx: click.Context, param: click.Parameter, value: str | None) -> None
     if ctx.resilient_parsing:
         return
     path = find_file(value, os.environ, here=Path())
-    file = ConfigFile(Path())
-    try:
-        if path is not None:
+    file = ConfigFile(path or Path())
+    if path is not None:
+        try:
             file = read_file(path)
-        if file.problems:
-            raise ConfigError(file.problems)
-    except ConfigError as error:
-        raise click.UsageError("\n".join(error.problems), ctx) from None
+        except ConfigError as error:
+            file = ConfigFile(path, problems=error.problems)
+    if file.problems and not getattr(ctx.command.callback, _LENIENT, False):
+        raise click.UsageError("\n".join(file.problems), ctx)
     ctx.meta[_FILE] = file if path is not None else None
     ctx.default_map = {**(ctx.default_map or {}), **_credentials(file), **_defaults(file)}
+
+
+def lenient(callback: F) -> F:
+    """For a command that tells the file's problems itself, and goes on with what is right in it."""
+    setattr(callback, _LENIENT, True)
+    return callback
 
 
 def _defaults(file: ConfigFile) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def cli() -> None:
       heliogram serve                the REST API and the delivery workers, data in ./data
       heliogram config example       a file of all settings; see also: config show, config check
       heliogram api-keys create      a key for your back end
+      heliogram doctor               what is wrong, and what to do about it
       heliogram accounts create      a tenant of its own, for another team or customer
       heliogram backup DEST          a copy of the database, while it runs; see also: restore, check
       heliogram migrate-store        from one machine to PostgreSQL, which several nodes share
@@ -42,6 +43,7 @@ COMMANDS = (
     ("check", "check:check", "Check the database of --data, or a backup."),
     ("config", "config:config", "Show, check and begin the configuration of `heliogram serve`."),
     ("demo", "demo:demo", "Show the whole way from nothing to a notification on a virtual iPhone."),
+    ("doctor", "doctor:doctor", "Look for what is wrong, and say what to do."),
     (
         "migrate-store",
         "migrate_store:migrate_store",
