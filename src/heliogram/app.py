@@ -30,7 +30,7 @@ __all__ = ["StartError", "run"]
 
 def run(settings: ServeSettings, ready: Callable[[str], object]) -> None:
     """Runs the service until SIGTERM or SIGINT. Raises `StartError`."""
-    logs.configure(level=settings.log_level)
+    logs.configure(level=settings.log_level, form=settings.log_format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_main(settings, ready))
@@ -44,12 +44,16 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _asked_to_stop, stop, number)
     listener = bind(settings.listen, option="--listen")
-    with contextlib.closing(listener):
+    with contextlib.closing(listener), contextlib.ExitStack() as stack:
+        metrics = None
+        if settings.metrics is not None:
+            metrics = stack.enter_context(contextlib.closing(bind(settings.metrics, option="--metrics")))
+            log.info("metrics.listening", url=f"http://{Address(*metrics.getsockname()[:2])}/metrics")
         async with open_backing(settings) as backing:
             url = _url(settings, listener)
             service = Service(settings, backing)
             settle()
-            await service.run(listener, lambda: ready(url), stop)
+            await service.run(listener, lambda: ready(url), stop, metrics)
 
 
 def _asked_to_stop(stop: asyncio.Event, number: int) -> None:

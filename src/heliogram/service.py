@@ -27,8 +27,10 @@ from .domain.ids import IdFactory
 from .domain.operations import Lane
 from .duties import Duties
 from .http import HttpServer
+from .measures import WebhookCounts
 from .observe.activity import Activity, Lanes
-from .observe.tally import Tally
+from .observe.metrics import Metrics
+from .observe.tally import Digest, Tally
 from .ports import Health, Providers, Readiness, Sealer, WorkQueue
 from .presence import Presence, gather_chore, upgrade_chore
 from .queue.db import DbQueue
@@ -70,7 +72,13 @@ class Service:
         sealer = AesGcmSealer(backing.key)
         self._alarm = CredentialAlarm(store, clock)
         breakers = Breakers(alarm=self._alarm)
-        providers: Providers = {ProviderName.APN: ApnsProvider(endpoints_of(settings))}
+        lanes_seen, told = Lanes(store, clock), WebhookCounts()
+        self._switchboard: Switchboard | None = None
+        self._metrics = Metrics(
+            store, lanes_seen, clock, told, refused=lambda: len(breakers.refusals()), senders=self._sender_processes
+        )
+        listener = self._metrics.engine.listener
+        providers: Providers = {ProviderName.APN: ApnsProvider(endpoints_of(settings), listener=listener)}
         self._providers = providers
         self._fleet: Fleet | None = None
         self._presence: Presence | None = None
@@ -78,7 +86,7 @@ class Service:
         heard = Heard()
         self._dispatcher: Dispatcher | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._activity = Activity(clock, Lanes(store, clock), node=self._name, sends=Role.WORKER in roles)
+        self._activity = Activity(clock, lanes_seen, node=self._name, sends=Role.WORKER in roles)
         self._queue, lanes = self._queue_and_lanes(breakers)
         self._sender: Sender | None = None
         if Role.WORKER in roles:
@@ -92,12 +100,14 @@ class Service:
                 breakers=breakers,
                 slots=slots,
                 heartbeat=settings.lease_seconds / 3,
-                tap=Tally(clock, self._activity.heard),
+                tap=Tally(clock, self._heard),
                 heard=heard,
                 troubles=Troubles(store, self._ident, breakers),
             )
         rules = UrlRules(allow_http=settings.webhooks_allow_http, allow_private=settings.webhooks_allow_private)
-        telling = WebhookTools(store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules)
+        telling = WebhookTools(
+            store=store, sealer=sealer, clock=clock, poster=Poster(Connector(rules)), rules=rules, counts=told
+        )
         self._duties: Duties | None = None
         if Role.DISPATCHER in roles:
             self._duties = Duties(telling, self._chores, clock, backing.office)
@@ -108,13 +118,18 @@ class Service:
         self._readiness = NodeReadiness(clock, looks)
         app = (
             api.build(
-                self._api_state(NodeHealth(store, clock, breakers, heard, self._ident), providers, sealer, telling)
+                self._api_state(NodeHealth(store, clock, breakers, heard, self._ident), providers, sealer, telling),
+                answered=self._metrics.requests.answered,
             )
             if Role.API in roles
             else api.build_health(_HealthState(self._readiness))
         )
+        self._measured = HttpServer(self._metrics.app())
         self._http = HttpServer(
-            self._front(app, sealer), tls_cert=settings.tls_cert, tls_key=settings.tls_key, behind_proxy=settings.behind_proxy
+            self._front(app, sealer),
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            behind_proxy=settings.behind_proxy,
         )
 
     def __repr__(self) -> str:
@@ -132,6 +147,14 @@ class Service:
             app,
             build_dashboard(app, sealer=sealer, clock=clock, readiness=readiness, behind_proxy=settings.behind_proxy),
         )
+
+    def _heard(self, digest: Digest) -> None:
+        """Something became of pushes, here or in a sender process."""
+        self._activity.heard(digest)
+        self._metrics.heard(digest)
+
+    def _sender_processes(self) -> int:
+        return 0 if self._switchboard is None else self._switchboard.senders
 
     def _chores(self) -> list[Chore]:
         backing = self._backing
@@ -152,7 +175,8 @@ class Service:
             return DbQueue(store, clock, self._name, lease_ms=lease_ms), [Lane.TX, Lane.BULK]
         # Large sends are for the processes that do nothing else, if there are any.
         own, theirs = ([Lane.TX], [Lane.BULK]) if settings.senders else ([Lane.TX, Lane.BULK], [])
-        switchboard = Switchboard(breakers, self._alarm, self._activity.heard)
+        switchboard = Switchboard(breakers, self._alarm, self._heard, self._metrics.engine)
+        self._switchboard = switchboard
         plan = Plan(
             senders=settings.senders,
             database=str(settings.data / DATABASE),
@@ -160,6 +184,7 @@ class Service:
             endpoints=endpoints_of(settings),
             slots={lane: SLOTS[lane] for lane in theirs},
             log_level=settings.log_level,
+            log_format=settings.log_format,
             lock=self._backing.lock,
         )
         self._fleet = Fleet(plan, store, switchboard, clock)
@@ -197,8 +222,24 @@ class Service:
             settings=api.ApiSettings(queue=self._settings.queue_bounds, hold_ms=self._settings.lease_seconds * 1000),
         )
 
-    async def run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
-        """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store."""
+    async def run(
+        self,
+        listener: socket.socket,
+        ready: Callable[[], object],
+        stop: asyncio.Event,
+        metrics: socket.socket | None = None,
+    ) -> None:
+        """Serves until `stop`, then drains: no new requests, what is under way ends, the rest stays in the store.
+        `metrics` is where `/metrics` is served, to the end."""
+        measured = None if metrics is None else asyncio.create_task(self._measured.serve(sockets=[metrics]))
+        try:
+            await self._run(listener, ready, stop)
+        finally:
+            self._measured.should_exit = True
+            if measured is not None:
+                await asyncio.wait([measured])
+
+    async def _run(self, listener: socket.socket, ready: Callable[[], object], stop: asyncio.Event) -> None:
         if isinstance(self._backing.store, SqliteStore):  # which nobody else works on
             recovered = await self._backing.store.release_all(int(self._backing.clock.time() * 1000))
             await self._backing.store.forget_troubles(MAX_TIME)  # what processes said that are gone

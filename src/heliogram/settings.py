@@ -156,7 +156,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     apns_manage_sandbox: Address | None = None
     apns_cacert: Path | None = None
     master_key: Path | None = None
+    metrics: Address | None = None
     log_level: str = "info"
+    log_format: str = "auto"
     drain_seconds: float = 30.0
     senders: int = 0
     max_queued: int = DEFAULT_QUEUED

@@ -55,7 +55,7 @@ def test_below_its_level_nothing_is_written() -> None:
 def test_a_traceback_shows_no_local_variables(as_json: bool) -> None:
     """A secret in a variable of the failing function stays there."""
     out = io.StringIO()
-    logs.configure(stream=out, json=as_json)
+    logs.configure(stream=out, form="json" if as_json else "console")
 
     def fail() -> None:
         opened = "hgs_" + "abc"

@@ -124,6 +124,7 @@ async def test_no_statement_reads_a_whole_table_or_account(connection: apsw.Conn
                 "starting_flows": "turn",
                 "recount": "chunk",
                 "lanes": "chunk",
+                "stand": "webhook_batch",
                 "next_due": "turn",
             }
             assert not whole or allowed.get(key) == table, f"{name}.{key}: {step}"

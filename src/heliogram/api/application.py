@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from .. import __version__
 from ..domain.errors import MEANINGS
-from ..rest import Documented, Endpoint, build_app
+from ..rest import Answered, Documented, Endpoint, build_app
 from . import (
     accounts,
     activity,
@@ -97,8 +97,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
-def build(state: ApiState) -> Starlette:
-    """The API over its ports: every endpoint below `/v1` and `/preview`, `/health`, `/openapi.json` and `/docs`."""
+def build(state: ApiState, *, answered: Answered | None = None) -> Starlette:
+    """The API over its ports: every endpoint below `/v1` and `/preview`, `/health`, `/openapi.json` and `/docs`.
+    `answered` hears of every request."""
     return build_app(
         ENDPOINTS,
         state=replace(state, ids=ReservingIds(state.ids)),
@@ -115,4 +116,5 @@ def build(state: ApiState) -> Starlette:
         body_limit=state.settings.body_limit,
         body_seconds=state.settings.body_seconds,
         around=Idempotency(state).around(),
+        answered=answered,
     )

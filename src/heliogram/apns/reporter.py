@@ -41,8 +41,9 @@ class Reporter:
     """Makes events of what happens, logs them and tells the listener; what that one raises harms nobody."""
 
     def __init__(self, endpoint: str, listener: Listener | None, clock: Clock) -> None:
-        self.push_ended: Callable[[Job, Outcome], None] | None = None if listener is None else self._push_ended
-        """Tells of an outcome; None when nobody listens, so that a push costs one look at this."""
+        deaf = listener is None or type(listener).push_ended is Listener.push_ended
+        self.push_ended: Callable[[Job, Outcome], None] | None = None if deaf else self._push_ended
+        """Tells of an outcome; None when nobody listens to these, so that a push costs one look at this."""
         self._endpoint = endpoint
         self._listener = listener or Listener()
         self._heed = self._listener.push_ended

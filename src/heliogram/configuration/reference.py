@@ -31,6 +31,7 @@ _SAMPLES: Final = {
     "apns_manage_sandbox": '"127.0.0.1:2195"',
     "apns_cacert": '"./data/simulator/ca.pem"',
     "max_queued_per_account": "2500000",
+    "metrics": '"127.0.0.1:9464"',
 }
 """Values for the example where no default can be shown."""
 

@@ -268,10 +268,23 @@ SETTINGS: Final = (
         meaning="How long operations, their notifications and results are kept after their end, and deleted users.",
     ),
     Setting(
+        name="metrics",
+        kind=HostPort(),
+        group=KEEPING,
+        empty="not served",
+        meaning="Where /metrics listens, for Prometheus: no key is asked for, so give a private address.",
+    ),
+    Setting(
         name="log_level",
         kind=OneOf(("debug", "info", "warning", "error")),
         group=KEEPING,
         meaning="How much goes to standard error.",
+    ),
+    Setting(
+        name="log_format",
+        kind=OneOf(("auto", "json", "console")),
+        group=KEEPING,
+        meaning="Log lines as JSON, or for people to read; auto: JSON unless standard error is a terminal.",
     ),
     Setting(
         name="webhooks_allow_private",

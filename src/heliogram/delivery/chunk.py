@@ -81,7 +81,7 @@ class ChunkDelivery:
         self._spec: SendSpec = chunk.spec
         self._progress = Progress(chunk.records)
         self._recorder = Recorder(chunk, self._progress, tools.store, tools.clock, tools.stall, tools.tap)
-        self._fates = Fates(chunk, tools.store)
+        self._fates = Fates(chunk, tools.store, tools.tap)
         self._elsewhere: list[Target] = []
         self._gate: Gate | None = None
         self._deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)

@@ -6,7 +6,7 @@ import structlog
 
 from ..domain.apps import Environment
 from ..domain.notifications import Outcome
-from ..ports import DeviceFate, DeviceStore, LeasedChunk, PushResult
+from ..ports import DeviceFate, DeviceStore, LeasedChunk, NoTap, PushResult, Tap
 from .plan import Target
 from .refusals import OF_TOPIC
 
@@ -20,7 +20,8 @@ class Fates:
     """Collects what answers to one chunk said of tokens: dead ones are removed, wrong ones quarantined, and where
     nobody knew a token's environment, the one that took it is remembered (LIFE-4)."""
 
-    def __init__(self, chunk: LeasedChunk, store: DeviceStore) -> None:
+    def __init__(self, chunk: LeasedChunk, store: DeviceStore, tap: Tap | None = None) -> None:
+        self._chunk, self._tap = chunk, NoTap() if tap is None else tap
         self._account, self._app_name = chunk.account_id, chunk.spec.app_name
         self._kind, self._topic = chunk.spec.kind, chunk.spec.topic
         self._store = store
@@ -70,9 +71,10 @@ class Fates:
                     kind=self._kind,
                     remember=target.credential,
                 )
+                self._tap.pruned(self._chunk, removed=int(done), quarantined=0)
                 log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
             else:
-                await store.quarantine_device(
+                done = await store.quarantine_device(
                     account,
                     app_name,
                     target.provider,
@@ -83,5 +85,6 @@ class Fates:
                     kind=self._kind,
                     remember=target.credential,
                 )
+                self._tap.pruned(self._chunk, removed=0, quarantined=int(done))
                 log.info("device.quarantined", app=app_name, reason=result.reason)
         self._waiting.clear()

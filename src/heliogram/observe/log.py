@@ -9,6 +9,8 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from ..rest import current_request_id
+
 _SECRET_WORDS = ("secret", "password", "authorization", "private", "signing_key", "token", "pepper", "master")
 _REDACTED = "[redacted]"
 
@@ -21,10 +23,19 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
-def configure(*, level: str = "info", stream: TextIO | None = None, json: bool | None = None) -> None:
-    """Sets structlog and the standard logging up, once, for this process."""
+def add_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Names the request that is being answered, if one is."""
+    request = current_request_id()
+    if request is not None:
+        event.setdefault("request", request)
+    return event
+
+
+def configure(*, level: str = "info", stream: TextIO | None = None, form: str = "auto") -> None:
+    """Sets structlog and the standard logging up, once, for this process. `form` is `json`, `console`, or `auto`: for
+    people on a terminal, else JSON."""
     out = stream or sys.stderr
-    as_json = not out.isatty() if json is None else json
+    as_json = form == "json" or (form == "auto" and not out.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor
     renderer = (
@@ -35,6 +46,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None, json: bool |
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,

@@ -48,7 +48,7 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     `recipients` says how many ended how, `accepted` how many attempts were, `others` those that were not: by outcome
     and reason. `answers` and `queued` count durations in cells (`latency.cell_of`). `ended` are some of those that
-    ended for good, `unseen` how many more did.
+    ended for good, `unseen` how many more did. `removed` and `quarantined` count device tokens.
     """
 
     at: int
@@ -61,7 +61,8 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     queued: dict[int, int]
     ended: list[Ended]
     unseen: int
-    node: str = ""
+    removed: int = 0
+    quarantined: int = 0
 
 
 def word_of(outcome: Outcome, reason: str) -> str:
@@ -79,11 +80,11 @@ def masked(token: bytes) -> str:
 class _Page:
     """What is added up for one account and app."""
 
-    __slots__ = ("accepted", "answers", "ended", "others", "queued", "recipients", "unseen")
+    __slots__ = ("accepted", "answers", "ended", "others", "quarantined", "queued", "recipients", "removed", "unseen")
 
     def __init__(self) -> None:
         self.recipients = Counts()
-        self.accepted = self.unseen = 0
+        self.accepted = self.unseen = self.removed = self.quarantined = 0
         self.others: dict[str, int] = {}
         self.answers: dict[int, int] = {}
         self.queued: dict[int, int] = {}
@@ -104,12 +105,7 @@ class Tally:
 
     def wrote(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> None:
         """See the port."""
-        key = chunk.account_id, chunk.spec.app_name
-        page = self._pages.get(key)
-        if page is None:
-            page = self._pages[key] = _Page()
-            if self._timer is None:
-                self._timer = self._clock.call_later(HAND_OVER_SECONDS, self.hand_over)
+        page = self._page(chunk)
         page.recipients += counts
         others = [record for record in records if record.outcome is not _ACCEPTED]
         answered = records
@@ -120,6 +116,21 @@ class Tally:
         _add(page.answers, [record.wire_ms for record in answered])
         _add(page.queued, [record.queued_ms for record in answered])
         self._keep(page, chunk, records, others)
+
+    def pruned(self, chunk: LeasedChunk, *, removed: int, quarantined: int) -> None:
+        """See the port."""
+        page = self._page(chunk)
+        page.removed += removed
+        page.quarantined += quarantined
+
+    def _page(self, chunk: LeasedChunk) -> _Page:
+        key = chunk.account_id, chunk.spec.app_name
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = _Page()
+            if self._timer is None:
+                self._timer = self._clock.call_later(HAND_OVER_SECONDS, self.hand_over)
+        return page
 
     def _keep(
         self, page: _Page, chunk: LeasedChunk, records: Sequence[DeliveryRecord], others: Sequence[DeliveryRecord]
@@ -162,6 +173,8 @@ class Tally:
                     queued=page.queued,
                     ended=page.ended,
                     unseen=page.unseen,
+                    removed=page.removed,
+                    quarantined=page.quarantined,
                 )
             )
 

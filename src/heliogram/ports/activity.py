@@ -9,6 +9,7 @@ import msgspec
 
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
+from ..measures import StoreStats, WebhookStand
 from .work import LeasedChunk
 
 WINDOW_SECONDS = 300
@@ -28,11 +29,17 @@ class Tap(Protocol):
         """Attempts of a chunk are on disk, and so many of its recipients have ended by them. Costs next to nothing and
         raises nothing."""
 
+    def pruned(self, chunk: LeasedChunk, *, removed: int, quarantined: int) -> None:
+        """So many device tokens were taken out, or set aside, for what was answered to a chunk."""
+
 
 class NoTap:
     """A `Tap` that nobody listens to."""
 
     def wrote(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> None:
+        """Nothing."""
+
+    def pruned(self, chunk: LeasedChunk, *, removed: int, quarantined: int) -> None:
         """Nothing."""
 
 
@@ -54,6 +61,17 @@ class LaneStore(Protocol):
     async def lane_depths(self, now: int) -> list[LaneDepth]:
         """Of every account and lane in which something has not ended, at `now` (ms). Reads every chunk that has not
         ended: whoever asks often should keep the answer for a while."""
+
+
+class MeasuredStore(Protocol):
+    """How a store is."""
+
+    def stats(self) -> StoreStats:
+        """Just now, in this process; asks no database."""
+
+    async def webhook_stand(self) -> WebhookStand:
+        """Batches that were not taken, of all webhooks. Looks at every one: whoever asks often should keep the answer
+        for a while."""
 
 
 class SecondOf(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .accounts import AccountStore
-from .activity import LaneStore
+from .activity import LaneStore, MeasuredStore
 from .apps import AppStore
 from .audit import AuditStore
 from .credentials import CredentialStore
@@ -35,6 +35,7 @@ class Store(
     WebhookStore,
     RetentionStore,
     LaneStore,
+    MeasuredStore,
     Protocol,
 ):
     """The truth. Adapters: `store.sqlite` and, later, `store.postgres`; one conformance suite for both."""

@@ -3,7 +3,7 @@
 Imports nothing else of the project; the service's API and the simulator's control API are both built on it.
 """
 
-from .app import Authenticate, build_app
+from .app import Answered, Authenticate, build_app
 from .around import Around, Proceed, Writing
 from .decode import collect_errors, decode_body, decode_query
 from .endpoint import LONG_BODY, Call, Endpoint, Result, endpoint
@@ -21,10 +21,12 @@ from .problem import (
     problem_response,
 )
 from .request import Request
+from .requestid import current_request_id
 
 __all__ = [
     "LAYER_CODES",
     "LONG_BODY",
+    "Answered",
     "Around",
     "Authenticate",
     "Call",
@@ -42,6 +44,7 @@ __all__ = [
     "build_app",
     "child",
     "collect_errors",
+    "current_request_id",
     "decode_body",
     "decode_query",
     "endpoint",

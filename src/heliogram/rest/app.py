@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from .problem import (
     problem_response,
 )
 from .request import Request
+from .requestid import HEADER, answering, request_id
 
 Authenticate = Callable[[Request, str | None], Awaitable[Any]]
 """`(request, scope) -> auth`. `scope` is what the endpoint asks for, None for a path or method that does not
@@ -36,6 +38,11 @@ exist. Raises `Problem` 401 without a valid key and 403 when the key lacks the s
 
 Translate = Callable[[Exception], Problem | None]
 """Makes an exception of the application's own into a problem; None when it is none of those it knows."""
+
+Answered = Callable[[str, int, float], object]
+"""`(operation id, status, seconds)` of a request that an endpoint answered."""
+OTHER = "other"
+"""In place of the operation's id, for paths and methods that do not exist."""
 
 _log = logging.getLogger("heliogram.rest")
 _encoder = msgspec.json.Encoder()
@@ -64,8 +71,10 @@ class _App:
         body_limit: int,
         body_seconds: float | None,
         around: Around | None,
+        answered: Answered | None,
     ) -> None:
         self.state = state
+        self.answered = answered
         self.around = around
         self.translate = translate
         self.authenticate = authenticate
@@ -75,6 +84,24 @@ class _App:
     async def check(self, request: Request, scope: str | None) -> Any:
         """The authenticated caller; None when the application has no authentication."""
         return None if self.authenticate is None else await self.authenticate(request, scope)
+
+    async def serve(
+        self,
+        request: Request,
+        respond: Callable[[Request], Awaitable[Response]],
+        send: Send,
+        endpoint: Endpoint | None,
+    ) -> None:
+        """Answers a request, under its id, and tells how that went."""
+        began = time.perf_counter()
+        ident = request_id(request.headers.get(HEADER))
+        with answering(ident):
+            response = await self.guard(request, respond)
+        response.raw_headers.append((b"x-request-id", ident.encode("latin-1")))
+        if self.answered is not None:
+            operation = OTHER if endpoint is None else endpoint.operation_id
+            self.answered(operation, response.status_code, time.perf_counter() - began)
+        await response(request.scope, request.receive, send)
 
     async def guard(self, request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
         """`respond`, with every exception made into an answer that leaks nothing."""
@@ -136,17 +163,18 @@ class _Path:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await self.app.guard(request, self._respond)
-        await response(scope, receive, send)
+        await self.app.serve(request, self._respond, send, self._endpoint(request))
+
+    def _endpoint(self, request: Request) -> Endpoint | None:
+        return self.endpoints.get("GET" if request.method == "HEAD" else request.method)
 
     async def _respond(self, request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        endpoint = self.endpoints.get(method)
+        endpoint = self._endpoint(request)
         if endpoint is not None:
             return await self.app.call(endpoint, request, self.prefix)
         if any(not each.public for each in self.endpoints.values()):
             await self.app.check(request, None)
-        if method == "OPTIONS":
+        if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": self.allow, **_HEADERS})
         detail = f"{request.method[:20]} is not possible here. Allowed: {self.allow}."
         raise Problem(405, METHOD_NOT_ALLOWED, "Method not allowed", detail, headers={"Allow": self.allow})
@@ -163,9 +191,7 @@ class _Nowhere:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1000})
             return
-        request = Request(scope, receive)
-        response = await self.app.guard(request, self._respond)
-        await response(scope, receive, send)
+        await self.app.serve(Request(scope, receive), self._respond, send, None)
 
     async def _respond(self, request: Request) -> Response:
         await self.app.check(request, None)
@@ -188,6 +214,7 @@ def build_app(
     body_limit: int = DEFAULT_BODY_LIMIT,
     body_seconds: float | None = DEFAULT_BODY_SECONDS,
     around: Around | None = None,
+    answered: Answered | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     middleware: Sequence[Middleware] = (),
     lifespan: Lifespan[Starlette] | None = None,
@@ -198,11 +225,11 @@ def build_app(
     `servers` are the base URLs named in the document (default: the
     prefixes). `codes` adds meanings of problem codes to `/docs`; `documented` says what in
     the document is not ours. `body_limit` is in bytes, `body_seconds` the time
-    a body may take. `around` goes around writes. Raises ValueError for an endpoint without a declared scope and for
-    two of the same method and path.
+    a body may take. `around` goes around writes, `answered` hears of every request. Raises ValueError for an
+    endpoint without a declared scope and for two of the same method and path.
     """
     declared = tuple(endpoints)
-    shared = _App(state, authenticate, translate, body_limit, body_seconds, around)
+    shared = _App(state, authenticate, translate, body_limit, body_seconds, around, answered)
     document = openapi(
         declared,
         title=title,

@@ -25,6 +25,7 @@ from .messages import (
     Heard,
     Learn,
     LetGo,
+    Measured,
     Quarantine,
     Ready,
     Refused,
@@ -66,6 +67,9 @@ class Hub(Protocol):
 
     def saw(self, message: Saw) -> None:
         """A sender wrote outcomes."""
+
+    def measured(self, message: Measured, sender: Desk) -> None:
+        """A sender tells how its engine is."""
 
 
 class Desk:
@@ -119,6 +123,8 @@ class Desk:
                 self._hub.alarm(message)
             case Saw() as message:
                 self._hub.saw(message)
+            case Measured() as message:
+                self._hub.measured(message, self)
             case call:
                 task = asyncio.ensure_future(self._answer(call))
                 self._running.add(task)

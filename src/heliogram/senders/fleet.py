@@ -49,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: ApnsEndpoints
     slots: Mapping[Lane, int]
     log_level: str
+    log_format: str = "auto"
     lock: int | None = None
 
 
@@ -154,7 +155,7 @@ class _Seat:
         try:
             await self._see_through(process, desk)
         finally:
-            self._switchboard.desks.discard(desk)
+            self._switchboard.left(desk)
             self._desk = None
         given = await desk.give_back()
         if given:
@@ -199,4 +200,5 @@ class _Seat:
             parent=os.getpid(),
             refusals=self._switchboard.refusals(),
             log_level=self._plan.log_level,
+            log_format=self._plan.log_format,
         )

@@ -8,27 +8,35 @@ from ..delivery.breaker import Breakers
 from ..delivery.refusal import Refusal
 from ..domain.apps import Credential
 from ..domain.operations import Lane
+from ..observe.engine import Engine
 from ..observe.tally import Digest
 from ..ports import Clock, LeaseStore
 from ..queue.db import DbQueue
 from .desk import Desk
-from .messages import Alarm, Canceled, LetGo, Mended, Refused, Saw, ToSender, Wake
+from .messages import Alarm, Canceled, LetGo, Measured, Mended, Refused, Saw, ToSender, Wake
 
 
 class Switchboard:
     """Passes on what one process has to say to the others. `breakers` and `queue` are the serving process's own, and
-    `heard` is told what senders saw."""
+    `heard` is told what senders saw, `engine` how theirs is."""
 
     def __init__(
         self,
         breakers: Breakers,
         alarm: Callable[[Credential, str], object],
         heard: Callable[[Digest], object] = lambda _: None,
+        engine: Engine | None = None,
     ) -> None:
         self.desks: set[Desk] = set()
         self.queue: HubQueue | None = None
         self._breakers, self._alarm, self._heard = breakers, alarm, heard
+        self._engine = engine
         breakers.tell = self._tell
+
+    @property
+    def senders(self) -> int:
+        """How many senders there are."""
+        return len(self.desks)
 
     def __repr__(self) -> str:
         return f"Switchboard(desks={len(self.desks)})"
@@ -74,6 +82,17 @@ class Switchboard:
     def saw(self, message: Saw) -> None:
         """A sender wrote outcomes."""
         self._heard(message.digest)
+
+    def measured(self, message: Measured, sender: Desk) -> None:
+        """A sender tells how its engine is."""
+        if self._engine is not None:
+            self._engine.told(id(sender), message.samples)
+
+    def left(self, sender: Desk) -> None:
+        """A sender is gone."""
+        self.desks.discard(sender)
+        if self._engine is not None:
+            self._engine.gone(id(sender))
 
 
 class HubQueue(DbQueue):

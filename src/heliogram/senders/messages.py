@@ -15,6 +15,7 @@ from ..delivery.refusal import Refusal
 from ..domain.apps import Credential, Environment, ProviderName
 from ..domain.devices import TokenKind
 from ..domain.operations import Counts, Lane
+from ..observe.engine import Sample
 from ..observe.tally import Digest
 from ..ports import LastAnswer, Lease
 from ..ports.work import InHand
@@ -144,7 +145,13 @@ class Saw(msgspec.Struct, frozen=True, tag=True):
     digest: Digest
 
 
-Told = Ready | Refused | Alarm | Saw
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """How the sender's engine is, and what it has counted since the sender began."""
+
+    samples: list[Sample]
+
+
+Told = Ready | Refused | Alarm | Saw | Measured
 FromSender = Claim | Extend | Append | Finish | Release | LetGo | Learn | Remove | Quarantine | Heard | Told
 
 # ---- to a sender
@@ -160,6 +167,7 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     parent: int
     refusals: list[Refusal]
     log_level: str
+    log_format: str = "auto"
 
     def __repr__(self) -> str:
         return f"Begin(database={self.database!r}, keys={len(self.keys)}, slots={self.slots})"

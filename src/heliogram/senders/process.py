@@ -17,7 +17,10 @@ from ..domain.apps import ProviderName
 from ..domain.ids import IdFactory
 from ..observe import log as logs
 from ..observe.clock import SystemClock
+from ..observe.engine import Engine, Sample
 from ..observe.tally import Tally
+from ..pacing import pause
+from ..ports import Clock
 from ..queue.db import DbQueue
 from ..security import AesGcmSealer, KeyRing
 from ..store.errors import StoreError
@@ -31,6 +34,7 @@ from .messages import (
     Drain,
     Fault,
     FromSender,
+    Measured,
     Mended,
     Ready,
     Refused,
@@ -43,6 +47,8 @@ from .remote import Caller, RemoteStore
 
 log = structlog.get_logger(__name__)
 
+MEASURED_SECONDS = 1.0
+"""How often a sender tells how its engine is, unless that is as it was."""
 LOST = 3
 """The exit code of a sender whose serving process is gone."""
 
@@ -75,18 +81,31 @@ class Process:
         self._queue = queue = DbQueue(store, clock, worker="")  # the serving process knows our name
         for refusal in begin.refusals:
             self._breakers.hear(refusal)
-        providers = {ProviderName.APN: ApnsProvider(begin.endpoints)}
+        engine = Engine()
+        providers = {ProviderName.APN: ApnsProvider(begin.endpoints, listener=engine.listener)}
         sealer = AesGcmSealer(KeyRing.taken_over(begin.keys))
         tally = Tally(clock, lambda digest: self._send(Saw(digest)))
         sender = Sender(store, queue, providers, sealer, clock, breakers=self._breakers, slots=begin.slots, tap=tally)
         sender.start()
         self._send(Ready())
+        measuring = asyncio.create_task(self._tell_measures(engine, clock))
         ends: list[asyncio.Future[Any]] = [self.drain, *sender.tasks]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         await sender.drain(self.drain.result() if self.drain.done() else 0)
         self._over = True
+        measuring.cancel()
         tally.hand_over()
+        self._send(Measured(engine.samples()))
         self.wire.close()
+
+    async def _tell_measures(self, engine: Engine, clock: Clock) -> None:
+        told: list[Sample] = []
+        while True:
+            samples = engine.samples()
+            if samples != told:
+                told = samples
+                self._send(Measured(samples))
+            await pause(clock, MEASURED_SECONDS)
 
     # ---- from the serving process
 
@@ -133,7 +152,7 @@ async def work(handle: int, number: int) -> None:
     begin = await process.begin
     if os.getppid() != begin.parent:
         os._exit(LOST)  # it died before it could take us with it
-    logs.configure(level=begin.log_level)
+    logs.configure(level=begin.log_level, form=begin.log_format)
     clock = SystemClock()
     ids = IdFactory(lambda: int(clock.time() * 1000))
     try:

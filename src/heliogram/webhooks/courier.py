@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -10,6 +11,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.webhooks import DOWN_AFTER, MAX_KEPT, MESSAGE, WEBHOOK
+from ..measures import WebhookCounts
 from ..ports import Batch, Clock, Failure, Sealer, WebhookStore, WebhookWork
 from . import signing, urls
 from .backoff import BackOff
@@ -33,6 +35,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     back_off: BackOff = BackOff()
     public_url: str | None = None
     uniform: Callable[[float, float], float] = random.uniform
+    counts: WebhookCounts = msgspec.field(default_factory=WebhookCounts)
 
     def now(self) -> int:
         """Milliseconds since 1970."""
@@ -162,7 +165,10 @@ class Courier:
     def _posting(self, session: Session, secrets: signing.Secrets) -> Post:
         async def post(batch: Batch) -> Answer:
             self.posts += 1
-            return await session.post(sign(secrets, batch.id, self._tools.now(), batch.body), batch.body)
+            began = time.perf_counter()
+            answer = await session.post(sign(secrets, batch.id, self._tools.now(), batch.body), batch.body)
+            self._tools.counts.count(taken=answer.taken, seconds=time.perf_counter() - began)
+            return answer
 
         return post
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import apsw
 
 from ...domain.ids import IdFactory
+from ...measures import StoreStats
 from ...ports import Clock
 from ..sqlite.base import Base
 from ..sqlite.depth import Doorkeeper
@@ -31,6 +32,10 @@ class PostgresBase(Base):
         self._turns = Turns()
         self._steps = NodeSteps(clock)
         self._doorkeeper = Doorkeeper(clock)
+
+    def stats(self) -> StoreStats:
+        """How it is just now; asks no database."""
+        return self._jobs.stats()
 
     async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
         return await self._jobs.write(job)

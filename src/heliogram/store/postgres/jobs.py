@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import functools
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
+from ...measures import Durations, StoreStats
 from ...pacing import pause
 from ...ports import Clock
 from ..errors import StoreClosed, StoreUnavailable
@@ -81,11 +83,26 @@ class Jobs:
         self._several: set[Any] = set()
         self.done = 0
         self.again = 0
+        self.failed = 0
+        self.times = Durations()
+        """Of transactions that write, from BEGIN to COMMIT."""
 
     def __repr__(self) -> str:
         return (
             f"Jobs(writing={len(self._writing)}, reading={self._reading}, done={self.done}, again={self.again},"
             f" pool={self._pool!r})"
+        )
+
+    def stats(self) -> StoreStats:
+        """How it is just now."""
+        pool = self._pool
+        return StoreStats(
+            commits=self.times,
+            waiting=pool.waiting,
+            failed=self.failed,
+            repeated=self.again,
+            pool_size=pool.size,
+            pool_busy=pool.busy,
         )
 
     async def write(self, job: Job[T]) -> T:
@@ -186,7 +203,7 @@ class Jobs:
     async def _once(self, body: Body[T], begin: str | None) -> T:
         """One attempt. A connection on which it did not end properly is not used again."""
         link = await self._pool.take()
-        sound = False
+        sound, began = False, time.perf_counter()
         try:
             if begin is not None:
                 await link.command(begin)
@@ -199,6 +216,7 @@ class Jobs:
                 raise
             if begin is not None:
                 await self._commit(link)
+                self.times.add(time.perf_counter() - began)
             sound = True
         finally:
             self._pool.give(link, sound=sound)
@@ -221,7 +239,10 @@ class Jobs:
         await pause(self._clock, longest * (1 - self._chance() / 2))
 
     def _explained(self, error: Exception) -> Exception:
-        return as_store_error(error, self._place) if is_of_database(error) else error
+        if not is_of_database(error):
+            return error
+        self.failed += 1
+        return as_store_error(error, self._place)
 
 
 def _is_answer(error: BaseException) -> bool:

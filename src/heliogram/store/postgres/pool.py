@@ -33,10 +33,24 @@ class Pool:
         self.opened = 0
         self.lent = 0
 
+    @property
+    def size(self) -> int:
+        """The most connections."""
+        return self._size
+
+    @property
+    def busy(self) -> int:
+        """Connections that somebody has."""
+        return self._open - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._waiting)
+
     def __repr__(self) -> str:
-        busy = self._open - len(self._idle)
         return (
-            f"Pool(size={self._size}, busy={busy}, idle={len(self._idle)}, waiting={len(self._waiting)},"
+            f"Pool(size={self._size}, busy={self.busy}, idle={len(self._idle)}, waiting={len(self._waiting)},"
             f" opened={self.opened}, lent={self.lent})"
         )
 

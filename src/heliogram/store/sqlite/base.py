@@ -11,6 +11,7 @@ import apsw
 
 from ...domain.errors import FieldProblem, Invalid
 from ...domain.ids import IdFactory, floor_of
+from ...measures import StoreStats
 from ...ports import Clock, Listed, Window
 from .depth import Doorkeeper
 from .steps import ClockSteps
@@ -43,6 +44,20 @@ class Base:
         self._turns = Turns()
         self._steps = ClockSteps(clock)
         self._doorkeeper = Doorkeeper(clock)
+
+    def stats(self) -> StoreStats:
+        """How it is just now; asks no database."""
+        threads = self._writer, self._reader, self._lister
+        try:
+            wal = self._path.with_name(self._path.name + "-wal").stat().st_size
+        except OSError:
+            wal = 0
+        return StoreStats(
+            commits=self._writer.times,
+            waiting=sum(thread.waiting for thread in threads),
+            failed=sum(thread.failed for thread in threads),
+            wal_bytes=wal,
+        )
 
     async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
         return await self._writer.run(job, long=long)

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from ...measures import Durations
 from ..errors import StoreClosed, StoreDamaged, StoreError, StoreFull
 from .connection import as_store_error, is_trouble
 from .trouble import Place, Trouble
@@ -91,12 +93,19 @@ class DatabaseThread:
         self._ended = self._loop.create_future()
         self.groups = 0
         self.done = 0
+        self.failed = 0
+        self.times = Durations()
+        """Of groups, from BEGIN to COMMIT."""
         self._thread = threading.Thread(target=self._work, name=f"heliogram-{name}", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return self._jobs.qsize() + len(self._long)
+
     def __repr__(self) -> str:
-        waiting = self._jobs.qsize() + len(self._long)
-        return f"DatabaseThread({self._name}, waiting={waiting}, done={self.done}, groups={self.groups})"
+        return f"DatabaseThread({self._name}, waiting={self.waiting}, done={self.done}, groups={self.groups})"
 
     async def run(self, job: Job[T], *, long: bool = False) -> T:
         """What `job` returns for the connection, after COMMIT. Raises what the job raised, or `StoreError`. Between two
@@ -180,6 +189,7 @@ class DatabaseThread:
     def _attempt(self, group: list[_Task]) -> BaseException | None:
         """Runs jobs in one transaction; what failed them all, after which nothing of them was written."""
         connection = self._connection
+        began = time.perf_counter()
         try:
             if self._place is not None:
                 self._place.check()
@@ -196,6 +206,7 @@ class DatabaseThread:
                     connection.execute("ROLLBACK")
             return explained
         self._trouble.well()
+        self.times.add(time.perf_counter() - began)
         return None
 
     def _run_one(self, connection: apsw.Connection, task: _Task) -> None:
@@ -220,6 +231,7 @@ class DatabaseThread:
 
     def _fail(self, group: list[_Task], error: BaseException) -> None:
         """Nothing of the group was written: every job of it ends with the error."""
+        self.failed += len(group)
         if isinstance(error, StoreError):
             self._trouble.meet(error)
         for task in group:

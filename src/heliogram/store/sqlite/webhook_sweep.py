@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from ...domain.webhooks import DEAD_MS, KEPT_MS, MAX_EVENTS, WebhookState, wanted_types
+from ...measures import WebhookStand
 from . import statements
 from .base import Base
 from .webhook_work import bound_dead, drop
@@ -77,6 +78,12 @@ def _get(connection: apsw.Connection, sql: str, values: dict[str, Any]) -> int |
 
 class WebhookSweep(Base):
     """The bounds of `ports.WebhookStore`."""
+
+    async def webhook_stand(self) -> WebhookStand:
+        """Batches that were not taken, of all webhooks."""
+        row: Any = await self._list(lambda c: c.execute(_sql.stand, {}).fetchone())
+        retrying, dead, oldest, disabled = row
+        return WebhookStand(retrying=retrying, dead=dead, oldest=oldest, disabled=disabled)
 
     async def sweep_webhooks(self, now: int) -> int:
         """Keeps the backlogs within their bounds, a slice at a time; tells how many events went: call it again while

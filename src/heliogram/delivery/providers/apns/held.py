@@ -56,7 +56,14 @@ class Held:
     accepted, its refusal opens connections anew and sends once more, not oftener than every quarter of an hour.
     """
 
-    def __init__(self, credential: OpenedCredential, endpoints: ApnsEndpoints, clock: apns.Clock) -> None:
+    def __init__(
+        self,
+        credential: OpenedCredential,
+        endpoints: ApnsEndpoints,
+        clock: apns.Clock,
+        listener: apns.Listener | None = None,
+    ) -> None:
+        self._listener = listener
         self.account, self.id = credential.credential.account_id, credential.credential.id
         self.users = 0
         self.leaving = False
@@ -284,6 +291,7 @@ class Held:
             "endpoint": endpoint,
             "cafile": self._endpoints.cafile,
             "clock": self._clock,
+            "listener": self._listener,
         }
 
 

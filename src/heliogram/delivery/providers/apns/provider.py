@@ -39,8 +39,15 @@ class ApnsProvider(Managing):
 
     name = ProviderName.APN
 
-    def __init__(self, endpoints: ApnsEndpoints | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: ApnsEndpoints | None = None,
+        *,
+        clock: Clock | None = None,
+        listener: apns.Listener | None = None,
+    ) -> None:
         super().__init__(self._use)
+        self._listener = listener
         self._endpoints = endpoints or ApnsEndpoints()
         self._clock: apns.Clock = clock or apns.SystemClock()
         self._held: OrderedDict[bytes, Held] = OrderedDict()
@@ -219,7 +226,7 @@ class ApnsProvider(Managing):
         ident = credential.credential.id
         held = self._held.get(ident)
         if held is None:
-            held = self._held[ident] = Held(credential, self._endpoints, self._clock)
+            held = self._held[ident] = Held(credential, self._endpoints, self._clock, self._listener)
             if len(self._held) > MAX_CLIENTS:
                 self._let_go(self._held.popitem(last=False)[1])
         else:

@@ -266,3 +266,10 @@ UPDATE webhook_batch SET due = NULL, updated = :now
 -- Dead letters that were kept for as long as they may be.
 SELECT id, events FROM webhook_batch
  WHERE account_id = :account AND webhook_id = :webhook AND due IS NULL AND updated <= :before;
+
+-- name: stand
+-- Batches of all webhooks that are tried again, dead letters, since when the oldest of the former waits, and webhooks
+-- that are told nothing.
+SELECT count(due), count(*) - count(due), min(CASE WHEN due > -1 THEN created END),
+       (SELECT count(*) FROM webhook WHERE state = 'disabled')
+  FROM webhook_batch;

@@ -1,0 +1,51 @@
+"""The id of a request: the caller's own if it is one, else a new one; in the answer and in every log line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+HEADER = "x-request-id"
+MAX_CHARS = 128
+_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+
+
+class _Request:
+    """A request that is being answered; what goes on in its name afterwards is not part of it."""
+
+    __slots__ = ("ident", "open")
+
+    def __init__(self, ident: str) -> None:
+        self.ident, self.open = ident, True
+
+
+_current: ContextVar[_Request | None] = ContextVar("heliogram_request", default=None)
+
+
+def request_id(given: str | None) -> str:
+    """The given id if it has at most 128 letters, digits and `._:/+=@-`, which a log line and a header take as they
+    are; else 16 random hex digits."""
+    if given is not None and _SANE.fullmatch(given) is not None:
+        return given
+    return os.urandom(8).hex()
+
+
+def current_request_id() -> str | None:
+    """The id of the request that is being answered in this task, None when none is."""
+    request = _current.get()
+    return request.ident if request is not None and request.open else None
+
+
+@contextmanager
+def answering(ident: str) -> Iterator[None]:
+    """Within this the request has this id."""
+    request = _Request(ident)
+    before = _current.set(request)
+    try:
+        yield
+    finally:
+        request.open = False
+        _current.reset(before)
