@@ -49,7 +49,7 @@ def test_a_backup_becomes_a_database_elsewhere(data: Path, tmp_path: Path) -> No
     assert stat.S_IMODE(other.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("words", [["backup", "{tmp}/copy.db"], ["restore", "{tmp}/file"], ["check"]])
+@pytest.mark.parametrize("words", [["backup", "{tmp}/copy.db"], ["restore", "{tmp}/file"]])
 def test_what_is_for_the_embedded_database_says_what_postgresql_has(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:

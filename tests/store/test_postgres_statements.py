@@ -66,4 +66,4 @@ def test_a_statement_without_a_text_is_told_by_file_and_name() -> None:
 def test_files_of_both_stores_have_the_same_names() -> None:
     """A statement's key is its file's name and its own; what PostgreSQL has alone is in files of its own."""
     alone = {key.partition(".")[0] for key in load_all(PACKAGE)} - {key.partition(".")[0] for key in load_all()}
-    assert alone == {"devices", "nodes", "queueing"}
+    assert alone == {"devices", "examining", "nodes", "queueing"}

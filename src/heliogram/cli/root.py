@@ -40,7 +40,7 @@ COMMANDS = (
     ("accounts", "accounts:accounts", "Make, list, limit and disable the accounts of an instance."),
     ("api-keys", "api_keys:api_keys", "Make, list, rotate and revoke the API keys that back ends call with."),
     ("backup", "backup:backup", "Copy the database into the new file DEST, whether `heliogram serve` runs or not."),
-    ("check", "check:check", "Check the database of --data, or a backup."),
+    ("check", "check:check", "Check the database of --data, that of --store, or a backup."),
     ("config", "config:config", "Show, check and begin the configuration of `heliogram serve`."),
     ("demo", "demo:demo", "Show the whole way from nothing to a notification on a virtual iPhone."),
     ("doctor", "doctor:doctor", "Look for what is wrong, and say what to do."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from . import statements
 from .connection import APPLICATION_ID, opened_read_only
 from .migrate import migrations
 from .slots import ALL_SLOTS
+from .statements import Statement
 
 _sql = statements.load("check")
 
@@ -27,19 +28,24 @@ SAMPLE_OPERATIONS = 1_000
 SAMPLE_REGISTRATIONS = 20_000
 """Without `full` so many are looked at, half of them the newest, half the oldest."""
 MOST_PROBLEMS = 100
-_ALL = -1
+PAGE = 1_000
+"""Of all there is, so many are read at a time."""
 _TREE = re.compile(r"Tree (\d+) page")
 
-_ASTRAY = {
-    _sql.depths_wrong: "counts of waiting recipients are not what the chunks say: a start counts anew",
+ASTRAY = {
     _sql.chunks_astray: "chunks belong to no operation",
     _sql.chunks_without_recipients: "chunks have no recipients",
     _sql.recipients_astray: "lists of recipients belong to no chunk",
     _sql.results_astray: "result parts belong to no chunk",
     _sql.fingerprints_astray: "lists of users belong to no chunk",
+    _sql.webhooks_ahead: "webhooks were told more than there ever was",
+}
+"""What must not be there, in any store."""
+_ASTRAY = {
+    _sql.depths_wrong: "counts of waiting recipients are not what the chunks say: a start counts anew",
+    **ASTRAY,
     _sql.devices_out_of_reach: "devices can be sent to, and sending would not find them",
     _sql.reach_astray: "entries of what can be sent to are no such devices",
-    _sql.webhooks_ahead: "webhooks were told more than there ever was",
 }
 _OPERATIONS = (_sql.oldest_operations, _sql.newest_operations)
 _REGISTRATIONS = (_sql.oldest_registrations, _sql.newest_registrations)
@@ -129,20 +135,34 @@ def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: 
             " checked from then on"
         )
         return
-    _examine_rows(connection, findings, full)
+    examine_rows(connection, findings, _ASTRAY, full=full)
 
 
-def _examine_rows(connection: apsw.Connection, findings: Findings, full: bool) -> None:
-    for sql, words in _ASTRAY.items():
+def examine_rows(
+    connection: apsw.Connection,
+    findings: Findings,
+    astray: Mapping[Statement, str],
+    *,
+    full: bool,
+    progress: Callable[[str], object] = lambda _: None,
+) -> None:
+    """What must be true of what we keep, whatever the store: `astray` are statements that count what must not be there,
+    and words for it. `progress` hears how far it is."""
+    for sql, words in astray.items():
+        progress(f"looking whether {words.partition(':')[0]}")
         count: Any = connection.execute(sql).get
         if count:
             findings.add(f"{count} {words}")
-    for row in _sample(connection, _OPERATIONS, _ALL if full else SAMPLE_OPERATIONS):
+    for row in _sample(connection, _OPERATIONS, None if full else SAMPLE_OPERATIONS):
         findings.operations += 1
+        if findings.operations % PAGE == 0:
+            progress(f"{findings.operations:,} operations looked at")
         for problem in _operation_problems(connection, _Operation(*row)):
             findings.add(f"{ids.encode(ids.OPERATION, row[1])}: {problem}")
-    for ident, free, taken in _sample(connection, _REGISTRATIONS, _ALL if full else SAMPLE_REGISTRATIONS):
+    for _, ident, free, taken in _sample(connection, _REGISTRATIONS, None if full else SAMPLE_REGISTRATIONS):
         findings.registrations += 1
+        if findings.registrations % (10 * PAGE) == 0:
+            progress(f"{findings.registrations:,} registrations looked at")
         slots = [int(slot) for slot in str(taken or "").split(",") if slot]
         if not slots:
             findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: it has no device")
@@ -150,17 +170,21 @@ def _examine_rows(connection: apsw.Connection, findings: Findings, full: bool) -
             findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: free slots and devices do not make up its 63")
 
 
-def _sample(connection: apsw.Connection, orders: tuple[str, str], most: int) -> Iterator[Any]:
+def _sample(connection: apsw.Connection, orders: tuple[str, str], most: int | None) -> Iterator[Any]:
     """All of them, or the newest half and the oldest half of a sample, each once."""
-    if most == _ALL:
-        yield from connection.execute(orders[0], {"limit": _ALL})
+    start: dict[str, Any] = {"account": b"", "id": b""}
+    if most is None:
+        rows: list[Any] = connection.execute(orders[0], {**start, "limit": PAGE}).fetchall()
+        while rows:
+            yield from rows
+            after = {"account": rows[-1][0], "id": rows[-1][1]}
+            rows = connection.execute(orders[0], {**after, "limit": PAGE}).fetchall()
         return
-    seen = set()
-    for sql in orders:
-        for row in connection.execute(sql, {"limit": most // 2}):
-            if row not in seen:
-                seen.add(row)
-                yield row
+    oldest: list[Any] = connection.execute(orders[0], {**start, "limit": most // 2}).fetchall()
+    seen = {(row[0], row[1]) for row in oldest}
+    yield from oldest
+    newest: list[Any] = connection.execute(orders[1], {"limit": most // 2}).fetchall()
+    yield from (row for row in newest if (row[0], row[1]) not in seen)
 
 
 class _Operation(NamedTuple):

@@ -57,11 +57,12 @@ SELECT count(*) FROM webhook
 
 -- name: newest_operations
 -- Operations, the newest first.
-SELECT account_id, id, recipients, status, finished FROM operation ORDER BY account_id DESC, id DESC LIMIT nullif(:limit, -1);
+SELECT account_id, id, recipients, status, finished FROM operation ORDER BY account_id DESC, id DESC LIMIT :limit;
 
 -- name: oldest_operations
--- Operations, the oldest first.
-SELECT account_id, id, recipients, status, finished FROM operation ORDER BY account_id, id LIMIT nullif(:limit, -1);
+-- Operations behind one, the oldest first.
+SELECT account_id, id, recipients, status, finished FROM operation
+ WHERE (account_id, id) > (:account, :id) ORDER BY account_id, id LIMIT :limit;
 
 -- name: chunks_of
 -- The chunks of an operation with their recipients.
@@ -78,12 +79,12 @@ SELECT part, packed FROM chunk_result
 
 -- name: newest_registrations
 -- Registrations with their free slots and those that devices have, the newest first.
-SELECT r.id, r.free_slots, (SELECT string_agg(d.slot::text, ',') FROM device d
+SELECT r.account_id, r.id, r.free_slots, (SELECT string_agg(d.slot::text, ',') FROM device d
                              WHERE d.account_id = r.account_id AND d.registration_id = r.id)
-  FROM registration r ORDER BY r.account_id DESC, r.id DESC LIMIT nullif(:limit, -1);
+  FROM registration r ORDER BY r.account_id DESC, r.id DESC LIMIT :limit;
 
 -- name: oldest_registrations
--- The same, the oldest first.
-SELECT r.id, r.free_slots, (SELECT string_agg(d.slot::text, ',') FROM device d
+-- The same behind one, the oldest first.
+SELECT r.account_id, r.id, r.free_slots, (SELECT string_agg(d.slot::text, ',') FROM device d
                              WHERE d.account_id = r.account_id AND d.registration_id = r.id)
-  FROM registration r ORDER BY r.account_id, r.id LIMIT nullif(:limit, -1);
+  FROM registration r WHERE (r.account_id, r.id) > (:account, :id) ORDER BY r.account_id, r.id LIMIT :limit;

@@ -1,0 +1,84 @@
+"""`heliogram check` on a PostgreSQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+from click.testing import CliRunner, Result
+from support.clock import FakeClock
+from support.postgres import server
+
+from heliogram.cli.root import cli
+from heliogram.domain.ids import IdFactory
+from heliogram.store.postgres import PostgresStore
+from heliogram.store.postgres.partitions import DAY_MS, make_partitions
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, list(words))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database that a node was started on."""
+
+    async def made() -> str:
+        url, clock = await server().database_for(tmp_path), FakeClock()
+        store = await PostgresStore.open(url, ids=IdFactory(lambda: clock.ms), clock=clock)
+        await store.close()
+        link = await asyncpg.connect(url)
+        now = int(time.time() * 1000)
+        for at in (now, now + DAY_MS):
+            await make_partitions(link, at)
+        await link.close()
+        return url
+
+    return asyncio.run(made())
+
+
+def spoil(url: str) -> None:
+    """An index is gone."""
+
+    async def done() -> None:
+        link = await asyncpg.connect(url)
+        await link.execute("DROP INDEX chunk_held")
+        await link.close()
+
+    asyncio.run(done())
+
+
+def test_a_database_that_is_well_and_one_that_is_not(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same lines and exit codes as with a file; how far it is is told in full only."""
+    monkeypatch.chdir(tmp_path)
+    well = run("check", "--store", url)
+    assert (well.exit_code, well.stderr) == (0, "")
+    assert " is well: schema " in well.stdout
+    assert "looking at the schema\n" in run("check", "--store", url, "--full").stderr
+    spoil(url)
+    ill = run("check", "--store", url)
+    assert (ill.exit_code, ill.stdout) == (1, "schema: the index chunk_held is missing\n")
+    assert ill.stderr.endswith(": 1 problems; a backup can be restored: pg_restore\n")
+    monkeypatch.setenv("HELIOGRAM_STORE", url)
+    told = run("check", "--json")
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert (found["ok"], found["problems"]) == (False, ["schema: the index chunk_held is missing"])
+    assert found["store"].startswith("postgresql://")
+
+
+def test_what_cannot_be_reached_is_told_without_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A directory that is named is meant, whatever the environment says."""
+    monkeypatch.chdir(tmp_path)
+    away = "postgresql://me:hidden@/nobody_made_it?host=/nowhere"
+    said = run("check", "--store", away)
+    assert said.exit_code == 1
+    assert "hidden" not in said.output
+    assert "Traceback" not in said.output
+    monkeypatch.setenv("HELIOGRAM_STORE", away)
+    named = run("check", "--data", str(tmp_path))
+    assert (named.exit_code, "there is no database in" in named.stderr) == (2, True)
