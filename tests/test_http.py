@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+import re
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from heliogram.http import MAX_HEAD, HttpServer, bind
+from heliogram.http import KEEP_ALIVE_SECONDS, HttpServer, bind
+from heliogram.http_protocol import MAX_HEAD
+from heliogram.rest import Call, Result, build_app, endpoint
 from heliogram.settings import Address
 
 pytestmark = pytest.mark.anyio
@@ -25,11 +30,32 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(str(len(body)))(scope, receive, send)
 
 
+@endpoint("POST", "/Things", summary="Echo", scope=None, body=dict[str, str])
+async def echo(call: Call[None]) -> Result:
+    """What was sent."""
+    return Result(call.body, headers=call.body)
+
+
+API = build_app([echo], state=None, title="t", version="1", prefixes=("",))
+
+
+async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same API, with somebody who sees each message."""
+
+    async def see(message: MutableMapping[str, Any]) -> None:
+        await send(message)
+
+    await API(scope, receive, see)
+
+
 @contextlib.asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    app: ASGIApp = app, keep_alive: float = KEEP_ALIVE_SECONDS
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a running server."""
     listener = bind(Address("127.0.0.1", 0), option="--listen")
     server = HttpServer(app)
+    server.config.timeout_keep_alive = keep_alive  # type: ignore[assignment] # seconds, for which uvicorn has an int
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -97,3 +123,44 @@ async def test_a_long_body_is_not_taken_for_a_head() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert await reader.readexactly(len(str(size))) == str(size).encode()
+
+
+def asking(body: object, *, more: str = "", version: str = "1.1", method: str = "POST") -> bytes:
+    """A request to the API."""
+    raw = json.dumps(body)
+    return f"{method} /Things HTTP/{version}\r\nHost: a\r\n{more}Content-Length: {len(raw)}\r\n\r\n{raw}".encode()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        asking({"x-thing": "one"}),
+        asking({"x-thing": "one"}, version="1.0"),
+        asking({"x-thing": "one"}, more="Connection: close\r\n"),
+        asking({"Connection": "close"}),
+        asking({"x-thing": "a\r\nb: c"}),
+        asking({}, method="HEAD"),
+        asking([]),
+        asking({"n": "1"}) + asking({"n": "2"}) + asking({"n": "3"}),
+    ],
+    ids=["plain", "1.0", "closing", "closed", "injected", "head", "wrong", "pipelined"],
+)
+async def test_an_answer_in_one_piece_is_what_its_messages_make(request_: bytes) -> None:
+    """Byte for byte but for the date, whether or not somebody sees the messages go by: nothing at all of what would
+    have made a header of its own."""
+    last = asking({"x-thing": "last"}, more="Connection: close\r\n")
+    answers = []
+    for each in (API, watched):
+        async with connected(each) as (reader, writer):
+            writer.write(request_ + last)
+            answers.append(re.sub(rb"date: [^\r]*\r\n", b"", await ended(reader)))
+    assert answers[0] == answers[1]
+    assert answers[0].startswith(b"HTTP/1.1 ") is not (b"b: c" in request_)
+
+
+async def test_an_idle_connection_is_closed_after_its_time() -> None:
+    """However many requests it had before, and not while one is being answered."""
+    async with connected(API, keep_alive=0.05) as (reader, writer):
+        writer.write(asking({"n": "1"}) + asking({"n": "2"}))
+        got = await ended(reader)
+        assert got.count(b"HTTP/1.1 200 OK") == 2

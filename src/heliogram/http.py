@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .http_protocol import BoundedHttp
 from .settings import Address
-
-MAX_HEAD = 65_536
-"""Bytes of a request line with its headers, or of trailers: far above what clients and proxies send."""
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays open. Longer than clients and proxies keep theirs (5 to 60 s): whoever closes first
@@ -42,43 +39,6 @@ def bind(address: Address, *, option: str) -> socket.socket:
     return server
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection on which more than `MAX_HEAD` bytes came that are no body: the parser keeps all of a head
-    until it is whole, and has no limit of its own."""
-
-    _head = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Parses what came; of a head that is not whole, at most one read more than the limit is kept."""
-        self._head += len(data)
-        super().data_received(data)
-        if self._head > MAX_HEAD and not self.transport.is_closing():
-            if self._answering:
-                self.transport.close()  # trailers of a request that is being answered
-            else:
-                self.send_400_response(f"The request's headers are larger than {MAX_HEAD} bytes.")
-
-    @property
-    def _answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._head = 0
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Bodies have a limit of their own, where they are read."""
-        self._head = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """What comes next is another request's."""
-        self._head = 0
-        super().on_message_complete()
-
-
 class HttpServer(uvicorn.Server):
     """Serves until `should_exit`. Signals belong to the process, which has more to stop than HTTP."""
 
@@ -88,6 +48,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 http=BoundedHttp,
                 ws="none",
                 lifespan="off",

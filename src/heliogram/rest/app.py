@@ -59,6 +59,12 @@ class _JsonAnswer(Response):
         self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_.items()]
         self.raw_headers += ((b"content-length", b"%d" % len(content)), (b"content-type", b"application/json"))
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers at once where the server can write all of it in one go, and nobody in between wants to see it."""
+        answer = getattr(getattr(send, "__self__", None), "answer", None)
+        if answer is None or not answer(self.status_code, self.raw_headers, self.body):
+            await super().__call__(scope, receive, send)
+
 
 class _App:
     """What all endpoints of one application share."""

@@ -1,0 +1,170 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol with a bound on heads, and with less to do for each request.
+
+What an application answers in one piece is written in one piece, past the messages of ASGI; and one timer watches an
+idle connection, where setting one after each answer and ending it with each request costs more than parsing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from collections.abc import Sequence
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+MAX_HEAD = 65_536
+"""Bytes of a request line with its headers, or of trailers: far above what clients and proxies send."""
+_DECIDED = frozenset({b"connection", b"transfer-encoding"})
+"""Headers that say how the answer is to be written."""
+
+
+class Cycle(RequestResponseCycle):
+    """A request and its answer."""
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Writes a whole answer, whose headers have its `content-length`, their names in lower case. False, and
+        nothing written, where it has to go by `send`: to say why it cannot, to wait, or to end the connection."""
+        if self.response_started or self.disconnected or self.flow.write_paused or self.access_log:
+            return False
+        if self.scope["method"] == "HEAD":
+            return False
+        parts, values = [STATUS_LINE[status]], []
+        for name, value in (*self.default_headers, *headers):
+            if name in _DECIDED:
+                return False
+            values.append(value)
+            parts += (name, b": ", value, b"\r\n")
+        if HEADER_VALUE_RE.search(b"".join(values)):
+            return False
+        parts += (b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n", body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"".join(parts))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Closes a connection on which more than `MAX_HEAD` bytes came that are no body: the parser keeps all of a head
+    until it is whole, and has no limit of its own. There are no upgrades: `ws` is to be `none`."""
+
+    _head = 0
+    _idle_until: float | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came; of a head that is not whole, at most one read more than the limit is kept."""
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > MAX_HEAD and not self.transport.is_closing():
+            if self._answering:
+                self.transport.close()  # trailers of a request that is being answered
+            else:
+                self.send_400_response(f"The request's headers are larger than {MAX_HEAD} bytes.")
+
+    @property
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the application begins, or waits for those before it."""
+        self._head = 0
+        parser, scope = self.parser, self.scope
+        before: RequestResponseCycle | None = self.cycle
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        raw: bytes = url.path
+        path = raw.decode("ascii")
+        scope["path"] = self.root_path + (urllib.parse.unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + raw
+        scope["query_string"] = url.query or b""
+        self.cycle = cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            self.access_log,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            version != "1.0" and parser.should_keep_alive(),
+            self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        """Bodies have a limit of their own, where they are read."""
+        self._head = 0
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """What comes next is another request's."""
+        self._head = 0
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
+    # ---- idle connections
+
+    def on_response_complete(self) -> None:
+        """The next request of the pipeline begins, or the connection is idle from now on."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes the connection if it was idle for so long; else looks again when it may be."""
+        self.timeout_keep_alive_task = None
+        if self._idle_until is None:
+            return  # something is being answered: its end sets the timer
+        left = self._idle_until - self.loop.time()
+        if left > 0:
+            self._look_in(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Something came: it is not idle."""
+        self._idle_until = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The timer must not keep what is gone."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
