@@ -26,6 +26,11 @@ COMMANDS = [
     "backup",
     "restore",
     "check",
+    "config show",
+    "config check",
+    "config example",
+    "doctor",
+    "completion",
     "send",
     "demo",
 ]

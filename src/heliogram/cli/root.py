@@ -41,6 +41,11 @@ COMMANDS = (
     ("api-keys", "api_keys:api_keys", "Make, list, rotate and revoke the API keys that back ends call with."),
     ("backup", "backup:backup", "Copy the database into the new file DEST, whether `heliogram serve` runs or not."),
     ("check", "check:check", "Check the database of --data, that of --store, or a backup."),
+    (
+        "completion",
+        "completion:completion",
+        "Print the script that completes commands, options and their values in bash (4.4 or newer), zsh or fish.",
+    ),
     ("config", "config:config", "Show, check and begin the configuration of `heliogram serve`."),
     ("demo", "demo:demo", "Show the whole way from nothing to a notification on a virtual iPhone."),
     ("doctor", "doctor:doctor", "Look for what is wrong, and say what to do."),
