@@ -17,7 +17,7 @@ from support.browser import NETWORK_CHANGED
 from support.peers import node_folder
 
 from heliogram.backing import Backing, open_backing
-from heliogram.domain.accounts import ALL_SCOPES, Scope
+from heliogram.domain.accounts import ALL_SCOPES, Account, Scope
 from heliogram.domain.ids import IdFactory
 from heliogram.http import bind
 from heliogram.security import KeyHasher, new_api_key
@@ -44,6 +44,18 @@ class Site:
         self.url, self.simulator, self.backing, self.account = url, simulator, backing, account
         self.key: tuple[str, str] = ("", "")
         self.http = httpx2.AsyncClient(base_url=url, trust_env=False)
+
+    @contextlib.asynccontextmanager
+    async def tenant(self) -> AsyncIterator[Site]:
+        """The same service as a new account sees it, with a key of its own."""
+        now = int(self.backing.clock.time() * 1000)
+        ident = IdFactory(lambda: now).new()
+        await self.backing.store.create_account(Account(id=ident, name=f"tenant-{ident.hex()}", created=now))
+        made = Site(self.url, self.simulator, self.backing, ident)
+        made.key = await made.new_key()
+        made.http.auth = httpx2.BasicAuth(*made.key)
+        async with made.http:
+            yield made
 
     async def new_key(self, *scopes: Scope, expires: int | None = None) -> tuple[str, str]:
         """An API key of the account: its id and its secret."""

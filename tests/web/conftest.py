@@ -42,13 +42,27 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield made
 
 
+@pytest.fixture(scope="session")
+async def house(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One service for all tests that need nothing but an account of their own."""
+    async with running_site(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@pytest.fixture
+async def tenant(house: Site) -> AsyncIterator[Site]:
+    """A new account of a service that is there already: a module takes it in place of a new `site`."""
+    async with house.tenant() as made:
+        yield made
+
+
 @pytest.fixture
 async def person(site: Site) -> AsyncIterator[Person]:
     """Signed in with all scopes, without JavaScript."""
     made = Person(site)
-    answer = await made.sign_in(site.key)
-    assert answer.status_code == 303, answer.text
     async with made.http:
+        answer = await made.sign_in(site.key)
+        assert answer.status_code == 303, answer.text
         yield made
 
 
