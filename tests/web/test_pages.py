@@ -1,4 +1,4 @@
-"""Overview, operations, notifications and the compose page in a browser: what they say, and that everybody can use them."""
+"""Overview, operations, notifications and compose in a browser: what they say, and that everybody can use them."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ MAX_FORM = 2 * 1024 * 1024
 """Bytes of a form: a list of recipients or a certificate fits in."""
 MAX_FIELDS = 1000
 CSRF_HEADER = "x-csrf-token"
+_log = logging.getLogger("heliogram.web")
 PUBLIC = ("/static/", "/sign-in")
 
 CONTENT_SECURITY_POLICY = (
@@ -71,6 +73,12 @@ class Gate:
             if sender.begun:
                 raise
             await self._answer(request, error)(scope, receive, sender)
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.url.path)
+            if sender.begun:
+                raise
+            problem = ApiProblem(500, 500, "Something failed", "The dashboard failed here; the server's log says how.")
+            await self._answer(request, problem)(scope, receive, sender)
 
     def _answer(self, request: Request, error: ApiProblem | HTTPException) -> Response:
         """A problem in plain words."""

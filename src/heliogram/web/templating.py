@@ -85,6 +85,11 @@ def number(value: float) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, thing: str) -> str:
+    """`1 recipient`, `2,000 recipients`."""
+    return f"{number(value)} {thing}" if value == 1 else f"{number(value)} {thing}s"
+
+
 def query(values: dict[str, Any]) -> str:
     """`?a=b` of what is there; nothing of nothing."""
     told = {name: value for name, value in values.items() if value not in (None, "")}

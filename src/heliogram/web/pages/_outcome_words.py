@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-SCOPED = "The credential is at fault, not the device: nothing was shown to anybody."
-
 
 class Words(NamedTuple):
     """An outcome: the tone of its badge, a sentence, and what to do or to know (may be empty)."""
@@ -15,12 +13,14 @@ class Words(NamedTuple):
     cure: str = ""
 
 
+ANYWHERE = "the environment it was sent to"
+PLACES = {"PRODUCTION": "production, perhaps to the sandbox", "SANDBOX": "the sandbox, perhaps to production"}
 _SANDBOX = (
     "A phone has a sandbox token when the app was built from Xcode, and a production token from TestFlight and the App"
     " Store. Let the app register it with its environment; it does so at its next launch."
 )
 _REFUSED: dict[str, tuple[str, str]] = {
-    "BadDeviceToken": ("this token does not belong to its {environment} environment", _SANDBOX),
+    "BadDeviceToken": ("this token does not belong to {environment}", _SANDBOX),
     "DeviceTokenNotForTopic": (
         "this token is of another app than the credential's bundle id",
         "Compare the bundle id of the credential with that of the app on the phone.",
@@ -82,6 +82,13 @@ _NOT_SENT: tuple[tuple[str, str, str], ...] = (
 )
 
 
+def told(notification: dict[str, Any]) -> dict[str, Any]:
+    """A notification of the API's with what it leaves out, and its words."""
+    to = {"userId": None, "token": None, "channelId": None, **notification["to"]}
+    sender = {"apn": None, "appName": None, **notification["from"]}
+    return {**notification, "to": to, "from": sender, "words": notification_words(notification)}
+
+
 def delivery_words(delivery: dict[str, Any]) -> Words:
     """The last attempt at one device, as the API tells it."""
     words = _ended(delivery)
@@ -120,7 +127,7 @@ def refusal(reason: str, status: int | None, environment: str | None) -> Words:
     if known is None:
         said = f"APNs refused: {reason or f'status {status}'}"
         return Words("bad", said, "That is Apple's trouble: send it again later." if (status or 0) >= 500 else "")
-    place = {"PRODUCTION": "production", "SANDBOX": "sandbox"}.get((environment or "").upper(), "own")
+    place = PLACES.get((environment or "").upper(), ANYWHERE)
     return Words("bad", f"APNs refused: {known[0].format(environment=place)}", known[1])
 
 
@@ -132,10 +139,15 @@ def not_sent(reason: str) -> Words:
     return Words("bad", f"It was not sent: {reason or 'no reason is known'}", "Sending it again is safe.")
 
 
+def is_refusal(reason: str) -> bool:
+    """Whether this is APNs' own word."""
+    return reason in _REFUSED
+
+
 def reason_words(reason: str) -> str:
     """A reason alone, as counted over many pushes."""
     if reason in _REFUSED:
-        return f"APNs refused: {_REFUSED[reason][0].format(environment='own')}"
+        return f"APNs refused: {_REFUSED[reason][0].format(environment=ANYWHERE)}"
     if reason == "Unaddressable":
         return "There was no device to try"
     for prefix, said, _ in _NOT_SENT:

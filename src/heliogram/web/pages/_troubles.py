@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from ..templating import number, span
+from ..templating import counted, number, span
 from ._credential_words import SOON, reason_text
 
 LATE_SECONDS = {"tx": 10.0, "bulk": 300.0}
@@ -39,7 +39,7 @@ def _credential(credential: dict[str, Any]) -> Trouble | None:
     failing, days = credential["failing"], credential["expiresInDays"]
     if failing is not None:
         waiting = failing["waiting"]
-        more = f" {number(waiting)} recipients wait for it." if waiting else ""
+        more = f" {counted(waiting, 'recipient')} waiting for it." if waiting else ""
         title = f"The credential {name} does not work: {failing['reason']}"
         return Trouble("bad", title, reason_text(failing["reason"]) + more, place, "See the credential")
     if days is not None and days < 0:
@@ -56,9 +56,7 @@ def _lane(lane: dict[str, Any]) -> Trouble | None:
     if oldest is None or oldest < LATE_SECONDS.get(lane["lane"], 60.0):
         return None
     title = f"Work has been waiting for {span(oldest)}: {LANES.get(lane['lane'], lane['lane'])}"
-    text = (
-        f"{number(lane['waiting'])} recipients wait: no worker runs, APNs is slow, or it is more than this node sends."
-    )
+    text = f"{counted(lane['waiting'], 'recipient')} waiting: no worker runs, APNs is slow, or it is much to send."
     return Trouble("bad", title, text, "/operations?status=PROCESSING", "See what is under way")
 
 
@@ -69,9 +67,10 @@ def _webhook(webhook: dict[str, Any]) -> Trouble | None:
         return Trouble("bad", f"The webhook to {webhook['url']} is off", text, place, "See the webhook")
     if backlog["deadLetters"]:
         text = "Its receiver did not take them for three days. Mend it, then have them delivered again."
-        title = f"{number(backlog['deadLetters'])} batches for {webhook['url']} were given up"
+        title = f"{counted(backlog['deadLetters'], 'dead letter')} for {webhook['url']}"
         return Trouble("bad", title, text, place, "Deliver them again")
     if backlog["retryingBatches"]:
-        text = f"{number(backlog['retryingBatches'])} batches are being tried again."
+        retrying = number(backlog["retryingBatches"])
+        text = f"Batches of events that it did not take are tried again: {retrying}."
         return Trouble("warn", f"The webhook to {webhook['url']} fails", text, place, "See the webhook")
     return None

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from ...domain import ids
 from ..context import ApiProblem, api, redirect, render, segment
 from ..inprocess import PUSH, Api
-from ._outcome_words import delivery_words, notification_words
+from ._outcome_words import delivery_words, told
 
 STATUSES = ("", "SCHEDULED", "QUEUED", "SENT", "FAILED", "CANCELED")
 _TOKEN = re.compile(r"[<\s]*(?:[0-9a-fA-F]{2}\s*){8,200}[>\s]*")
@@ -39,10 +39,10 @@ async def notifications(request: Request) -> Response:
         if error.status != 400:
             raise
         problem = error
-    found = [] if page is None else [{**each, "words": notification_words(each)} for each in page["pushNotifications"]]
+    found = [] if page is None else [told(each) for each in page["pushNotifications"]]
     status = 200 if problem is None else 400
-    told: dict[str, Any] = {"page": page, "notifications": found, "asked": asked, "problem": problem, "note": note}
-    return render(request, "notifications/list.html", status=status, **told)
+    known: dict[str, Any] = {"page": page, "notifications": found, "asked": asked, "problem": problem, "note": note}
+    return render(request, "notifications/list.html", status=status, **known)
 
 
 async def notification(request: Request) -> Response:
@@ -50,11 +50,8 @@ async def notification(request: Request) -> Response:
     ident = segment(request.path_params["id"])
     found = await api(request).get(f"{PUSH}/{ident}")
     deliveries = [{**each, "words": delivery_words(each)} for each in found["deliveries"]]
-    words = notification_words(found)
     over = found["status"] in ("SENT", "FAILED", "CANCELED") and all(each["final"] for each in deliveries)
-    return render(
-        request, "notifications/one.html", block="live", one=found, deliveries=deliveries, words=words, over=over
-    )
+    return render(request, "notifications/one.html", block="live", one=told(found), deliveries=deliveries, over=over)
 
 
 async def cancel(request: Request) -> Response:

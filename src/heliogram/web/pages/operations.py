@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..context import ApiProblem, api, redirect, render, segment
 from ..inprocess import PUSH, Api
-from ._outcome_words import not_sent, notification_words, reason_words, refusal
+from ._outcome_words import NO_DEVICE, Words, is_refusal, not_sent, reason_words, refusal, told
 
 FEW = 20
 """Recipients of an operation that are shown one by one, with their outcomes."""
@@ -85,7 +85,7 @@ def shown(operation: dict[str, Any]) -> dict[str, Any]:
 
 async def _recipients(asking: Api, ident: str) -> list[dict[str, Any]]:
     page = await asking.get(PUSH, operationId=ident, include="deliveries", pageSize=FEW)
-    return [{**each, "words": notification_words(each)} for each in page["pushNotifications"]]
+    return [told(each) for each in page["pushNotifications"]]
 
 
 async def _errors(asking: Api, ident: str, token: str | None) -> tuple[list[dict[str, Any]], str | None]:
@@ -98,11 +98,14 @@ async def _errors(asking: Api, ident: str, token: str | None) -> tuple[list[dict
     return sorted(groups.values(), key=lambda group: -len(group["ids"])), page["pagination"]["next"]
 
 
-def _words(error: dict[str, Any]) -> str:
-    said = reason_words(error["reason"])
-    if said != error["reason"]:
-        return said
-    return (not_sent(error["reason"]) if " " in error["reason"] else refusal(error["reason"], None, None)).said
+def _words(error: dict[str, Any]) -> Words:
+    """In our words where there are some, else in the API's."""
+    reason, cure = error["reason"], error["cure"].replace("`", "")
+    if reason == "Unaddressable":
+        return Words("bad", reason_words(reason), NO_DEVICE)
+    known = reason_words(reason) != reason
+    words = not_sent(reason) if known and not is_refusal(reason) else refusal(reason, None, None)
+    return words if words.cure else Words(words.tone, words.said, cure)
 
 
 ROUTES = [

@@ -48,11 +48,8 @@ async def events(request: Request) -> Response:
             wrong = await _wrong(asking, activity)
         count += 1
         told = _figures(request, activity)
-        return {
-            "figures": part(request, "overview/figures.html", **told),
-            "rows": part(request, "overview/rows.html", **told),
-            "troubles": part(request, "overview/troubles.html", troubles=wrong),
-        }
+        pictures = {name: part(request, f"overview/{name}.html", **told) for name in ("numbers", "tables", "rows")}
+        return {**pictures, "troubles": part(request, "overview/troubles.html", troubles=wrong)}
 
     return live(request, picture)
 

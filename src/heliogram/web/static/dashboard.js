@@ -34,3 +34,10 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = before; }, 2000);
 });
+
+// On a phone the navigation is one line: where one is comes into sight.
+document.addEventListener("DOMContentLoaded", () => {
+  const here = document.querySelector(".side [aria-current]");
+  const line = here?.closest("nav");
+  if (line) line.scrollLeft = here.offsetLeft - line.offsetLeft - 12;
+});
