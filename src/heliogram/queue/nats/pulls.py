@@ -329,6 +329,7 @@ class Pulls:
         if late:
             self._is_full = True
             self._tasks.start(self.answer(late, nak()))
+            self._arrived()  # whoever has slots after all asks again
 
 
 def pull_request(batch: int, seconds: float, priority: int | None = None) -> bytes:

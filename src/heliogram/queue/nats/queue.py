@@ -245,6 +245,8 @@ class NatsQueue(DbQueue):
                     self._hands.take(message.ref.lease(0), 1, waiter.slots)
             await pulls.want(limit - len(came), total)
         chunks = await self._load(waiter, came) if came else []
+        if came and not chunks:
+            waiter.event.set()  # none of it took a slot: there is as much room as before, and nobody else would say so
         self._note(waiter, lanes, all_due=limit > 0 and not short and all(self._pulls[lane].is_dry for lane in lanes))
         return chunks
 
@@ -281,6 +283,7 @@ class NatsQueue(DbQueue):
             chunk = found.pop(message.ref.id, None)
             if chunk is None:
                 self.stale += 1
+                self._pulls_of(message.ref.lane).reopen(message.ref.flow)
                 await self._broker.link.publish(message.reply, ACK)
                 continue
             self.loaded += 1
