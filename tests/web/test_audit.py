@@ -1,0 +1,54 @@
+"""The audit log in the dashboard."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+from support.dashboard import Person, Site, Window
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def site(tenant: Site) -> Site:
+    """An account of its own is enough."""
+    return tenant
+
+
+async def test_the_log_says_who_did_what_and_is_filtered(window: Window, site: Site) -> None:
+    """In words, with the name of the key and links to what was changed."""
+    page = window.page
+    await window.open("/audit")
+    await expect(page.get_by_role("heading", name="Nothing has been changed yet")).to_be_visible()
+    ident = await site.credential()
+    await site.call("POST", "/ApiKeys", {"name": "back end", "scopes": ["send"]})
+    await window.open("/audit")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    await window.check()
+    await page.get_by_label("What", exact=True).select_option("credential.created")
+    await page.get_by_label("By whom").fill(site.key[0])
+    await page.get_by_role("button", name="Filter").click()
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("Credential uploaded")
+    await expect(rows).to_contain_text("dashboard")
+    await rows.get_by_role("link", name=ident).click()
+    await page.wait_for_url(f"**/credentials/{ident}")
+    await page.get_by_role("link", name="Who changed it").click()
+    await expect(rows).to_have_count(1)
+
+
+async def test_a_filter_that_finds_nothing_or_is_wrong_is_said(person: Person) -> None:
+    """And leads back to the whole log."""
+    nothing = (await person.get("/audit", actor="cli", action="app.made_default")).text
+    assert "Nothing like that" in nothing
+    wrong = await person.get("/audit", startDate="2027-02-01", endDate="2027-01-01")
+    assert (wrong.status_code, 'id="e-endDate"' in wrong.text) == (400, True)
+
+
+async def test_names_in_the_log_are_text(person: Person, site: Site) -> None:
+    """What keys are called is never run."""
+    await site.call("POST", "/ApiKeys", {"name": "<script>alert(1)</script>", "scopes": ["send"]})
+    page = (await person.get("/audit")).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
