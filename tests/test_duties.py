@@ -64,7 +64,7 @@ class Node:
         return Chore(name="counting", every=60.0, slice=slice_)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while True:
                 if holds():
                     return

@@ -143,7 +143,7 @@ async def main():
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=90)
     assert done.stdout.strip() == "7"
 
 
@@ -261,8 +261,8 @@ def test_every_wait_has_its_outcome_over_the_wire(signing_key: SigningKey, autho
                 assert all(one.ok for one in several)
                 tasks = await asyncio.gather(*(outcome_of(client) for _ in range(500)))
                 assert all(one.ok for one in tasks)
-                assert (await asyncio.wait_for(client.send(TOKEN, HELLO), 60)).ok
-                assert (await client.send(TOKEN, HELLO, timeout=60)).ok
+                assert (await asyncio.wait_for(client.send(TOKEN, HELLO), 90)).ok
+                assert (await client.send(TOKEN, HELLO, timeout=90)).ok
                 assert given_up.cancelled()
             closed = await client.send(TOKEN, HELLO)
             assert not closed.ok

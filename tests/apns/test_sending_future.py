@@ -131,7 +131,7 @@ async def waited(future: asyncio.Future[Any]) -> object:
 
 WAITS: dict[str, Callable[[asyncio.Future[Any]], Awaitable[object]]] = {
     "await": lambda future: future,
-    "wait_for": lambda future: asyncio.wait_for(future, 60),
+    "wait_for": lambda future: asyncio.wait_for(future, 90),
     "shield": shielded,
     "gather": gathered,
     "wait": waited,

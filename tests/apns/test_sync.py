@@ -155,7 +155,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 def test_a_forked_child_ends_and_is_told_to_make_its_own_client() -> None:
     """The engine's thread stays in the parent: the child hangs neither at a lock, nor at a call, nor at its exit."""
     program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
 
 
@@ -189,5 +189,5 @@ def test_it_must_not_be_called_from_its_own_thread(client: Client) -> None:
 
     done = threading.Event()
     client._loop.call_soon_threadsafe(call)
-    assert done.wait(20)
+    assert done.wait(90)
     assert "heliogram.apns.Client" in caught[0]

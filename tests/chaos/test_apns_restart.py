@@ -39,12 +39,12 @@ def test_killed_and_restarted_during_a_campaign(tmp_path: Path) -> None:
             phones.call("POST", "/faults", {"kind": "delay", "delayMs": 30})
             operation = back_end.send(*({"token": tokens[n % 20], "provider": "APN"} for n in range(MANY)))
             taken = Received()
-            eventually(lambda: taken.read(phones.http).accepted.total() >= 20, what="the first pushes", seconds=20)
+            eventually(lambda: taken.read(phones.http).accepted.total() >= 20, what="the first pushes")
             first.kill()
             phones.close()
             with restarted(tmp_path, first, world) as second:
                 again = Phones(second)
-                stats = back_end.completed(operation, seconds=40)["stats"]
+                stats = back_end.completed(operation)["stats"]
                 assert stats["sent"] + stats["failed"] == MANY
                 told = [operation_of(lambda path: back_end.call("GET", path), operation)]
                 outcomes = {each["outcome"] for note in told[0][1] for each in note["deliveries"]}

@@ -117,7 +117,7 @@ async def look(copy: Path, name: str, page: int, truth: dict[str, tuple[int, Any
     """What a service over the damaged copy says; True when it refuses to start, and says why."""
     where = f"{name}, page {page}"
     try:
-        async with asyncio.timeout(15), serving(copy) as service:
+        async with asyncio.timeout(90), serving(copy) as service:
             client = service.client_of(basic(*key))
             for path, (_, body) in truth.items():
                 answer = await client.get(f"/v1/PushNotifications{path}")

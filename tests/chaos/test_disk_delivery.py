@@ -48,7 +48,7 @@ class Stuck:
     async def completed(self) -> None:
         """Lets time pass until all has ended, and asks the simulator whether it is true."""
         for operation in self.operations:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(90):
                 while (await self.live.get(f"/Operations/{operation}"))["status"] != "COMPLETED":
                     await self.pass_time(1)
         told = [
@@ -130,6 +130,6 @@ async def test_a_service_that_is_stopped_meanwhile_stops(tmp_path: Path, disk: S
     async with stuck(tmp_path, disk) as it:
         it.worker.drain()
         it.task.cancel()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(90):
             await asyncio.wait([it.task])
         assert it.received.look(it.live.simulator).accepted.total() == DEVICES

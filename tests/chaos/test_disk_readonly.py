@@ -66,9 +66,9 @@ def test_running_out_of_files_costs_connections_and_nothing_else(tmp_path: Path)
                 each.close()
 
         def served() -> bool:
-            with httpx2.Client(base_url=it.program.ready["url"], trust_env=False) as client:
+            with httpx2.Client(base_url=it.program.ready["url"], trust_env=False, timeout=90) as client:
                 try:
-                    return client.get("/health", timeout=10).status_code == 200
+                    return client.get("/health", timeout=90).status_code == 200
                 except httpx2.TransportError:
                     return False
 

@@ -55,14 +55,25 @@ class Installation:
         self._stack.close()
 
 
+_UP: list[Installation] = []
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Ends what is up once the next test is none of these: a score of idle processes is a load for the rest."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        for installation in _UP:
+            installation.close()
+
+
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     made = Installation(tmp_path_factory.mktemp("cluster"))
+    _UP.append(made)
     yield made
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installation_with_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """With three NATS servers that hand out the work."""
     made = Installation(tmp_path_factory.mktemp("cluster"), nats=3)

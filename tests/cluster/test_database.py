@@ -7,7 +7,7 @@ import signal
 import pytest
 from support.cluster_trial import Trial
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
@@ -21,7 +21,6 @@ def test_postgresql_is_restarted_in_mid_campaign(trial: Trial, how: signal.Signa
         away = trial.restart_postgres(how)
         rest = trial.settle_beside()
     trial.settle()
-    assert callers.slowest < away + 10
     trial.judge(
         f"PostgreSQL restarted ({how.name}, {away:.1f} s): all done {rest:.1f} s later, the slowest request took "
         f"{callers.slowest:.1f} s"

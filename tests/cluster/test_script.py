@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from support.postgres import require_postgres
+from support.waiting import HANG_SECONDS
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "cluster"
 
 
@@ -35,10 +36,10 @@ def test_it_comes_up_answers_and_ends_on_ctrl_c(tmp_path: Path) -> None:
             pids = [node["pid"] for node in found["nodes"].values()]
             key = (found["apiKey"]["keyId"], found["apiKey"]["secret"])
             url = f"{found['nodes']['api-1']['url']}/v1/PushNotifications/Operations"
-            assert httpx2.get(url, auth=key, trust_env=False).status_code == 200
+            assert httpx2.get(url, auth=key, trust_env=False, timeout=HANG_SECONDS).status_code == 200
         finally:
             script.send_signal(signal.SIGINT)
-            code = script.wait(60)
+            code = script.wait(HANG_SECONDS)
             if script.stdout is not None:
                 script.stdout.close()
     assert code == 0

@@ -126,18 +126,18 @@ def test_what_was_accepted_before_a_kill_is_sent_after_the_restart(
     assert phone.shown() == []
     with service(tmp_path, apns.ready) as program:
         backend.at(program.ready["url"])
-        assert backend.completed(operation, seconds=60)["stats"]["sent"] == 1
+        assert backend.completed(operation)["stats"]["sent"] == 1
         (notification,) = backend.notifications(operation)
         backend.close()
     assert [each["apnsId"] for each in phone.shown()] == [notification["deliveries"][0]["apnsId"]]
 
 
 def test_a_revoked_key_is_refused_by_the_running_service(backend: BackEnd, tmp_path: Path) -> None:
-    """`api-keys revoke` acts within a second, from another process."""
+    """`api-keys revoke` acts from another process, without a restart."""
     assert backend.http.get(f"{PUSH}/Apps").status_code == 200
     done = heliogram("api-keys", "revoke", backend.key[0], "--data", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
-    eventually(lambda: backend.http.get(f"{PUSH}/Apps").status_code == 401, what="the key to be refused", seconds=1.0)
+    eventually(lambda: backend.http.get(f"{PUSH}/Apps").status_code == 401, what="the key to be refused")
 
 
 def test_sigterm_ends_the_service_with_exit_code_0(served: Program) -> None:

@@ -147,7 +147,7 @@ def test_a_campaign_is_split_over_the_senders(world: World) -> None:
     serving process's own."""
     world.slow(200)
     operation, small = world.campaign(), world.backend.send({"token": world.tokens[0], "provider": "APN"})
-    world.backend.completed(operation, seconds=60)
+    world.backend.completed(operation)
     world.backend.completed(small)
     asked = sqlite3.connect(f"file:{world.disk.database}?mode=ro", uri=True)
     workers = Counter(name.split(":", 1)[1] for (name,) in asked.execute("SELECT worker FROM chunk"))
@@ -168,7 +168,7 @@ def test_a_sender_that_is_killed_loses_nothing(world: World) -> None:
     first = world.senders()
     os.kill(first[0], signal.SIGKILL)
     world.fast()
-    world.backend.completed(operation, seconds=60)
+    world.backend.completed(operation)
     verdict = world.verdict(operation, dict.fromkeys(world.received.accepted, 1)).check()
     bound = BULK_SLOTS * CHUNK_SIZE
     say(f"sent twice: {verdict.allowed_duplicates}, at most {bound}")
@@ -193,7 +193,7 @@ def test_a_service_that_is_killed_takes_its_senders_with_it(world: World) -> Non
     unrecorded = world.disk.killed(taken)
     world.fast()
     world.again()
-    world.backend.completed(operation, seconds=60)
+    world.backend.completed(operation)
     verdict = world.verdict(operation, dict(world.disk.unrecorded)).check()
     say(f"sent twice: {verdict.allowed_duplicates}, at most {unrecorded}")
     assert verdict.sent == RECIPIENTS
@@ -217,7 +217,7 @@ def test_a_stop_drains_the_senders_too(world: World) -> None:
     world.again()
     stats = world.backend.call("GET", f"{PUSH}/Operations/{operation}")["stats"]
     assert stats["sent"] >= before
-    world.backend.completed(operation, seconds=60)
+    world.backend.completed(operation)
     assert world.verdict(operation).check().sent == RECIPIENTS
 
 
@@ -233,7 +233,7 @@ def test_a_stop_does_not_wait_for_senders_that_are_stuck(tmp_path: Path, phoned:
         assert not any(map(runs, senders))
         world.fast()
         world.again()
-        world.backend.completed(operation, seconds=60)
+        world.backend.completed(operation)
 
 
 def test_a_cancelled_campaign_stops_in_every_sender(world: World) -> None:
@@ -270,7 +270,7 @@ def test_a_credential_that_fails_in_a_sender_is_shown_and_goes_on(world: World) 
     assert failing["reason"] == "InvalidProviderToken"
     world.fast()
     world.backend.call("POST", f"{place}/reconnect")
-    world.backend.completed(operation, seconds=60)
+    world.backend.completed(operation)
     assert world.verdict(operation).check().sent == RECIPIENTS
     assert world.backend.call("GET", place).get("failing") is None
 
@@ -283,7 +283,7 @@ def test_tok_10_senders_present_one_provider_token(tmp_path: Path, scope: str) -
     with apns.program, World(tmp_path, apns) as world:
         operation = world.campaign()
         small = world.backend.send({"token": world.tokens[0], "provider": "APN"})
-        world.backend.completed(operation, seconds=60)
+        world.backend.completed(operation)
         world.backend.completed(small)
         assert world.received.read(world.phones.http).refused == {}
         assert len(world.connections()) > SENDERS

@@ -18,6 +18,6 @@ async def pair(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Pair]:
         await made.connect()
         yield made
         made.wire.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             await made.desk.ended.wait()
             await made.lost.wait()

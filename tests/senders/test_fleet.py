@@ -38,7 +38,7 @@ async def test_a_sender_that_is_killed_is_followed_by_another(tmp_path: Path) ->
         pair.switchboard.desks.clear()
         fleet = Fleet(plan(tmp_path), pair.store, pair.switchboard, SystemClock())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(90):
                 await fleet.start()
                 (first,) = pair.switchboard.desks
                 with capture_logs() as logs:
@@ -60,7 +60,7 @@ async def test_a_sender_that_cannot_begin_stops_the_start(tmp_path: Path) -> Non
         assert isinstance(bench.store, SqliteStore)
         pair = Pair(bench)
         fleet = Fleet(plan(tmp_path, "elsewhere/heliogram.db"), bench.store, pair.switchboard, SystemClock())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             with pytest.raises(SenderFailed, match="sender 1 ended with code 1"):
                 await fleet.start()
 
@@ -72,6 +72,6 @@ async def test_a_machine_without_room_for_a_process_is_told_of(tmp_path: Path, m
         fleet = Fleet(plan(tmp_path), pair.store, pair.switchboard, SystemClock())
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
         with capture_logs() as logs, pytest.raises(SenderFailed):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(90):
                 await fleet.start()
     assert [line["event"] for line in logs] == ["sender.not_started"]

@@ -93,7 +93,7 @@ async def test_garbage_behind_a_request_ends_the_connection_too(world: World) ->
     client.h2.send_headers(1, [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")], True)
     client.transport.write(client.h2.data_to_send() + b"\0\0\3\6\0\0\0\0\0bad")  # a PING of three bytes
     client._quiet = True
-    await asyncio.wait_for(client.closed, 5)
+    await asyncio.wait_for(client.closed, 90)
     assert world.simulator.requests()[0].status == 405
 
 
@@ -108,7 +108,7 @@ async def test_client_that_says_goodbye_gets_its_answers_first(world: World) -> 
     client.h2.increment_flow_control_window(256, stream_id=1)
     client._flush()
     assert (await answer).reason == "MissingProviderToken"
-    await asyncio.wait_for(client.closed, 5)
+    await asyncio.wait_for(client.closed, 90)
 
 
 async def test_many_streams_at_once(world: World) -> None:

@@ -35,7 +35,7 @@ class Bench:
         seen: list[int] = []
         kinds: Counter[str] = Counter()
         pushes = (Push(self.token, Notification(alert=Alert(body=str(n))), tag=n) for n in range(count))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             async for one in self.client.send_many(pushes, concurrency=50):
                 assert isinstance(one.tag, int)
                 seen.append(one.tag)

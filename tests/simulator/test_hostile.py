@@ -65,7 +65,7 @@ class Raw:
 
     async def goaway(self) -> GoAwayFrame:
         """The GOAWAY that the connection ends with."""
-        await asyncio.wait_for(self.client.closed, 10)
+        await asyncio.wait_for(self.client.closed, 90)
         return [one for one in frames_of(self.client.raw) if isinstance(one, GoAwayFrame)][-1]
 
     async def answered(self) -> list[Frame]:

@@ -31,7 +31,7 @@ def last(world: World) -> str:
 
 async def turns(until: Callable[[], object]) -> None:
     """Turns of the event loop until it is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not until():  # noqa: ASYNC110 - it is seen on a socket, and no event tells of it
             await asyncio.sleep(0)
 

@@ -113,7 +113,7 @@ async def test_what_was_on_other_shards_is_gathered(store: PostgresStore) -> Non
 async def test_a_node_with_much_to_do_is_no_node_without_a_database(store: PostgresStore) -> None:
     """All connections are lent, and the question is answered all the same."""
     taken = [await store._jobs._pool.take() for _ in range(POOL_SIZE)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await store.ping()
         await store.ping()
     for link in taken:

@@ -181,7 +181,7 @@ async def test_what_was_accepted_survives_a_kill(tmp_path: Path) -> None:
         os.kill(os.getpid(), 9)
     """
     process = child(tmp_path, body)
-    out, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    out, _ = await asyncio.to_thread(process.communicate, timeout=90)
     assert process.returncode == -9
     async with opened(tmp_path) as bench:
         found = await bench.store.get_operation(bench.account, bytes.fromhex(out.strip()))
@@ -205,7 +205,7 @@ async def test_a_kill_amid_accepts_leaves_whole_operations_only(tmp_path: Path) 
     assert process.stdout is not None
     lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(20)]
     process.kill()
-    rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    rest, _ = await asyncio.to_thread(process.communicate, timeout=90)
     confirmed = {line.strip() for line in [*lines, *rest.splitlines(keepends=True)] if line.endswith("\n")}
     async with opened(tmp_path) as bench:
         listed = await bench.store.list_operations(bench.account, Window(limit=1000))
@@ -229,7 +229,7 @@ async def test_two_processes_share_the_file(tmp_path: Path) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
         made = [await bench.accept(recipients_of(1)) for _ in range(50)]
-        out, _ = await asyncio.to_thread(process.communicate, timeout=60)
+        out, _ = await asyncio.to_thread(process.communicate, timeout=90)
         assert bytes.fromhex(out.strip()) == bench.account
         assert await bench.store.get_app(bench.account, "shop") is not None
         assert (await bench.device(b"\x07" * 8)).created_user is False
@@ -240,7 +240,7 @@ async def test_two_processes_share_the_file(tmp_path: Path) -> None:
 async def test_processes_that_start_together_make_one_account(tmp_path: Path) -> None:
     """The schema and the account are made once."""
     processes = [child(tmp_path, "print(bench.account.hex())", start=1_800_000_000.0 + n) for n in range(3)]
-    outs = [(await asyncio.to_thread(process.communicate, timeout=60))[0] for process in processes]
+    outs = [(await asyncio.to_thread(process.communicate, timeout=90))[0] for process in processes]
     assert {process.returncode for process in processes} == {0}
     assert len(set(outs)) == 1
 

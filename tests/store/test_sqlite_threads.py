@@ -47,7 +47,7 @@ class Setup:
 
         def job(_: apsw.Connection) -> bool:
             loop.call_soon_threadsafe(busy.set)
-            return self.gate.wait(30)
+            return self.gate.wait(90)
 
         held = asyncio.ensure_future(self.writer.run(job))
         await busy.wait()
@@ -209,7 +209,7 @@ async def test_a_long_job_keeps_the_others_waiting_for_itself_alone(tmp_path: Pa
         def first(_: apsw.Connection) -> None:
             order.append("long 1")
             loop.call_soon_threadsafe(come)
-            came.wait(30)
+            came.wait(90)
 
         held = await setup.hold()
         before = setup.writer.groups

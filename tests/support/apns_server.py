@@ -173,7 +173,7 @@ class ApnsServer:
         if not is_so():
             future = asyncio.get_running_loop().create_future()
             self._waiters.append((is_so, future))
-            await asyncio.wait_for(future, 20)
+            await asyncio.wait_for(future, 90)
 
     async def received(self, count: int) -> list[Received]:
         """Wait for this many requests, over all connections."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 from support.oracle import PUSH, Told, Verdict
+from support.waiting import HANG_SECONDS
 
 KEY_IN_USE = 70071
 TIMEOUT = httpx2.Timeout(3, connect=0.5)
@@ -39,7 +40,7 @@ class Callers:
     ) -> None:
         self.urls, self.auth, self.tokens, self.name = list(urls), auth, tokens, name
         self.sends: list[Sent] = []
-        self.give_up_seconds = 30.0
+        self.give_up_seconds = HANG_SECONDS
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._failures: list[BaseException] = []

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 from support.oracle import Received
+from support.waiting import HANG_SECONDS
 
 from heliogram.domain import ids
 from heliogram.domain.notifications import Outcome
@@ -81,7 +82,7 @@ class Ledger:
 
     def _run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         async def connected() -> T:
-            link = await asyncpg.connect(self.url, timeout=10)
+            link = await asyncpg.connect(self.url, timeout=HANG_SECONDS)
             try:
                 async with link.transaction(isolation="repeatable_read", readonly=True):
                     return await work(link)

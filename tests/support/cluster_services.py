@@ -15,6 +15,7 @@ from pathlib import Path
 
 from support.nats import find_server
 from support.netns import Namespace
+from support.ports import free_ports, own_host
 from support.postgres import require_postgres
 from support.waiting import eventually
 
@@ -26,21 +27,12 @@ _FAST = ("fsync=off", "full_page_writes=off", "max_wal_senders=0", "wal_level=mi
 """Of processes that are killed nothing is lost that way; of a machine that is switched off it would be."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody has now."""
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in taken]
-    for each in taken:
-        each.close()
-    return ports
-
-
 class Server:
     """A server that is our child, in a namespace or on loopback; it keeps its address when it is started again."""
 
     def __init__(self, name: str, directory: Path, place: Namespace | None) -> None:
         self.name, self.directory, self.place = name, directory, place
-        self.host = "127.0.0.1" if place is None else place.address
+        self.host = own_host() if place is None else place.address
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True)
 
@@ -82,7 +74,7 @@ class Postgres(Server):
     def __init__(self, name: str, directory: Path, place: Namespace | None, *, durable: bool = False) -> None:
         self._programs = require_postgres()
         super().__init__(name, directory, place)
-        self.port = POSTGRES_PORT if place is not None else free_ports(1)[0]
+        self.port = POSTGRES_PORT if place is not None else free_ports(1, self.host)[0]
         self._durable = durable
         self._as: list[str] = []
         if os.geteuid() == 0:  # PostgreSQL refuses root
@@ -113,7 +105,7 @@ class Postgres(Server):
             self._lives()
             return subprocess.run(asks, check=False).returncode == 0
 
-        eventually(answers, what="PostgreSQL to answer", seconds=30)
+        eventually(answers, what="PostgreSQL to answer")
         if first:
             made = ["-h", str(self.directory), "-p", str(self.port), "-U", "heliogram", "-T", "template0", DATABASE]
             self._run("createdb", *made)
@@ -131,7 +123,7 @@ class Nats(Server):
     def __init__(self, name: str, directory: Path, place: Namespace | None) -> None:
         self._program = find_server()
         super().__init__(name, directory, place)
-        self.port, self.route_port = (NATS_PORT, NATS_ROUTE_PORT) if place is not None else free_ports(2)
+        self.port, self.route_port = (NATS_PORT, NATS_ROUTE_PORT) if place is not None else free_ports(2, self.host)
         self.routes: list[str] = []
 
     @property

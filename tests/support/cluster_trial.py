@@ -14,14 +14,13 @@ from support.cluster_callers import Callers
 from support.cluster_ledger import Ledger
 from support.oracle import PUSH, Received, Verdict, everything, judge
 from support.programs import connections_of
-from support.waiting import eventually
+from support.waiting import HANG_SECONDS, eventually
 
 LOOK_SECONDS = 0.1
 LARGE = 1_000
+CAMPAIGNS_SECONDS = 2 * HANG_SECONDS
 LEASE_SECONDS = 5
 """Leases of the clusters that tests use: so long nobody else has what a node had in hand that is gone."""
-RECOVERY_SECONDS = LEASE_SECONDS + 8
-"""The most until others have it all: its lease, the look a second after it, and what a loaded machine takes."""
 
 
 @dataclass
@@ -84,7 +83,7 @@ class Trial:
         def there() -> bool:
             return self.received.read(self.cluster.phones.http).last >= wanted
 
-        eventually(there, what=f"{more} pushes", seconds=30)
+        eventually(there, what=f"{more} pushes")
 
     def holder(self) -> Node:
         """A worker that has something in hand."""
@@ -92,7 +91,7 @@ class Trial:
         def find() -> Node | None:
             return next((each for each in self.cluster.of("worker") if self.ledger.in_hand(each.pid) > 0), None)
 
-        return eventually(find, what="a worker with something in hand", seconds=30)
+        return eventually(find, what="a worker with something in hand")
 
     def holds_office(self, node: Node, places: set[tuple[str, int]]) -> bool:
         """Whether one of these places is a connection of the node."""
@@ -102,7 +101,7 @@ class Trial:
 
     # ---- what a failure costs
 
-    def until_taken_over(self, pid: int, *, seconds: float = RECOVERY_SECONDS) -> tuple[float, int]:
+    def until_taken_over(self, pid: int, *, seconds: float = HANG_SECONDS) -> tuple[float, int]:
         """Waits until others have all that a node had that writes no more; how long that took, and how many of its
         pushes were taken and are not on record: those may come twice."""
         began, lost = time.monotonic(), 0
@@ -127,7 +126,7 @@ class Trial:
         """Seconds."""
         return time.monotonic()
 
-    def settle_beside(self, *, seconds: float = 40) -> float:
+    def settle_beside(self, *, seconds: float = CAMPAIGNS_SECONDS) -> float:
         """Waits until every campaign has ended, while small sends go on; how long that took."""
         began = self.now()
 
@@ -138,7 +137,7 @@ class Trial:
         wait_until(ended, what="the campaigns to end", seconds=seconds)
         return self.now() - began
 
-    def settle(self, *, seconds: float = 30) -> float:
+    def settle(self, *, seconds: float = HANG_SECONDS) -> float:
         """Waits until nothing is scheduled or under way; how long that took."""
         began = time.monotonic()
 
@@ -185,7 +184,7 @@ class Trial:
         return time.monotonic() - began
 
 
-def wait_until(ask: Callable[[], bool], *, what: str, seconds: float) -> None:
+def wait_until(ask: Callable[[], bool], *, what: str, seconds: float = HANG_SECONDS) -> None:
     """As `eventually`, for questions that cost something."""
     give_up, pause = time.monotonic() + seconds, threading.Event()
     while not ask():

@@ -99,7 +99,7 @@ class SickDisk(apsw.VFS):
                 self.trouble, self.commits = FULL, None
         if self.slow:
             self.waiting.set()
-            assert self.go.wait(30)
+            assert self.go.wait(90)
 
 
 class _SickFile(apsw.VFSFile):

@@ -36,7 +36,7 @@ class Ear(Listener):
         if len(self.of(kind)) < count:
             future = asyncio.get_running_loop().create_future()
             self._waiting.append((kind, count, future))
-            await asyncio.wait_for(future, 20)
+            await asyncio.wait_for(future, 90)
         return self.of(kind)
 
     def _hear(self, event: Event) -> None:

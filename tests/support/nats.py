@@ -8,7 +8,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -19,8 +18,9 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from support.ports import free_ports, own_host
 from support.stores import Bench, recipients_of
-from support.waiting import eventually
+from support.waiting import HANG_SECONDS, eventually
 
 from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
 from heliogram.ports import Hold
@@ -48,13 +48,13 @@ class NatsServer:
         self._program = find_server()
         self._directory = directory
         self._jetstream, self._more = jetstream, more
-        self._port = -1
+        self._host, self._port = own_host(), -1
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"nats://127.0.0.1:{self._port}"
+        return f"nats://{self._host}:{self._port}"
 
     def start(self) -> NatsServer:
         """Starts it, and waits until it is ready."""
@@ -64,7 +64,7 @@ class NatsServer:
         store = f'jetstream {{ store_dir: "{self._directory}/js", {self._jetstream} }}' if self._jetstream else ""
         config = self._directory / "nats.conf"
         config.write_text(
-            f'host: 127.0.0.1\nport: {self._port}\nports_file_dir: "{self._directory}"\n{store}\n{self._more}\n'
+            f'host: {self._host}\nport: {self._port}\nports_file_dir: "{self._directory}"\n{store}\n{self._more}\n'
         )
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen([self._program, "-c", str(config)], stdout=log, stderr=log)
@@ -102,12 +102,12 @@ class NatsCluster:
     """Three servers that keep each other's streams."""
 
     def __init__(self, directory: Path) -> None:
-        ports = _free_ports(3)
-        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
+        host, ports = own_host(), free_ports(3, own_host())
+        routes = ", ".join(f'"nats://{host}:{port}"' for port in ports)
         self.servers = [
             NatsServer(
                 directory / f"n{number}",
-                more=f"server_name: n{number}\ncluster {{ name: test, listen: 127.0.0.1:{port}, routes: [{routes}] }}",
+                more=f"server_name: n{number}\ncluster {{ name: test, listen: {host}:{port}, routes: [{routes}] }}",
             )
             for number, port in enumerate(ports)
         ]
@@ -129,19 +129,7 @@ class NatsCluster:
             server.kill()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has just now: members of a cluster must know each other's beforehand."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-async def settled(ask: Callable[[], Awaitable[bool]], *, what: str, seconds: float = 20.0) -> None:
+async def settled(ask: Callable[[], Awaitable[bool]], *, what: str, seconds: float = HANG_SECONDS) -> None:
     """Asks until it is so; fails the test with `what` when it is not in time."""
     give_up = time.monotonic() + seconds
     while not await ask():

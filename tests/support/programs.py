@@ -11,11 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from support.waiting import HANG_SECONDS
+
 HELIOGRAM = [sys.executable, "-m", "heliogram"]
-STOP_SECONDS = 30
+STOP_SECONDS = HANG_SECONDS
 
 
-def heliogram(*arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def heliogram(
+    *arguments: str, stdin: str | None = None, timeout: float = HANG_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     return subprocess.run(
         [*HELIOGRAM, *arguments], capture_output=True, text=True, input=stdin, timeout=timeout, check=False

@@ -209,7 +209,7 @@ class Rampage:
             params = {"after": before, "limit": 1}
             return bool(self.phones.http.get("/answers", params=params).json()["answers"])
 
-        eventually(there, what="pushes to arrive", seconds=60)
+        eventually(there, what="pushes to arrive")
 
     def _age(self) -> int:
         """Lets what has ended, and was looked at, have ended eight days ago: the upkeep is to remove it."""
@@ -241,11 +241,11 @@ class Rampage:
 
     # ---- what came of it
 
-    def settle(self, *, seconds: float = 60) -> None:
+    def settle(self, *, seconds: float = 90) -> None:
         """Starts the service once more in peace, sends again what got no answer, and waits until all has ended."""
         with self._service() as program:
             self.back_end.at(program.ready["url"])
-            self.back_end.http.timeout = httpx2.Timeout(60)
+            self.back_end.http.timeout = httpx2.Timeout(90)
             for sent in self.clients.sends:
                 if sent.open:
                     self.clients.post(self.back_end.http, sent)

@@ -45,7 +45,7 @@ class Pair:
 
     async def hear(self, count: int = 1) -> list[ToSender]:
         """So many things told, or more."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while len(self.told) < count:
                 await asyncio.to_thread(lambda: None)
         return self.told

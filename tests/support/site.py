@@ -29,7 +29,7 @@ class Site:
         """Sends to every device; remembers what was accepted."""
         to = [{"token": token, "provider": "APN"} for token in self.tokens]
         body = {"to": to, "content": {"title": "Hi", "body": "x" * 2_000}}
-        answer = self.back_end.http.post(PUSH, json=body, timeout=30)
+        answer = self.back_end.http.post(PUSH, json=body, timeout=90)
         if answer.status_code == 202:
             self.operations.append(answer.json()["operationId"])
         return answer
@@ -51,7 +51,7 @@ class Site:
         assert verdict.sent == DEVICES * len(self.operations)
 
     def _ask(self, path: str) -> Any:
-        answer = self.back_end.http.get(path, timeout=30)
+        answer = self.back_end.http.get(path, timeout=90)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

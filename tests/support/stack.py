@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 from support.programs import HELIOGRAM, Program, heliogram
-from support.waiting import eventually
+from support.waiting import HANG_SECONDS, eventually
 
 TEAM = "DEF123GHIJ"
 BUNDLE = "com.example.app"
@@ -20,7 +20,7 @@ class Phones:
 
     def __init__(self, program: Program) -> None:
         self.ready = program.ready
-        self.http = httpx2.Client(base_url=program.ready["control"], trust_env=False)
+        self.http = httpx2.Client(base_url=program.ready["control"], trust_env=False, timeout=HANG_SECONDS)
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:
         answer = self.http.request(method, path, json=body)
@@ -85,7 +85,7 @@ class BackEnd:
 
     def at(self, url: str) -> None:
         """Speaks to this address from now on."""
-        self.http = httpx2.Client(base_url=url, auth=self.key, trust_env=False)
+        self.http = httpx2.Client(base_url=url, auth=self.key, trust_env=False, timeout=HANG_SECONDS)
 
     def call(self, method: str, path: str, body: object | None = None, *, expect: int | None = None) -> Any:
         answer = self.http.request(method, path, json=body)
@@ -111,7 +111,7 @@ class BackEnd:
         request = {"to": list(recipients), "content": {"title": "Hi", "body": body}, **more}
         return str(self.call("POST", PUSH, request)["operationId"])
 
-    def completed(self, operation: str, *, seconds: float = 20) -> dict[str, Any]:
+    def completed(self, operation: str, *, seconds: float = HANG_SECONDS) -> dict[str, Any]:
         """The operation once it is COMPLETED."""
 
         def ask() -> dict[str, Any] | None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+HANG_SECONDS = 90.0
+"""What ends a test that hangs. It promises nothing of how long anything takes: machines are loaded."""
 
 
-def eventually(ask: Callable[[], T | None], *, what: str, seconds: float = 20.0) -> T:
+def eventually(ask: Callable[[], T | None], *, what: str, seconds: float = HANG_SECONDS) -> T:
     """The first answer that is neither None nor False; fails the test with `what` when none comes in time."""
     give_up = time.monotonic() + seconds
     pause = threading.Event()

@@ -14,7 +14,7 @@ from support.stores import Bench
 from heliogram.domain.operations import Lane
 from heliogram.queue.nats import Broker, Layout, Link, QueueError, UnsafeQueue
 
-pytestmark = [pytest.mark.anyio, pytest.mark.chaos]
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 BOTH = (Lane.TX, Lane.BULK)
 
@@ -40,7 +40,7 @@ async def agreed(cluster: NatsCluster, layout: Layout) -> None:
             await link.close()
         return True
 
-    await settled(ask, what="the servers' agreement", seconds=60)
+    await settled(ask, what="the servers' agreement")
 
 
 async def work(node: Node, done: Counter[bytes]) -> None:
@@ -81,7 +81,7 @@ async def test_a_leader_that_is_killed_costs_nothing_but_time(bench: Bench, clus
         bench.clock.advance(0.01)
         return await site.completed(sent)
 
-    await settled(over, what="all operations", seconds=60)
+    await settled(over, what="all operations")
     assert done == Counter(operation.id for operation in sent)
     await worker.queue.close()
     await task

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from support.nats import NatsServer, Node, Site, settled
 from support.stores import Bench, recipients_of
+from support.waiting import HANG_SECONDS
 
 from heliogram.domain.operations import Lane, Operation
 from heliogram.ports import LeasedChunk
@@ -20,7 +21,7 @@ BOTH = (Lane.TX, Lane.BULK)
 
 async def lease(node: Node, limit: int = 64) -> list[LeasedChunk]:
     """What a node gets, within twenty seconds."""
-    return await asyncio.wait_for(node.queue.lease(BOTH, limit), 20)
+    return await asyncio.wait_for(node.queue.lease(BOTH, limit), HANG_SECONDS)
 
 
 async def work(node: Node, done: Counter[bytes]) -> None:

@@ -340,7 +340,7 @@ async def test_a_hidden_page_reads_nothing(shown: Shown) -> None:
     await expect(shown.page.get_by_role("article")).to_have_count(1)
     await shown.page.evaluate(HIDE, True)
     shown.fetched.clear()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         heard = asyncio.ensure_future(shown.page.evaluate(HEAR))
         await shown.page.wait_for_event("request", lambda request: "network" in request.url)
         for number in range(3):
