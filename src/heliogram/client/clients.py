@@ -51,6 +51,12 @@ class _Parts(Generic[Mode]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._transport.talk.url!r})"
 
+    @property
+    def repeated(self) -> int:
+        """How many writes of this client had been done before, under the same idempotency key: they were not done
+        again, and their first answers were given."""
+        return self._transport.talk.repeated
+
 
 class Heliogram(_Parts[Sync]):
     """A client of a running service, for code that waits. Safe to share between threads.

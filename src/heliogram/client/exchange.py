@@ -79,6 +79,8 @@ class Talk:
             raise ValueError(f"retries: expected 0 or more, got {retries}")
         self.url = _base(url)
         self.retries, self.raw = retries, raw
+        self.repeated = 0
+        """Writes that had been done before, under the same idempotency key: their first answers were given again."""
         self._random = random
         ident, secret = re.split("[.:]", api_key, maxsplit=1)
         self._headers = {"Accept": "application/json", "User-Agent": agent, "Authorization": f"Bearer {ident}.{secret}"}
@@ -92,6 +94,7 @@ class Talk:
         for attempt in range(self.retries + 1):
             reply = yield ask
             if isinstance(reply, Reply) and 200 <= reply.status < 300:
+                self.repeated += reply.headers.get("idempotent-replayed") == "true"
                 return self._answer(call, reply)
             error = self._error(reply)
             if attempt == self.retries or call.alone or not _may_be_repeated(reply, error):

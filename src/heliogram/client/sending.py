@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Literal
 
@@ -190,14 +190,23 @@ class Operations(Resource[Mode]):
         )
 
     @conversation
-    def wait(self, operation_id: str, *, timeout: float | None = None) -> Steps[Operation]:
-        """The operation once it is COMPLETED or CANCELED, asking at growing intervals of up to 5 seconds.
+    def wait(
+        self,
+        operation_id: str,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[Operation], object] | None = None,
+    ) -> Steps[Operation]:
+        """The operation once it is COMPLETED or CANCELED, asking at growing intervals of up to 5 seconds. `progress` is
+        called with each look at it.
 
         Raises `OperationTimeout` when that takes more than `timeout` seconds of waiting; the operation goes on.
         """
         waited, pause = 0.0, FIRST_LOOK
         while True:
             found = yield from self._transport.talk.exchange(_operation(operation_id))
+            if progress is not None:
+                progress(found)
             if found.status in (OperationStatus.COMPLETED, OperationStatus.CANCELED):
                 return found
             if timeout is not None and waited >= timeout:

@@ -1,0 +1,121 @@
+"""`heliogram devices`: registered devices, at a running service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .remote import Link, connected, limit_option, page_size
+from .showing import clean, table, when
+from .users import USER_ID
+
+if TYPE_CHECKING:
+    from ..client import Heliogram, Pager, Registration
+
+EMPTY = "There is no such device. Apps register theirs; by hand: heliogram devices register --help"
+KINDS = (
+    "alert",
+    "voip",
+    "complication",
+    "fileProvider",
+    "location",
+    "pushToTalk",
+    "liveActivityStart",
+    "liveActivityUpdate",
+    "widgets",
+    "controls",
+)
+environment_option = click.option(
+    "--environment",
+    type=click.Choice(["production", "sandbox"]),
+    help="sandbox: the app was run from Xcode. production: TestFlight and the App Store.",
+)
+
+
+@click.group()
+def devices() -> None:
+    """Find devices by user or token at a running service, register and remove them."""
+
+
+@devices.command("list")
+@click.option("--user", metavar="USER", help="Whose: the user's id, or your own name for the user.")
+@click.option("--token", metavar="TOKEN", help="Who has this device token.")
+@click.option("--app", metavar="NAME", help="Only in this app.")
+@limit_option
+@connected
+def list_(link: Link, user: str | None, token: str | None, app: str | None, limit: int) -> None:
+    """List the devices of a user, or who has a device token.
+
+    \b
+      heliogram devices list --user user-42
+      heliogram devices list --token 9f86d081884c7d65…
+    """
+    if (user is None) == (token is None):
+        raise click.UsageError("say whose: --user USER, or --token TOKEN")
+
+    def ask(client: Heliogram) -> Pager[Registration]:
+        more = {"app": app, "token": token}
+        if user is not None:
+            more["user_id" if USER_ID.fullmatch(user) else "external_id"] = user
+        return client.registrations.list(page_size=page_size(limit), **more)
+
+    link.show_list(ask, _told, limit=limit)
+
+
+@devices.command()
+@click.argument("token")
+@click.option("--app", required=True, metavar="NAME", help="The app that the token is of.")
+@click.option(
+    "--user", metavar="USER", help="Whose it is: an id, or your own name for the user. Default: a new user's."
+)
+@environment_option
+@click.option("--kind", type=click.Choice(KINDS), default="alert", show_default=True, help="What the token is for.")
+@connected
+def register(link: Link, token: str, app: str, user: str | None, environment: str | None, kind: str) -> None:
+    """Register a device by hand, as the app itself does at each launch.
+
+    \b
+      heliogram devices register 9f86d081884c7d65… --app shop --user user-42 --environment sandbox
+    """
+    from ..client import Environment, TokenKind
+
+    by_id = user is not None and USER_ID.fullmatch(user) is not None
+    link.show(
+        lambda client: client.registrations.create(
+            app,
+            token,
+            user_id=user if by_id else None,
+            external_id=None if by_id else user,
+            environment=None if environment is None else Environment(environment),
+            kind=TokenKind(kind),
+        ),
+        lambda made: click.echo(f"registered in {made.resource_id}"),
+    )
+
+
+@devices.command()
+@click.argument("registration")
+@click.argument("token")
+@connected
+def remove(link: Link, registration: str, token: str) -> None:
+    """Remove a device. REGISTRATION is what `devices list` shows in its first line."""
+    link.change(lambda client: client.registrations.delete_device(registration, token), "removed")
+
+
+def _told(found: list[Registration]) -> None:
+    if not found:
+        click.echo(EMPTY, err=True)
+    for at, each in enumerate(found):
+        click.echo(f"{'' if at == 0 else chr(10)}{each.app_name}  user {each.user_id}\n{each.id}")
+        rows = [
+            (
+                device.token,
+                device.kind,
+                f"{device.environment or 'unknown'}{' (learned)' if device.environment_learned else ''}",
+                device.state if device.state_reason is None else f"{device.state}: {clean(device.state_reason)}",
+                when(device.registered_at),
+            )
+            for device in each.devices
+        ]
+        table(("token", "kind", "environment", "state", "registered"), rows, empty=EMPTY)

@@ -1,0 +1,68 @@
+"""`heliogram login`, `logout`: keep which service the other commands speak to."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .profiles import DEFAULT_URL, NAME, Profile, Profiles
+from .remote import Link, told_in_words
+
+
+@click.command()
+@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="URL", help="The service's address.")
+@click.option("--profile", "name", default="default", show_default=True, metavar="NAME", help="What to keep it as.")
+def login(url: str, name: str) -> None:
+    """Keep an API key, so that the other commands need none.
+
+    The key is asked for without showing it, or read from standard input, tried, and kept in
+    ~/.config/heliogram/config.toml, which only you can read. The profile of the last login is the one that is used.
+
+    \b
+      heliogram login --url https://push.example.com
+      heliogram login --url https://staging.example.com --profile staging < key.txt
+      heliogram users list --profile staging
+    """
+    if not NAME.fullmatch(name):
+        raise click.UsageError("--profile: expected 1 to 64 of A-Z, a-z, 0-9, '-' and '_'")
+    if sys.stdin.isatty():
+        given = click.prompt("API key (keyId.secret)", hide_input=True, err=True)
+    else:
+        given = sys.stdin.readline()
+    link = Link(url, str(given).strip(), as_json=False)
+    with told_in_words() as trouble:
+        trouble.link = link
+        _try(link)
+        known = Profiles.read()
+        known.profiles[name] = Profile(url, link.api_key)
+        known.default = name
+        known.write()
+    click.echo(f"kept the key {link.key_id} for {url} as profile {name!r} in {known.file}")
+
+
+@click.command()
+@click.option("--profile", "name", metavar="NAME", help="Which one; default: that of the last login.")
+def logout(name: str | None) -> None:
+    """Forget a key that `heliogram login` kept. The key itself goes on; see: heliogram api-keys revoke"""
+    known = Profiles.read()
+    name = name or known.default
+    if name is None or name not in known.profiles:
+        raise click.UsageError(f"--profile: there is no profile {name or ''!r} in {known.file}")
+    del known.profiles[name]
+    if known.default == name:
+        known.default = next(iter(sorted(known.profiles)), None)
+    known.write()
+    click.echo(f"forgot profile {name!r}")
+
+
+def _try(link: Link) -> None:
+    """Raises what the service says of the key; one that may not read is a key all the same."""
+    from ..client import HeliogramError
+
+    with link.client() as client:
+        try:
+            next(iter(client.apps.list(page_size=1).pages()))
+        except HeliogramError as error:
+            if error.status != 403:
+                raise
