@@ -26,14 +26,14 @@ async def test_a_channel_is_made_shown_and_deleted(window: Window, site: Site) -
     await page.get_by_role("button", name="Make it for shop in production").click()
     await expect(page.get_by_role("status")).to_contain_text("The channel is made.")
     await expect(page.get_by_text("Keep the latest for devices that are away")).to_be_visible()
-    await window.check()
+    assert await window.axe() == []
     ident = await page.locator("#channel-id").inner_text()
     await window.open("/channels")
     await expect(page.get_by_role("link", name=ident)).to_be_visible()
     await window.check()
     await page.get_by_role("link", name=ident).click()
     await page.get_by_role("link", name="Delete").click()
-    await window.check()
+    assert await window.axe() == []
     await page.get_by_role("button", name="Delete the channel").click()
     await expect(page.get_by_role("status")).to_have_text("The channel was deleted.")
     await expect(page.get_by_role("link", name=ident)).to_have_count(0)
