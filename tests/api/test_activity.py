@@ -29,7 +29,7 @@ def watched(service: Service) -> tuple[Tally, Service]:
 
 
 async def test_activity_shows_seconds_reasons_and_lanes(service: Service) -> None:
-    """Of the account of the key."""
+    """Of the account of the key (OWN-40)."""
     tally, seen = watched(service)
     await service.app_named("shop")
     to = [{"token": "ab" * 32, "provider": "APN"}]
@@ -57,7 +57,7 @@ async def test_activity_shows_seconds_reasons_and_lanes(service: Service) -> Non
 
 
 async def test_outcomes_can_be_followed(service: Service) -> None:
-    """Each names its notification and operation; the end of one page is the beginning of the next."""
+    """Each names its notification and operation; the end of one page is the beginning of the next (OWN-40)."""
     tally, seen = watched(service)
     chunk = chunk_of(service.state.ids, service.account)
     tally.wrote(chunk, [record(0), record(1, Outcome.NOT_SENT, reason="NoCredential")], Counts(sent=1, failed=1))

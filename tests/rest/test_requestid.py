@@ -53,7 +53,7 @@ async def ask(path: str, **headers: str) -> httpx2.Response:
 
 
 async def test_a_sane_id_is_taken_over() -> None:
-    """Into the answer's header, and for whatever is logged meanwhile."""
+    """Into the answer's header, and for whatever is logged meanwhile (OWN-41)."""
     answer = await ask("/v1/Id", X_Request_Id="order-17/a.b:c")
     assert answer.headers["x-request-id"] == "order-17/a.b:c"
     assert answer.json() == {"id": "order-17/a.b:c"}

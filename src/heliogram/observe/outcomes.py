@@ -83,12 +83,10 @@ class Outcomes(Collector):
         for name, count in digest.others.items():
             outcome, _, reason = name.partition(" ")
             self._pushes[app, outcome, self._reasons.of(reason)] += count
-        for status in ("sent", "failed", "unaddressable"):
-            if count := getattr(counts, status):
-                self._ended[app, status] += count
-        for what, count in (("removed", digest.removed), ("quarantined", digest.quarantined)):
-            if count:
-                self._pruned[app, what] += count
+        for status in ("sent", "failed", "unaddressable"):  # zeros, too: what was never there has no rate
+            self._ended[app, status] += getattr(counts, status)
+        self._pruned[app, "removed"] += digest.removed
+        self._pruned[app, "quarantined"] += digest.quarantined
         self._answers.add(digest.answers)
         self._queued.add(digest.queued)
 
