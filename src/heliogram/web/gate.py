@@ -55,6 +55,7 @@ class Gate:
             return
         scope["app"] = self._pages
         scope["root_path"] = at("")
+        scope["path"] = scope["path"] if scope["path"] != at("") else at("/")
         state = scope.setdefault("state", {})
         request = Request(scope, receive)
         state["transport"] = transport_of(request, behind_proxy=self._desk.behind_proxy)

@@ -65,7 +65,7 @@ _REFUSED: dict[str, tuple[str, str]] = {
     "FeatureNotEnabled": ("the app may not broadcast", "Switch the Broadcast capability on in Apple's portal."),
 }
 _NOT_SENT: tuple[tuple[str, str, str], ...] = (
-    ("TooLarge", "It is too large with this recipient's variables", "Shorten the text, or the variables."),
+    ("PayloadTooLarge", "It is too large with this recipient's variables", "Shorten the text, or the variables."),
     ("RenderFailed", "The template fails with this recipient's variables", "Try it on the compose page."),
     ("Expired", "Its time was over before it could be sent", "Give it a longer ttl."),
     ("CredentialRevoked", "The credential was revoked", "Upload a new one, and send again."),

@@ -1,0 +1,125 @@
+"""Outcomes and troubles in plain words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heliogram.api.failures import _CURES, _PREFIXES
+from heliogram.web.pages._outcome_words import delivery_words, not_sent, notification_words, reason_words, refusal
+from heliogram.web.pages._troubles import troubles
+from heliogram.web.templating import counted, span, when
+
+CREDENTIAL: dict[str, Any] = {
+    "id": "comms_credential_1",
+    "appName": "shop",
+    "credentialType": "APN",
+    "revokedAt": None,
+    "expiresInDays": None,
+    "failing": None,
+}
+BACKLOG = {"deadLetters": 0, "retryingBatches": 0}
+WEBHOOK: dict[str, Any] = {
+    "id": "webhook_1",
+    "url": "https://a.example",
+    "state": "active",
+    "disabledReason": None,
+    "backlog": BACKLOG,
+}
+
+
+def delivery(outcome: str, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """A delivery as the API tells it."""
+    told = {"outcome": outcome, "reason": reason, "status": 400, "environment": "PRODUCTION", "final": True, "at": "1"}
+    return {**told, **more}
+
+
+@pytest.mark.parametrize("reason", sorted(_CURES))
+def test_every_reason_that_the_api_has_a_cure_for_has_words(reason: str) -> None:
+    """No reason is told by its name alone."""
+    words = refusal(reason, 400, "SANDBOX")
+    assert reason not in words.said
+    assert words.cure
+    assert "{" not in words.said + words.cure + reason_words(reason)
+
+
+@pytest.mark.parametrize("reason", sorted(_PREFIXES))
+def test_every_push_that_was_not_tried_has_words(reason: str) -> None:
+    """The reasons of what never left, as the API knows them."""
+    words = not_sent(f"{reason}: more")
+    assert reason not in words.said or reason == "Expired"
+    assert words.cure
+
+
+def test_a_reason_without_words_is_shown_as_it_is() -> None:
+    """Apple may add some."""
+    assert refusal("NewReason", 400, None).said == "APNs refused: NewReason"
+    assert refusal("", 599, None) == (
+        "bad",
+        "APNs refused: status 599",
+        "That is Apple's trouble: send it again later.",
+    )
+
+
+def test_what_is_tried_again_says_so() -> None:
+    """An attempt is not the end as long as another one comes."""
+    words = delivery_words(delivery("REJECTED", "ServiceUnavailable", final=False))
+    assert words == ("going", "APNs refused: it was not available. It is tried again", "")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tone"),
+    [("ACCEPTED", "good"), ("REJECTED", "bad"), ("NOT_SENT", "bad"), ("UNKNOWN", "warn"), ("UNADDRESSABLE", "bad")],
+)
+def test_every_outcome_has_a_tone_and_words(outcome: str, tone: str) -> None:
+    """Accepted is not delivered, and unknown may have arrived."""
+    words = delivery_words(delivery(outcome, "BadDeviceToken"))
+    assert (words.tone, bool(words.said), bool(words.cure)) == (tone, True, True)
+
+
+def test_a_failed_notification_tells_of_its_last_device() -> None:
+    """Devices that could not be tried at all count only when there was no other."""
+    one = {"status": "FAILED", "unaddressable": False}
+    tried = [delivery("REJECTED", "Unregistered", at="2"), delivery("REJECTED", "BadTopic", at="1")]
+    assert "removed from this phone" in notification_words({**one, "deliveries": tried}).said
+    assert "no device" in notification_words({**one, "deliveries": [delivery("UNADDRESSABLE")]}).said
+    assert notification_words({**one, "deliveries": []}).said == "It failed"
+
+
+def test_nothing_is_wrong_with_what_works() -> None:
+    """Neither with credentials nor lanes nor webhooks; what was revoked is no trouble."""
+    lanes = [{"lane": "tx", "waiting": 5, "later": 0, "oldestSeconds": 9.9}]
+    revoked = {**CREDENTIAL, "revokedAt": "2026", "expiresInDays": -5}
+    healthy = {**CREDENTIAL, "expiresInDays": 31}
+    assert troubles({"lanes": lanes}, [CREDENTIAL, revoked, healthy], [WEBHOOK]) == []
+    assert troubles(None, [], []) == []
+
+
+def test_what_is_wrong_comes_worst_first_with_where_to_mend_it() -> None:
+    """Failing and expired credentials, old work, webhooks that take nothing."""
+    failing = {"reason": "InvalidProviderToken", "waiting": 2}
+    found = troubles(
+        {"lanes": [{"lane": "tx", "waiting": 1, "later": 0, "oldestSeconds": 10.0}]},
+        [{**CREDENTIAL, "expiresInDays": 30}, {**CREDENTIAL, "expiresInDays": -1}, {**CREDENTIAL, "failing": failing}],
+        [
+            {**WEBHOOK, "state": "disabled"},
+            {**WEBHOOK, "backlog": {**BACKLOG, "deadLetters": 1}},
+            {**WEBHOOK, "backlog": {**BACKLOG, "retryingBatches": 3}},
+        ],
+    )
+    assert [each.tone for each in found] == ["bad"] * 5 + ["warn"] * 2
+    assert "2 recipients waiting" in found[1].text
+    assert {each.page.split("?")[0] for each in found} == {
+        *("/credentials/comms_credential_1", "/operations", "/webhooks/webhook_1")
+    }
+
+
+def test_times_and_counts_are_for_people() -> None:
+    """In their largest unit, with thousands apart."""
+    now = 1_700_000_000.0
+    assert [when(text, now) for text in ("2023-11-14T22:13:20Z", "2023-11-14T22:13:19Z", "2023-11-14T23:13:20Z")] == [
+        *("now", "1 s ago", "in 1 h")
+    ]
+    assert [span(0.5), span(59.9), span(60), span(90_000)] == ["less than 1 s", "59 s", "1 min", "1 d"]
+    assert [counted(1, "recipient"), counted(2000, "recipient")] == ["1 recipient", "2,000 recipients"]
