@@ -35,7 +35,7 @@ class CreateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         msgspec.Meta(max_length=MAX_KEY_NAME, pattern=NO_NUL, description="What it is for; only people read it."),
     ] = ""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    expires_at: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    expires_at: Annotated[str, msgspec.Meta(max_length=64, pattern=NO_NUL)] | None = None
 
 
 class RotateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

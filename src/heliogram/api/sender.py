@@ -11,6 +11,7 @@ from ..domain.apps import App, Credential, CredentialType, ProviderName
 from ..domain.errors import Code, Conflict, FieldProblem
 from ..ports import AppStore
 from ..rest import FieldError
+from .answers import NO_NUL
 from .credential_schemas import APP_NAME_SCHEMA
 
 _CREDENTIAL_ID = rf"^{ids.CREDENTIAL}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
@@ -30,7 +31,11 @@ class SenderIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     app_name: (
         Annotated[
             str,
-            msgspec.Meta(description="This app's default credentials send.", extra_json_schema=APP_NAME_SCHEMA),
+            msgspec.Meta(
+                pattern=NO_NUL,
+                description="This app's default credentials send.",
+                extra_json_schema=APP_NAME_SCHEMA,
+            ),
         ]
         | None
     ) = None
