@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 from support.dashboard import Person, Site, Window
+
+from heliogram.domain.accounts import AuditEvent
+from heliogram.domain.ids import IdFactory
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +49,26 @@ async def test_a_filter_that_finds_nothing_or_is_wrong_is_said(person: Person) -
     assert "Nothing like that" in nothing
     wrong = await person.get("/audit", startDate="2027-02-01", endDate="2027-01-01")
     assert (wrong.status_code, 'id="e-endDate"' in wrong.text) == (400, True)
+
+
+async def test_a_filter_holds_from_page_to_page(person: Person, site: Site) -> None:
+    """The next page and the first one from there are asked for with it, and the form shows it."""
+    store, now = site.backing.store, 1_800_000_000_000
+    ids = IdFactory(lambda: now)
+    for number in range(51):
+        for action in ("webhook.created", "webhook.deleted"):
+            event = AuditEvent(id=ids.new(), at=now, actor="cli", action=action, subject=f"hook-{number:02}")
+            await store.record_audit(site.account, event)
+    page = (await person.get("/audit", action="webhook.created")).text
+    assert (page.count("<code>hook-"), "hook-00" in page) == (50, False)
+    following = re.search(r'rel="next" href="/dashboard([^"]+)"', page)
+    assert following is not None
+    page = (await person.get(following[1].replace("&amp;", "&"))).text
+    assert (page.count("<code>hook-"), "hook-00" in page) == (1, True)
+    assert '<option value="webhook.created" selected>' in page
+    first = re.search(r'href="/dashboard([^"]+)">First page', page)
+    assert first is not None
+    assert first[1] == "/audit?action=webhook.created"
 
 
 async def test_names_in_the_log_are_text(person: Person, site: Site) -> None:
