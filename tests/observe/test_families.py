@@ -32,7 +32,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def test_the_page_is_up_to_date() -> None:
     """docs/reference/metrics.md is what scripts/metrics-reference writes."""
-    command = [sys.executable, ROOT / "scripts/metrics-reference", "--check"]
+    command = [sys.executable, str(ROOT / "scripts/metrics-reference"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, f"run scripts/metrics-reference and commit the page\n{run.stderr}"
 

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from heliogram.domain.operations import Lane
+from heliogram.lines import tell, tell_of_small_sends
 from heliogram.observe import log as logs
+from heliogram.rest.requestid import answering
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +22,7 @@ def as_before() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     structlog.reset_defaults()
+    tell_of_small_sends(on=False)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -81,3 +85,26 @@ def test_the_standard_logging_has_the_same_form() -> None:
     assert (line["event"], line["level"]) == ("GET /a\nERROR forged failed", "error")
     assert line["logger"] == "heliogram.rest"
     assert "RuntimeError: broken" in line["exception"]
+
+
+@pytest.mark.parametrize(("level", "lane", "told"), [("info", 0, 0), ("debug", 0, 1), ("info", 1, 1), ("error", 1, 0)])
+def test_small_sends_have_lines_at_debug(level: str, lane: int, told: int) -> None:
+    """There may be thousands a second; large ones have theirs at info. Each names the operation as the API does."""
+    out = io.StringIO()
+    logs.configure(level=level, stream=out)
+    tell(structlog.get_logger(), Lane(lane), "chunk.ended", b"\1" * 16, sent=1)
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["event"], line["operation"][:16]) for line in found] == [("chunk.ended", "comms_operation_")] * told
+
+
+def test_a_line_names_the_request_that_is_answered() -> None:
+    """And no other one: not once it is answered."""
+    out = io.StringIO()
+    logs.configure(stream=out)
+    log = structlog.get_logger()
+    with answering("order-17"):
+        log.info("within")
+        logging.getLogger("some.library").warning("too")
+    log.info("after")
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line.get("request") for line in found] == ["order-17", "order-17", None]

@@ -92,10 +92,10 @@ class Watched:
         backend.credential(phones.key())
         token = phones.phone().launch()
         good, bad = {"token": token, "provider": "APN"}, {"token": "ab" * 32, "provider": "APN"}
-        seen = 0
+        seen, sender = 0, dict[str, Any]({"from": {"appName": "app"}})
         for _ in range(2):
             for to in ([good], [good] * 150 + [bad]):
-                backend.completed(backend.send(*to, **{"from": {"appName": "app"}}))
+                backend.completed(backend.send(*to, **sender))
                 seen += len(to)
             what = f"sum(heliogram_notifications_total) == {seen}"
             eventually(lambda what=what: self.prometheus.query(what) or None, what=what)  # type: ignore[misc]

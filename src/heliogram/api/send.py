@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Any, ClassVar
 
 import msgspec
+import structlog
 
 from ..domain.accounts import Scope
 from ..domain.apps import CredentialType, ProviderName
@@ -17,6 +18,7 @@ from ..domain.lookups import Known, Wanted
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Priority, Recipient, SendSpec
 from ..domain.operations import SMALL_SEND, Lane, Operation, OperationStatus, cut
 from ..domain.render import Renderer
+from ..lines import tell
 from ..ports import Hold
 from ..rest import Call, Result, endpoint
 from . import examples
@@ -30,6 +32,8 @@ from .sender import Sender, SenderIn, choose_sender, is_app, sender_of
 from .state import ApiState
 from .tags import TagsIn, read_tags
 from .trial import Trial, TrialOut
+
+log = structlog.get_logger(__name__)
 
 MAX_SOUND = 255
 _LABORIOUS = 2_000
@@ -174,6 +178,7 @@ async def accept_send(
         return state.store.accept(account, operation, chunks, shard=shard, bounds=state.settings.queue, hold=hold)
 
     await state.queue.put(operation, chunks, accept, shard=shard)
+    tell(log, lane, "operation.accepted", ident, app=spec.app_name, recipients=len(recipients))
     return ident
 
 

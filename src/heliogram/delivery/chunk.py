@@ -17,6 +17,7 @@ from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
 from ..domain.operations import Lane
+from ..lines import named, tell
 from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, NoTap, Providers, Push, PushResult, Retry, SendingStore, Tap, WorkQueue
 from .breaker import Breakers, Gate, Pass
@@ -113,10 +114,11 @@ class ChunkDelivery:
         finally:
             await self._recorder.close()
         if self._ended and not self._recorder.fenced:
+            self._tell_ended()
             return
         await write(clock, lambda: self._fates.settle(self._now()))
         if self._recorder.fenced:
-            log.warning("chunk.taken_over", chunk=self._chunk.id.hex(), attempt=self._chunk.attempt)
+            log.warning("chunk.taken_over", **named(self._chunk))
             return
         await write(clock, self._give_back)
 
@@ -152,13 +154,33 @@ class ChunkDelivery:
         account, held = self._chunk.account_id, self._waiting.credential
         if again is None or self._stop.done():
             await (queue.done(self._chunk) if again is None else queue.retry(self._chunk, again))
+            self._tell_ended()
             for credential_id in self._tried | self._waiting.ended:
                 if breakers.pass_on(account, credential_id):
                     await queue.let_go(account, credential_id, most=1)  # somebody else is to try
             return
         await queue.retry(self._chunk, again, held=held)
+        seconds = max(0, again - now) / 1000
+        chunk = self._chunk
+        tell(
+            log, chunk.lane, "chunk.retry", chunk.operation_id, first=chunk.first, attempt=chunk.attempt, after=seconds
+        )
         if held is not None and breakers.failing(account, held) is None:
             await queue.let_go(account, held)  # it was mended before the chunk was there to be told
+
+    def _tell_ended(self) -> None:
+        chunk, counts = self._chunk, self._recorder.counts
+        tell(
+            log,
+            chunk.lane,
+            "chunk.ended",
+            chunk.operation_id,
+            first=chunk.first,
+            attempt=chunk.attempt,
+            sent=counts.sent,
+            failed=counts.failed,
+            unaddressable=counts.unaddressable,
+        )
 
     async def _deliver(self) -> None:
         plan = await self._planner.plan()
@@ -231,7 +253,8 @@ class ChunkDelivery:
         try:
             opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
         except ValueError as error:  # sealed with a master key that is not there: it may come back before the deadline
-            log.error("credential.not_opened", credential=ids.encode(ids.CREDENTIAL, credential_id), error=str(error))
+            shown = ids.encode(ids.CREDENTIAL, credential_id)
+            log.error("credential.not_opened", credential=shown, **named(self._chunk), error=str(error))
             return None, NOT_OPENED
         ends = None if opened is None else opened.credential.public.get("notAfter")
         return opened, EXPIRED if ends is not None and self._now() > ends else ""

@@ -11,6 +11,7 @@ import structlog
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, NotificationStatus, Outcome, status_of
 from ..domain.operations import Counts, counts_of
+from ..lines import named
 from ..pacing import SLICE, pause, turn
 from ..ports import Clock, LeasedChunk, LeaseStore, NoTap, Tap, Timer
 from .plan import Progress
@@ -65,6 +66,11 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"Recorder(buffered={len(self._buffer)}, counts={self._counts}, fenced={self.fenced})"
+
+    @property
+    def counts(self) -> Counts:
+        """How many recipients have ended how, by this attempt and those before it."""
+        return self._counts
 
     @property
     def full(self) -> bool:
@@ -178,7 +184,7 @@ class Recorder:
                 self._timer = self._clock.call_later(BACK_OFF_S[-1], self._due)
             return
         # What could not be written is still in the buffer; the next flush tries again or ends the attempt.
-        log.warning("records.write_failed", chunk=self._chunk.id.hex(), error=str(error))
+        log.warning("records.write_failed", **named(self._chunk), error=str(error))
 
     def _count(self, records: Sequence[DeliveryRecord]) -> None:
         """Counts each recipient once, when it is first known how it went; SENT, once said, stays."""

@@ -10,6 +10,7 @@ import structlog
 
 from ..domain.errors import Unavailable, Unreadable
 from ..domain.operations import CHUNK_SIZE, Lane
+from ..lines import named
 from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
 from .chunk import ChunkDelivery, Tools
@@ -127,9 +128,9 @@ class Worker:
                 self.delivered += 1
         except Exception as error:
             if isinstance(error, Unavailable | Unreadable):
-                log.warning("chunk.put_off", chunk=chunk.id.hex(), attempt=chunk.attempt, error=str(error))
+                log.warning("chunk.put_off", **named(chunk), error=str(error))
             else:
-                log.exception("chunk.failed", chunk=chunk.id.hex(), attempt=chunk.attempt)
+                log.exception("chunk.failed", **named(chunk))
             await self._give_back(chunk)
         finally:
             unwatch()
@@ -149,6 +150,6 @@ class Worker:
             due = int(self._tools.clock.time() * 1000) + wait
             await self._tools.queue.retry(chunk, due)
         except Unavailable:
-            log.warning("chunk.not_given_back", chunk=chunk.id.hex())  # its lease runs out by itself
+            log.warning("chunk.not_given_back", **named(chunk))  # its lease runs out by itself
         except Exception:
-            log.exception("chunk.give_back_failed", chunk=chunk.id.hex())  # its lease runs out by itself
+            log.exception("chunk.give_back_failed", **named(chunk))  # its lease runs out by itself

@@ -9,6 +9,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from ..lines import tell_of_small_sends
 from ..rest import current_request_id
 
 _SECRET_WORDS = ("secret", "password", "authorization", "private", "signing_key", "token", "pepper", "master")
@@ -37,6 +38,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None, form: str = 
     out = stream or sys.stderr
     as_json = form == "json" or (form == "auto" and not out.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
+    tell_of_small_sends(on=number <= logging.DEBUG)
     renderer: structlog.typing.Processor
     renderer = (
         structlog.processors.JSONRenderer()
