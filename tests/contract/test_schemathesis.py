@@ -3,6 +3,9 @@ does not know, nothing accepted that it forbids, nothing open without a key."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.postgres import server
 from support.programs import Program
 from support.stack import PUSH, BackEnd, Phones, service, simulator
+from support.stores import CHOSEN
 
 EXAMPLES = 12
 """Cases an operation in each phase: a fixed budget, so that the checks take as long tomorrow as today."""
@@ -29,11 +34,22 @@ SPARED = (
 """Operations that end what the others look at: they are given things of their own."""
 
 
+def kept_in(directory: Path) -> tuple[str, ...]:
+    """The options of another store than the embedded one, where the tests run on that."""
+    if CHOSEN == "sqlite":
+        return ()
+    key = directory / "master.key"
+    key.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
+    key.chmod(0o600)
+    return "--store", asyncio.run(server().database_for(directory)), "--master-key", str(key)
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[tuple[BackEnd, Phones]]:
     """A service that has a simulator to send to, and some things in it."""
-    with simulator(tmp_path) as apns, service(tmp_path, apns.ready) as program:
-        phones, backend = Phones(apns), BackEnd(program.ready["url"], tmp_path / "data")
+    store = kept_in(tmp_path)
+    with simulator(tmp_path) as apns, service(tmp_path, apns.ready, *store) as program:
+        phones, backend = Phones(apns), BackEnd(program.ready["url"], tmp_path / "data", *store)
         yield backend, phones
         backend.close()
         phones.close()
