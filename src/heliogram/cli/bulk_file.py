@@ -92,7 +92,9 @@ class Source:
             if not isinstance(found, dict):
                 yield Line(number, None, "expected a JSON object", text)
                 continue
-            values: dict[str, Any] = {_SPELLINGS.get(name.lower(), name): value for name, value in found.items()}
+            values: dict[str, Any] = {
+                _SPELLINGS.get(str(name).lower(), str(name)): value for name, value in found.items()
+            }
             nested = values.pop("variables", None)
             variables = {name: value for name, value in values.items() if _is_variable(name)}
             if nested is not None and (variables or not isinstance(nested, dict)):

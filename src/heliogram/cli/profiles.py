@@ -46,7 +46,8 @@ class Profiles:
                     click.echo(f"warning: others can read {file}, which holds keys; run: chmod 600 {file}", err=True)
                 found = tomllib.load(opened)
             profiles = {
-                str(name): Profile(str(one["url"]), str(one["api_key"])) for name, one in found["profiles"].items()
+                str(name): Profile(str(one["url"]), str(one["api_key"]))
+                for name, one in found.get("profiles", {}).items()
             }
             default = found.get("default")
         except FileNotFoundError:

@@ -162,6 +162,7 @@ class Job:
 
             with self.link.client(retries=RETRIES, pause=pause) as client:
                 try:
+                    client.health.get()  # asked once: a wrong address is told at once
                     for lines in self._batches():
                         self._send(client, lines, dry=dry)
                         progress.at(self.accepted, self.good)

@@ -60,20 +60,20 @@ def get(link: Link, webhook_id: str) -> None:
 
 
 @webhooks.command()
-@click.argument("url")
+@click.argument("address", metavar="URL")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="notification.*, operation.*, …; default: everything."
 )
 @click.option("--description", default="", help="Only you read it.")
 @connected
-def create(link: Link, url: str, types: tuple[str, ...], description: str) -> None:
+def create(link: Link, address: str, types: tuple[str, ...], description: str) -> None:
     """Make a webhook. Its signing secret is shown this once.
 
     \b
       heliogram webhooks create https://example.com/heliogram --type 'notification.*'
     """
     link.show(
-        lambda client: client.webhooks.create(url, types or ("*",), description=description),
+        lambda client: client.webhooks.create(address, types or ("*",), description=description),
         lambda made: _secret(f"webhook  {made.id}\n", made.secret),
     )
 
