@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import pytest
 from support.cluster import Cluster
 from support.cluster_trial import Trial, wait_until
+from support.nats import delete
 from support.netns import require_namespaces
 from support.waiting import HANG_SECONDS
 
@@ -16,25 +18,30 @@ from heliogram.queue.nats import Link
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 CAMPAIGN = 6_000
+T = TypeVar("T")
 
 
-def ask_broker(cluster: Cluster, *subjects: str) -> list[dict[str, Any]]:
-    """What JetStream answers to requests without a body, once somebody leads it."""
-    urls = [server.url for server in cluster.nats if server.runs]
+def ask_broker(cluster: Cluster, subject: str) -> dict[str, Any]:
+    """What JetStream answers to a request without a body, once somebody leads it."""
+    return with_broker(cluster, lambda link: link.api(subject, seconds=HANG_SECONDS))
 
-    async def ask() -> list[dict[str, Any]]:
-        link = await Link.open(urls, seconds=HANG_SECONDS)
+
+def with_broker(cluster: Cluster, work: Callable[[Link], Awaitable[T]]) -> T:
+    """Does something by a connection to the broker."""
+
+    async def connected() -> T:
+        link = await Link.open([server.url for server in cluster.nats if server.runs], seconds=HANG_SECONDS)
         try:
-            return [await link.api(subject, seconds=HANG_SECONDS) for subject in subjects]
+            return await work(link)
         finally:
             await link.close()
 
-    return asyncio.run(ask())
+    return asyncio.run(connected())
 
 
 def streams(cluster: Cluster) -> list[str]:
     """The names of all streams."""
-    (found,) = ask_broker(cluster, "STREAM.NAMES")
+    found = ask_broker(cluster, "STREAM.NAMES")
     return list(found["streams"] or ())
 
 
@@ -76,7 +83,7 @@ def test_the_leader_of_the_streams_is_killed(nats_trial: Trial) -> None:
     trial = nats_trial
     trial.slow(100)
     (name, *_) = streams(trial.cluster)
-    (told,) = ask_broker(trial.cluster, f"STREAM.INFO.{name}")
+    told = ask_broker(trial.cluster, f"STREAM.INFO.{name}")
     leader = next(each for each in trial.cluster.nats if each.name == told["cluster"]["leader"])
     with trial.load() as callers:
         trial.campaign(CAMPAIGN)
@@ -100,7 +107,7 @@ def test_all_streams_are_deleted(nats_trial: Trial) -> None:
         trial.campaign(CAMPAIGN)
         trial.until_sending()
         names = streams(trial.cluster)
-        ask_broker(trial.cluster, *(f"STREAM.DELETE.{name}" for name in names))
+        with_broker(trial.cluster, lambda link: delete(link, *(f"STREAM.DELETE.{name}" for name in names)))
         trial.campaign(CAMPAIGN)
         rest = trial.settle_beside()
     settled = trial.settle()

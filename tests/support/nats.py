@@ -129,6 +129,17 @@ class NatsCluster:
             server.kill()
 
 
+async def delete(link: Link, *names: str) -> None:
+    """Deletes streams (`STREAM.DELETE.<name>`) and consumers. What is gone already will do: a server whose answer is
+    late is asked again."""
+    for name in names:
+        try:
+            await link.api(name, seconds=HANG_SECONDS)
+        except ApiRefused as error:
+            if not error.is_missing:
+                raise
+
+
 async def settled(ask: Callable[[], Awaitable[bool]], *, what: str, seconds: float = HANG_SECONDS) -> None:
     """Asks until it is so; fails the test with `what` when it is not in time."""
     give_up = time.monotonic() + seconds

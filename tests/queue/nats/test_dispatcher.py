@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from support.nats import NatsServer, Node, Site, settled
+from support.nats import NatsServer, Node, Site, delete, settled
 from support.stores import Bench, recipients_of
 from support.waiting import HANG_SECONDS
 
@@ -164,7 +164,7 @@ async def test_streams_deleted_at_work_cost_nothing_but_time(site: Site) -> None
         await on_the_road(site, api, 5, shard)
     held = await lease(worker, 5)
     for stream in site.layout.streams:
-        await api.link.api(f"STREAM.DELETE.{stream}")
+        await delete(api.link, f"STREAM.DELETE.{stream}")
     sent += [await site.leave(api, shard=n % 4) for n in range(20)]
     for chunk in held:
         assert await worker.queue.done(chunk)
@@ -183,8 +183,8 @@ async def test_consumers_deleted_at_work_are_made_anew(site: Site) -> None:
     waiting = asyncio.create_task(lease(worker, 1))
     (held,) = await waiting
     for shard in range(4):
-        await api.link.api(f"CONSUMER.DELETE.{site.layout.stream(Lane.TX)}.{site.layout.consumer(shard)}")
-    await api.link.api(f"CONSUMER.DELETE.{site.layout.shard_stream}.dispatch")
+        await delete(api.link, f"CONSUMER.DELETE.{site.layout.stream(Lane.TX)}.{site.layout.consumer(shard)}")
+    await delete(api.link, f"CONSUMER.DELETE.{site.layout.shard_stream}.dispatch")
     assert await worker.queue.done(held)
     done = await finish(site, worker, sent)
     assert set(done) == {operation.id for operation in sent} - {held.operation_id}
@@ -215,7 +215,7 @@ async def test_what_the_broker_did_not_confirm_is_published_again(site: Site) ->
     node = await site.node()
     dispatcher = await node.dispatch()
     await site.all_dispatched()
-    await node.link.api(f"STREAM.DELETE.{site.layout.stream(Lane.TX)}")
+    await delete(node.link, f"STREAM.DELETE.{site.layout.stream(Lane.TX)}")
     assert dispatcher._rooms.known(Lane.TX, 0) is not None
     operation = await site.leave(node)
     done = await finish(site, node, [operation])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import nats_node
-from support.nats import NatsServer, settled
+from support.nats import NatsServer, delete, settled
 from support.stores import recipients_of
 from support.waiting import HANG_SECONDS
 
@@ -22,7 +21,7 @@ from heliogram.domain.notifications import Content, SendSpec
 from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
 from heliogram.observe.clock import SystemClock
 from heliogram.ports import Hold
-from heliogram.queue.nats import ApiRefused, Broker, Link, NatsQueue
+from heliogram.queue.nats import Broker, Link, NatsQueue
 from heliogram.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -127,8 +126,7 @@ async def installation(tmp_path: Path, nats_server: NatsServer, anyio_backend: s
     await queue.close()
     await broker.close()
     for stream in layout.streams:
-        with contextlib.suppress(ApiRefused):  # it is asked again where the first answer is late
-            await link.api(f"STREAM.DELETE.{stream}")
+        await delete(link, f"STREAM.DELETE.{stream}")
     await link.close()
     await store.close()
 

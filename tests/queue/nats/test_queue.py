@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from nats.aio.msg import Msg
-from support.nats import Node, Site, settled
+from support.nats import Node, Site, delete, settled
 from support.stores import recipients_of
 from support.waiting import HANG_SECONDS
 
@@ -462,7 +462,7 @@ async def test_what_the_broker_refuses_is_a_dispatchers_at_once(site: Site) -> N
     await api.queue._rooms.look(Lane.TX, 0)
     for node in (api, worker):
         await node.link.flush()
-    await api.link.api(f"STREAM.DELETE.{site.layout.stream(Lane.TX)}")
+    await delete(api.link, f"STREAM.DELETE.{site.layout.stream(Lane.TX)}")
     operation = await site.send(api)
 
     async def due() -> bool:
