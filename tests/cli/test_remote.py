@@ -325,26 +325,27 @@ def test_tail_follows_until_it_is_interrupted_and_ends_well(there: Remote) -> No
     # in a session of its own, as a terminal gives a command one
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as child:
         assert child.stdout is not None
-        lines: list[str] = []
+        told = child.stdout
 
         def hears() -> bool:
             """Sends until one is told: the first may be over before `tail` listens."""
             there.ok("push", "send", "--token", token, "--app", "shop", "--body", "x", "--wait")
-            readable, _, _ = select.select([child.stdout], [], [], 0.5)
+            readable, _, _ = select.select([told], [], [], 0.5)
             return bool(readable)
 
         eventually(hears, what="an outcome", seconds=60)
-        lines.append(child.stdout.readline())
+        first = json.loads(told.readline())
         child.send_signal(signal.SIGINT)
-        child.stdout.read()
+        told.read()
         assert child.wait(60) == 0
-    assert json.loads(lines[0])["outcome"] == "sent"
+    assert first["outcome"] == "sent"
 
 
 def test_tables_fit_a_terminal_of_80_columns_and_lose_nothing() -> None:
     """Long ids are folded, not cut; in a pipe each row is one line without colours."""
     ident = "comms_operation_" + "0" * 26
-    code = f"from heliogram.cli.showing import table; table(('a', 'b', 'c'), [('{ident}', 'x' * 30, '[red]')] * 2, empty='')"
+    rows = [(ident, "x" * 30, "[red]")] * 2
+    code = f"from heliogram.cli.showing import table; table(('a', 'b', 'c'), {rows!r}, empty='')"
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 80))
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
