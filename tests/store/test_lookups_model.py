@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from support.stores import Bench, opened, token_of
 
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
@@ -78,6 +79,32 @@ async def check(bench: Bench, some: random.Random, users: list[bytes]) -> None:
     assert known.devices == await store.devices_of_users(account, "shop", everybody, kind=kind, activity_id=activity)
     assert known.environments == await store.token_environments(account, "shop", tokens)
     assert known.refused == await store.refused_tokens(account, "shop", tokens, kind=kind, now=bench.clock.ms)
+
+
+async def plan(bench: Bench, some: random.Random, users: list[bytes]) -> None:
+    """Asks as a large send does: as it is accepted, and after something else, as a part of it is planned."""
+    store, account, kind = bench.store, bench.account, some.choice(KINDS)
+    activity = some.choice([None, "one"]) if kind is TokenKind.LIVE_ACTIVITY_UPDATE else None
+    asked = frozenset([*some.sample(users, min(len(users), 6)), bytes(16)])
+    wanted = Wanted(app_name="shop", kind=kind, activity_id=activity, users=asked)
+    assert await store.look_ahead(account, wanted) == await store.missing_users(account, asked)
+    for _ in range(some.choice([0, 0, 1, 3])):
+        await change(bench, some, users)
+    part = frozenset(some.sample(sorted(asked), len(asked) - 1))
+    known = await store.look_up(account, structs.replace(wanted, users=part))
+    devices = {user: found for user, found in known.devices.items() if found}
+    assert devices == await store.devices_of_users(account, "shop", part, kind=kind, activity_id=activity)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_was_read_ahead_is_what_planning_would_read(tmp_path: Path, seed: int) -> None:
+    """Devices come, move, are quarantined and go, users are deleted between accepting and planning."""
+    some, users = random.Random(seed), list[bytes]()
+    async with opened(tmp_path) as bench:
+        await bench.app()
+        for _ in range(STEPS):
+            await change(bench, some, users)
+            await plan(bench, some, users)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from ..domain import ids
 from ..domain.apps import ProviderName
 from ..domain.devices import MAX_EXTERNAL_ID, MAX_FCM_TOKEN, InvalidDeviceToken, normalize_token
 from ..domain.errors import Code, FieldProblem
+from ..domain.lookups import Wanted
 from ..domain.notifications import MAX_RECIPIENTS, MIN_RECIPIENTS, Recipient
 from ..pacing import turn
 from ..ports import Store
@@ -138,12 +140,19 @@ def _read_some(to: list[RecipientIn], first: int, read: Read) -> None:
             break
 
 
-async def find_users(store: Store, account: bytes, read: Read) -> list[FieldError]:
-    """Gives those told by `externalId` their users; the first 20 users that do not exist."""
+async def find_users(store: Store, account: bytes, read: Read, ahead: Wanted | None = None) -> list[FieldError]:
+    """Gives those told by `externalId` their users; the first 20 users that do not exist. `ahead` says what planning
+    will ask of the users, if that is soon."""
     if not read.users and not read.named:
         return []
     known = await store.users_by_external_id(account, set(read.named.values())) if read.named else {}
-    return name_users(read, known, await store.missing_users(account, read.users) if read.users else set())
+    unknown = set[bytes]()
+    if ahead is not None:
+        users = read.users.union(known.values())
+        unknown = await store.look_ahead(account, structs.replace(ahead, users=frozenset(users)))
+    elif read.users:
+        unknown = await store.missing_users(account, read.users)
+    return name_users(read, known, unknown & read.users)
 
 
 def name_users(read: Read, known: Mapping[str, bytes], unknown: Collection[bytes]) -> list[FieldError]:

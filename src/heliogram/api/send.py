@@ -131,7 +131,7 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
     if problems:
         raise Invalid(problems)
     if known is None:
-        unknown += await find_users(state.store, account, read)
+        unknown += await find_users(state.store, account, read, _ahead(body, spec, timing))
     else:
         unknown += name_users(read, known.named, known.missing)
     if unknown or spec is None or renderer is None or sender is None:
@@ -196,6 +196,13 @@ async def _look_up(state: ApiState, account: bytes, body: SendRequest, read: Rea
         missing=True,
     )
     return await state.store.look_up(account, wanted)
+
+
+def _ahead(body: SendRequest, spec: SendSpec | None, timing: Timing) -> Wanted | None:
+    """What planning will ask of the users, where that is as soon as the send is accepted."""
+    if spec is None or body.validate_only or timing.send_at is not None:
+        return None
+    return Wanted(app_name=spec.app_name, kind=spec.kind, activity_id=spec.activity_id)
 
 
 def payload_limit(state: ApiState, spec: SendSpec) -> int:

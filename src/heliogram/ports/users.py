@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..domain.devices import User
+from ..domain.lookups import Wanted
 from .basics import Listed, Window
 
 
@@ -28,6 +29,10 @@ class UserStore(Protocol):
 
     async def missing_users(self, account: bytes, user_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these the account does not have (deleted ones count as missing)."""
+
+    async def look_ahead(self, account: bytes, wanted: Wanted) -> set[bytes]:
+        """As `missing_users`, of the users of a large send that is about to be planned: a store may keep what it reads
+        of them for the `look_up` that comes then, as long as it has not changed."""
 
     async def name_user(self, account: bytes, user_id: bytes, external_id: str | None, at: int) -> bool:
         """Gives a user an external id, another one, or none. False when there is no such user, or it is deleted.

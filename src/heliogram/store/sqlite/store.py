@@ -12,6 +12,7 @@ import apsw
 from ...domain.ids import IdFactory
 from ...ports import Clock
 from .accounts import Accounts, ensure_account
+from .ahead import LookAhead, ReadAhead
 from .apps import Apps
 from .audit import Audit
 from .canceling import Canceling
@@ -20,7 +21,6 @@ from .credentials import Credentials
 from .idempotency import Idempotency
 from .keys import Keys
 from .lanes import Lanes
-from .lookups import Lookups
 from .migrate import migrate
 from .operations import Operations
 from .references import References
@@ -42,10 +42,10 @@ class SqliteStore(
     Apps,
     Credentials,
     Standings,
+    LookAhead,
     Users,
     Registrations,
     RefusedTokens,
-    Lookups,
     Operations,
     Canceling,
     Idempotency,
@@ -79,8 +79,15 @@ class SqliteStore(
         account, now = ids.new(), int(clock.time() * 1000)
         connections = await asyncio.to_thread(_connections, file, account, now, busy_timeout_ms, in_use)
         write, read, lists = connections
-        threads = writer(file, write), reader("reader", file, read, gather=True), reader("lister", file, lists)
-        return cls(file, threads, ids, clock)
+        ahead = ReadAhead(clock)
+        with explained(file, write):
+            ahead.watch(write)
+        writes = writer(file, write, committed=ahead.committed)
+        store = cls(
+            file, (writes, reader("reader", file, read, gather=True), reader("lister", file, lists)), ids, clock
+        )
+        store._ahead = ahead
+        return store
 
     @classmethod
     async def open_to_read(cls, path: str | os.PathLike[str], *, ids: IdFactory, clock: Clock) -> SqliteStore:

@@ -65,7 +65,8 @@ def _resolve(tasks: list[_Task]) -> None:
 class DatabaseThread:
     """One thread with one connection, working off jobs in order. `begin` opens the transaction of a group. With
     `gather` jobs are handed over at the next pass of the event loop, all that came by then together: for one whose jobs
-    are so short that to wake it for each costs more than they do."""
+    are so short that to wake it for each costs more than they do. `committed` is called, in this thread, after each
+    COMMIT and before anybody is told of it."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class DatabaseThread:
         savepoints: bool,
         place: Place | None = None,
         gather: bool = False,
+        committed: Callable[[], object] | None = None,
     ) -> None:
         self._name = name
         self._path = path
@@ -84,6 +86,7 @@ class DatabaseThread:
         self._begin = begin
         self._savepoints = savepoints
         self._place = place
+        self._committed = committed
         self._gathered: list[_Task] | None = [] if gather else None
         self._trouble = Trouble(name)
         self._loop = asyncio.get_running_loop()
@@ -199,6 +202,8 @@ class DatabaseThread:
             for task in group:
                 self._run_one(connection, task)
             connection.execute("COMMIT")
+            if self._committed is not None:
+                self._committed()
         except BaseException as error:
             explained = self._explained(error)  # before the rollback: it may have errors of its own
             with contextlib.suppress(apsw.Error):  # what failed before says more
@@ -248,9 +253,11 @@ class DatabaseThread:
         return explained
 
 
-def writer(path: Path, connection: apsw.Connection) -> DatabaseThread:
+def writer(path: Path, connection: apsw.Connection, *, committed: Callable[[], object] | None = None) -> DatabaseThread:
     """The one thread of this process that writes."""
-    return DatabaseThread("writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True, place=Place(path))
+    return DatabaseThread(
+        "writer", path, connection, begin="BEGIN IMMEDIATE", savepoints=True, place=Place(path), committed=committed
+    )
 
 
 def reader(name: str, path: Path, connection: apsw.Connection, *, gather: bool = False) -> DatabaseThread:

@@ -10,6 +10,7 @@ import apsw
 from ...domain.devices import NewDevice, User
 from ...domain.errors import Code, Conflict, NotFound
 from ...domain.ids import USER, encode
+from ...domain.lookups import Wanted
 from ...ports import Listed, Window
 from . import statements
 from .base import Base, cut_window, nobodys, page_of
@@ -141,6 +142,10 @@ class Users(Base):
         values = {"account": account, "users": self._array(sorted(wanted))}
         rows: Any = await self._read(lambda c: c.execute(_sql.missing_users, values).fetchall())
         return {missing for (missing,) in rows}
+
+    async def look_ahead(self, account: bytes, wanted: Wanted) -> set[bytes]:
+        """`missing_users` of those that are wanted."""
+        return await self.missing_users(account, wanted.users)
 
     async def name_user(self, account: bytes, user_id: bytes, external_id: str | None, at: int) -> bool:
         """Gives a user an external id, another one, or none. Raises `Conflict` when another user has it."""
