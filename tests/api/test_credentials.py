@@ -322,7 +322,11 @@ async def test_an_app_shows_its_default_credentials(service: Service) -> None:
         ],
         "createdAt": "2027-01-15T08:00:00Z",
         "updatedAt": "2027-01-15T08:00:00Z",
+        "counts": {"credentials": 3, "users": 0},
     }
+    await service.user()
+    assert (await service.get("/Apps/shop")).json()["counts"]["users"] == 1
+    assert "counts" not in (await service.get("/Apps")).json()["apps"][0]
 
 
 async def test_is_default_makes_a_later_credential_the_default(service: Service) -> None:

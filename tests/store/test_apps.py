@@ -240,3 +240,18 @@ async def test_another_account_sees_and_deletes_nothing(bench: Bench) -> None:
     assert (await bench.store.list_apps(stranger, Window())).items == ()
     assert (await bench.store.list_credentials(stranger, Window())).items == ()
     assert not await bench.store.delete_credential(stranger, credential.id, 1)
+
+
+async def test_an_apps_users_are_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with devices in it, so far as is counted; none where there is no such app."""
+    await bench.app()
+    for number in range(3):
+        user = (await bench.device(token_of(number))).user_id
+    await bench.device(token_of(9), user)
+    await bench.app("other")
+    await bench.device(token_of(8), app_name="other")
+    assert await bench.store.count_users(bench.account, "shop") == 3
+    assert await bench.store.count_users(bench.account, "nobody") == 0
+    assert await bench.store.count_users(bench.ids.new(), "shop") == 0
+    monkeypatch.setattr("heliogram.store.sqlite.apps.MOST_USERS", 2)
+    assert await bench.store.count_users(bench.account, "shop") == 2

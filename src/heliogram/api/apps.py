@@ -10,11 +10,15 @@ from ..domain import ids
 from ..domain.accounts import Scope
 from ..domain.apps import App, CredentialType
 from ..domain.errors import FieldProblem, Invalid
+from ..ports import Window
 from ..rest import Call, Pagination, Result, endpoint, not_found
 from .answers import DatedQuery, ResourceAccepted, account_of, listing, moment, resource_accepted, window_of
 from .audit import audit_event
 from .credential_schemas import AppName, DefaultFlag
 from .state import ApiState
+
+MOST_CREDENTIALS = 1000
+"""No app may have more, whatever an account's limits."""
 
 
 class DefaultCredentialOut(msgspec.Struct, frozen=True, rename="camel"):
@@ -24,14 +28,22 @@ class DefaultCredentialOut(msgspec.Struct, frozen=True, rename="camel"):
     id: str
 
 
+class AppCountsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there is of an app: credentials, revoked ones too, and users with devices in it, counted to 10,000."""
+
+    credentials: int
+    users: int
+
+
 class AppOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An app."""
+    """An app. Lists leave `counts` out."""
 
     name: str
     is_default: bool
     default_credentials: list[DefaultCredentialOut]
     created_at: str
     updated_at: str
+    counts: AppCountsOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class AppPage(msgspec.Struct, frozen=True):
@@ -74,8 +86,12 @@ async def list_apps(call: Call[ApiState]) -> dict[str, Any]:
     params={"appName": AppName},
 )
 async def get_app(call: Call[ApiState]) -> AppOut:
-    """An app and its default credentials."""
-    return _out(await app_in_path(call))
+    """An app, its default credentials, and how much there is of it."""
+    app = await app_in_path(call)
+    account, store = account_of(call), call.state.store
+    credentials = await store.list_credentials(account, Window(limit=MOST_CREDENTIALS), app_name=app.name)
+    counts = AppCountsOut(credentials=len(credentials.items), users=await store.count_users(account, app.name))
+    return msgspec.structs.replace(_out(app), counts=counts)
 
 
 @endpoint(

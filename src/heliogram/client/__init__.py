@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .errors import Problem as Problem
     from .errors import Unreachable as Unreachable
     from .holdings import App as App
+    from .holdings import AppCounts as AppCounts
     from .holdings import AppPage as AppPage
     from .holdings import Channel as Channel
     from .holdings import ChannelItem as ChannelItem
@@ -136,6 +137,7 @@ _PLACES = {
     "ApnHeaders": "content",
     "ApnOverride": "content",
     "App": "holdings",
+    "AppCounts": "holdings",
     "AppPage": "holdings",
     "AsyncHeliogram": "clients",
     "AuditEvent": "upkeep",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+from msgspec import UNSET, UnsetType
+
 from .enums import CredentialType, DeviceState, Environment, KeyScope, Provider, StoragePolicy, TokenKind
 from .outcomes import Pagination
 from .structs import Given, Told
@@ -17,14 +19,22 @@ class DefaultCredential(Told, frozen=True, kw_only=True):
     id: str
 
 
+class AppCounts(Told, frozen=True, kw_only=True):
+    """How much there is of an app: credentials, revoked ones too, and users with devices in it, counted to 10,000."""
+
+    credentials: int
+    users: int
+
+
 class App(Told, frozen=True, kw_only=True):
-    """An app."""
+    """An app. Lists leave `counts` out."""
 
     name: str
     is_default: bool
     default_credentials: list[DefaultCredential]
     created_at: datetime
     updated_at: datetime
+    counts: AppCounts | UnsetType = UNSET
 
 
 class AppPage(Told, frozen=True, kw_only=True):

@@ -8,6 +8,9 @@ from ..domain.accounts import AuditEvent
 from ..domain.apps import App, Credential, CredentialType
 from .basics import Listed, Window
 
+MOST_USERS = 10_000
+"""So far the users of an app are counted."""
+
 
 class OneAppStore(Protocol):
     """One app, and one credential: what whoever sends looks up."""
@@ -50,6 +53,9 @@ class AppStore(OneAppStore, Protocol):
         none of them is seen or sent to any more, and they go in slices (`RetentionStore.remove_leaving_apps`); until
         then an app of that name cannot be made anew (`Conflict`, `APP_LEAVING`). When a default goes, the oldest
         credential left of its type becomes the default. When the default app goes, the oldest app left does."""
+
+    async def count_users(self, account: bytes, name: str) -> int:
+        """How many users have devices in an app, at most `MOST_USERS`; none where there is no such app."""
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""

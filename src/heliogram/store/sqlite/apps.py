@@ -18,6 +18,7 @@ from ...domain.apps import (
 )
 from ...domain.errors import Code, Conflict, LimitReached
 from ...ports import Listed, Window
+from ...ports.apps import MOST_USERS
 from . import statements
 from .accounts import limits_of
 from .audit import write_audit
@@ -264,6 +265,12 @@ class Apps(Base):
     async def get_app(self, account: bytes, name: str) -> App | None:
         """An app."""
         return await self._read(lambda c: app_of(c, account, name))
+
+    async def count_users(self, account: bytes, name: str) -> int:
+        """How many users have devices in an app, at most `MOST_USERS`."""
+        values = {"account": account, "app": name, "most": MOST_USERS}
+        counted: Any = await self._list(lambda c: c.execute(_sql.count_users, values).get)
+        return int(counted)
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""

@@ -95,6 +95,11 @@ SELECT app_name, (NOT EXISTS (SELECT 1 FROM credential other
                                  AND other.id <> c.id))::int
   FROM credential c WHERE account_id = :account AND id = :id;
 
+-- name: count_users
+-- How many users have a registration in an app, counted so far.
+SELECT count(*) FROM (SELECT 1 FROM registration
+                       WHERE account_id = :account AND app_name = :app LIMIT :most) AS counted;
+
 -- name: some_app_devices
 -- The devices of the registrations that go next.
 DELETE FROM device

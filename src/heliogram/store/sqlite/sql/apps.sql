@@ -93,6 +93,11 @@ SELECT app_name, NOT EXISTS (SELECT 1 FROM credential other INDEXED BY credentia
                               WHERE other.account_id = c.account_id AND other.app_name = c.app_name AND other.id <> c.id)
   FROM credential c WHERE account_id = :account AND id = :id;
 
+-- name: count_users
+-- How many users have a registration in an app, counted so far.
+SELECT count(*) FROM (SELECT 1 FROM registration INDEXED BY registration_by_user
+                       WHERE account_id = :account AND app_name = :app LIMIT :most);
+
 -- name: some_app_devices
 -- The devices of the registrations that go next.
 DELETE FROM device
