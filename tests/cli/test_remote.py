@@ -15,6 +15,7 @@ import termios
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.programs import HELIOGRAM
@@ -78,8 +79,14 @@ def test_tail_shows_outcomes_and_filters_them(there: Remote) -> None:
     _, token = there.phone("shop", "tom")
     there.ok("push", "send", "--token", token, "--app", "shop", "--body", "x", "--wait")
     assert there.run("push", "send", "--token", "ac" * 32, "--app", "shop", "--body", "x", "--wait").exit_code == 1
-    lines = [json.loads(line) for line in there.ok("tail", "--once", "--last", "1000", "--json").splitlines()]
-    last = next(line for line in lines if line["reason"] == "BadDeviceToken" and line["token"].startswith("acac"))
+
+    def told() -> list[dict[str, Any]] | None:
+        """They are told just after they are on disk: a moment later than an operation has ended."""
+        lines = [json.loads(line) for line in there.ok("tail", "--once", "--last", "1000", "--json").splitlines()]
+        return lines if {"acac", token[:4]} <= {line["token"][:4] for line in lines} else None
+
+    lines = eventually(told, what="both outcomes", seconds=60)
+    last = next(line for line in lines if line["token"].startswith("acac"))
     assert {"sent", "failed"} <= {line["outcome"] for line in lines}
     failed = there.ok("tail", "--once", "--failed", "--operation", last["operationId"])
     assert "400 BadDeviceToken" in failed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .remote import Link, connected, limit_option, page_size
-from .showing import clean, table, when
+from .showing import clean, when
 from .users import USER_ID
 
 if TYPE_CHECKING:
@@ -108,14 +108,9 @@ def _told(found: list[Registration]) -> None:
         click.echo(EMPTY, err=True)
     for at, each in enumerate(found):
         click.echo(f"{'' if at == 0 else chr(10)}{each.app_name}  user {each.user_id}\n{each.id}")
-        rows = [
-            (
-                device.token,
-                device.kind,
-                f"{device.environment or 'unknown'}{' (learned)' if device.environment_learned else ''}",
-                device.state if device.state_reason is None else f"{device.state}: {clean(device.state_reason)}",
-                when(device.registered_at),
+        for device in each.devices:
+            where = f"{device.environment or 'environment unknown'}{' (learned)' if device.environment_learned else ''}"
+            state = device.state if device.state_reason is None else f"{device.state}: {clean(device.state_reason)}"
+            click.echo(
+                f"  {device.token}\n    {device.kind}, {where}, {state}, registered {when(device.registered_at)}"
             )
-            for device in each.devices
-        ]
-        table(("token", "kind", "environment", "state", "registered"), rows, empty=EMPTY)
