@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
-from support.service import Service, basic
+from support.service import Service, basic, client_of
 from support.stores import Bench
 from support.telling import Telling
 from support.webhooks import Receiver, receiving, tools_for
 
+from heliogram import api
 from heliogram.api.state import HOLD_MS
+from heliogram.domain import ids
 from heliogram.domain.accounts import Scope
-from heliogram.domain.webhooks import EventType
+from heliogram.domain.webhooks import WEBHOOK, EventType
 from heliogram.webhooks import verify
 from heliogram.webhooks.pump import Pump
+from heliogram.webhooks.service import LONGEST_TEST_MS, WebhookService
 
 pytestmark = pytest.mark.anyio
 
@@ -217,13 +221,35 @@ async def test_a_test_says_what_the_receiver_said(service: Service, receiver: Re
 
 
 async def test_a_webhook_is_tested_once_at_a_time(service: Service, receiver: Receiver) -> None:
-    """Nobody floods a receiver, or a name server, with tests."""
+    """Nobody floods a receiver, or a name server, with tests; not by another process on the store either."""
     made = await make(service, receiver.url)
     path = f"{HOOKS}/{made['id']}/test"
-    answers = await asyncio.gather(*(service.client.post(path) for _ in range(5)))
-    assert sorted(each.json()["delivered"] for each in answers) == [False] * 4 + [True]
-    assert {each.json()["error"] for each in answers} == {None, "a test of this webhook is under way"}
-    assert len(receiver.got) == 1
+    tools = tools_for(service.store, service.state.sealer, service.clock)
+    other = api.build(replace(service.state, webhooks=WebhookService(tools, lambda: None, service.state.ids)))
+    receiver.may_answer.clear()
+    first = asyncio.create_task(service.client.post(path))
+    await receiver.came.wait()
+    async with client_of(other, basic(*service.key)) as elsewhere:
+        for client in (service.client, elsewhere):
+            said = (await client.post(path)).json()
+            assert (said["delivered"], said["error"]) == (False, "a test of this webhook is under way")
+        receiver.may_answer.set()
+        assert (await first).json()["delivered"]
+        assert len(receiver.got) == 1
+        assert (await elsewhere.post(path)).json()["delivered"]
+
+
+async def test_a_test_that_never_ended_is_over_after_a_while(service: Service, receiver: Receiver) -> None:
+    """The process under it died: 20 seconds later another may begin."""
+    made = await make(service, receiver.url)
+    path, ident = f"{HOOKS}/{made['id']}/test", ids.decode(WEBHOOK, made["id"])
+    now = service.clock.ms
+    assert await service.store.begin_webhook_test(service.account, ident, now, now + LONGEST_TEST_MS)
+    service.clock.advance(LONGEST_TEST_MS / 1000 - 0.001)
+    assert not (await service.client.post(path)).json()["delivered"]
+    service.clock.advance(0.001)
+    assert (await service.client.post(path)).json()["delivered"]
+    await service.store.end_webhook_test(service.account, ident, now)  # of the one that died: nobody minds
 
 
 async def test_a_test_that_is_taken_opens_the_way_again(service: Service, receiver: Receiver) -> None:

@@ -15,7 +15,7 @@ from heliogram.domain.notifications import DeliveryRecord, Outcome, Recipient
 from heliogram.domain.operations import Counts, Lane
 from heliogram.store.errors import StoreError
 from heliogram.store.postgres.check import look
-from heliogram.store.postgres.migrate import migrations
+from heliogram.store.postgres.migrate import Script, migrations
 from heliogram.store.postgres.partitions import DAY_MS, make_partitions, suffix_of
 from heliogram.store.sqlite import check
 
@@ -194,19 +194,22 @@ async def test_leases_that_nobody_takes_over_are_problems(database: Database) ->
     assert "node host:9 has not been heard of for 100 s" in findings.notes
 
 
-async def test_a_schema_of_another_version_is_told(database: Database) -> None:
+async def test_a_schema_of_another_version_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older one is brought up by the next start; of a newer one nothing is known."""
     known = len(migrations())
-    await database.link.execute("DROP TABLE credential_trouble, credential_answer")
-    await database.link.execute("UPDATE heliogram_schema SET version = $1", known - 1)
+    for module in ("check", "blueprint"):
+        newer = {**migrations(), known + 1: Script("CREATE TABLE fresh (one integer)")}
+        monkeypatch.setattr(f"heliogram.store.postgres.{module}.migrations", lambda newer=newer: newer)
     findings = await look(database.url)
     assert findings.problems == []
     assert findings.notes == [
-        f"schema {known - 1}: the next start brings it to {known}; what we keep in it is checked from then on"
+        f"schema {known}: the next start brings it to {known + 1}; what we keep in it is checked from then on"
     ]
-    await database.link.execute("UPDATE heliogram_schema SET version = $1", known + 1)
+    await database.link.execute("UPDATE heliogram_schema SET version = $1", known + 2)
     (problem,) = await database.problems()
-    assert problem.endswith(f"has schema {known + 1}, this version of heliogram knows up to {known}: use the newer one")
+    assert problem.endswith(
+        f"has schema {known + 2}, this version of heliogram knows up to {known + 1}: use the newer one"
+    )
 
 
 async def test_what_is_no_database_of_ours_is_a_problem(database: Database) -> None:

@@ -54,6 +54,11 @@ class Receiver:
         self.got: list[Received] = []
         self.connections = 0
         self.answer: Answering = lambda got: status(200)
+        self.came = asyncio.Event()
+        """Something came."""
+        self.may_answer = asyncio.Event()
+        """Cleared, it lets whoever sent something wait."""
+        self.may_answer.set()
         self.port = 0
         self.secure = False
         self._writers: set[asyncio.StreamWriter] = set()
@@ -87,6 +92,8 @@ class Receiver:
         try:
             while (got := await _read(reader)) is not None:
                 self.got.append(got)
+                self.came.set()
+                await self.may_answer.wait()
                 answer = self.answer(got)
                 if not answer:
                     break

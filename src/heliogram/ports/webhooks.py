@@ -159,6 +159,12 @@ class WebhookStore(Protocol):
     ) -> bool:
         """Puts other sealed secrets in the place of those `before`; False when they are not those any more."""
 
+    async def begin_webhook_test(self, account: bytes, webhook_id: bytes, now: int, until: int) -> bool:
+        """A test begins, which is over at `until` (ms) whatever becomes of it; False while another is under way."""
+
+    async def end_webhook_test(self, account: bytes, webhook_id: bytes, until: int) -> None:
+        """The test that was to be over at `until` is over."""
+
     async def webhook_backlog(self, account: bytes, webhook_id: bytes) -> Backlog:
         """What a webhook has not taken yet."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from ..domain import ids
+from ..domain.errors import Unavailable
 from ..domain.webhooks import TEST, WEBHOOK, Event
 from ..ports import Probe
 from . import signing, urls
@@ -12,16 +14,19 @@ from .courier import Tools, sign
 from .envelopes import batch_body, envelope, source_of
 from .posting import Answer
 
+LONGEST_TEST_MS = 20_000
+"""A test takes at most 10 s; that of a process that died under it is over after so long."""
+
 
 class WebhookService:
     """`ports.Webhooks` over what couriers use. `wake` hints that there is something to tell, to whoever tells it."""
 
     def __init__(self, tools: Tools, wake: Callable[[], object], new_ids: ids.IdFactory) -> None:
         self._tools, self._wake, self._ids = tools, wake, new_ids
-        self._testing: set[bytes] = set()
+        self._testing = 0
 
     def __repr__(self) -> str:
-        return f"WebhookService(testing={len(self._testing)})"
+        return f"WebhookService(testing={self._testing})"
 
     def problem_with(self, url: str) -> str | None:
         """What is wrong with an address, None when it can be used."""
@@ -49,20 +54,23 @@ class WebhookService:
         return secret, signing.seal(self._tools.sealer, turned, account=account, webhook=webhook_id), turned.until
 
     async def test(self, account: bytes, webhook_id: bytes) -> Probe | None:
-        """Sends a test event now, to each webhook one at a time: nobody floods a receiver with them. None when there is
-        no such webhook."""
+        """Sends a test event now, to each webhook one at a time, whichever node is asked: nobody floods a receiver with
+        them. None when there is no such webhook."""
         store = self._tools.store
         webhook = await store.get_webhook(account, webhook_id)
         sealed = await store.webhook_secrets(account, webhook_id)
         if webhook is None or sealed is None:
             return None
-        if webhook_id in self._testing:
+        now = self._tools.now()
+        if not await store.begin_webhook_test(account, webhook_id, now, now + LONGEST_TEST_MS):
             return Probe(delivered=False, status=None, error="a test of this webhook is under way", took_ms=0)
-        self._testing.add(webhook_id)
+        self._testing += 1
         try:
             answer = await self._test(account, webhook_id, webhook.url, sealed)
         finally:
-            self._testing.discard(webhook_id)
+            self._testing -= 1
+            with contextlib.suppress(Unavailable):  # then it is over by itself
+                await store.end_webhook_test(account, webhook_id, now + LONGEST_TEST_MS)
         if answer.taken:
             await store.webhook_reached(account, webhook_id, self._tools.now())
             self.wake()

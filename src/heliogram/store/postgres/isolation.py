@@ -50,6 +50,8 @@ BY_ROWS: dict[str, str] = {
     "Idempotency.keep_answer": ONE,
     "Idempotency.free_key": ONE,
     "Idempotency.forget_idempotency": ONE,
+    "Webhooks.begin_webhook_test": ONE,
+    "Webhooks.end_webhook_test": ONE,
     "Keys.touch_api_key": ONE,
     "Keys.prune_api_keys": ONE,
     "Audit.record_audit": ONE,

@@ -190,6 +190,25 @@ class Webhooks(Base):
 
         return await self._write(job)
 
+    async def begin_webhook_test(self, account: bytes, webhook_id: bytes, now: int, until: int) -> bool:
+        """False while another is under way."""
+        values = {"account": account, "webhook": webhook_id, "now": now, "until": until}
+
+        def job(connection: apsw.Connection) -> bool:
+            connection.execute(_sql.begin_test, values)
+            return bool(connection.changes())
+
+        return await self._write(job)
+
+    async def end_webhook_test(self, account: bytes, webhook_id: bytes, until: int) -> None:
+        """The test that was to be over then is over."""
+        values = {"account": account, "webhook": webhook_id, "until": until}
+
+        def job(connection: apsw.Connection) -> None:
+            connection.execute(_sql.end_test, values)
+
+        await self._write(job)
+
     async def webhook_backlog(self, account: bytes, webhook_id: bytes) -> Backlog:
         """What a webhook has not taken yet."""
         where = {"account": account, "webhook": webhook_id}

@@ -273,3 +273,12 @@ SELECT id, events FROM webhook_batch
 SELECT count(due), count(*) - count(due), min(CASE WHEN due > -1 THEN created END),
        (SELECT count(*) FROM webhook WHERE state = 'disabled')
   FROM webhook_batch;
+
+-- name: begin_test
+-- A test of the webhook begins, unless another is under way.
+UPDATE webhook SET tested_until = :until
+ WHERE account_id = :account AND id = :webhook AND (tested_until IS NULL OR tested_until <= :now);
+
+-- name: end_test
+-- That test is over.
+UPDATE webhook SET tested_until = NULL WHERE account_id = :account AND id = :webhook AND tested_until = :until;
