@@ -105,7 +105,7 @@ async def test_failures_are_told_in_plain_words(window: Window, tmp_path: Path) 
     await site.completed(operation)
     await window.open("/operations")
     await page.get_by_role("link", name=operation).click()
-    words = "APNs refused: this token does not belong to production, perhaps to the sandbox"
+    words = "APNs refused: this is no production token; it may belong to the sandbox"
     await expect(page.get_by_text(words)).to_be_visible()
     await expect(page.get_by_text("1 of 2 accepted by APNs.")).to_be_visible()
     await window.check()
@@ -122,6 +122,27 @@ async def test_failures_are_told_in_plain_words(window: Window, tmp_path: Path) 
     await window.open("/notifications?q=anna")
     await expect(page.get_by_text("Sent to the user with the external id “anna”.")).to_be_visible()
     await expect(page.get_by_role("row")).to_have_count(2)
+
+
+async def test_strangers_and_the_lost_are_told_what_to_do(site: Site, browser: Browser) -> None:
+    """The sign-in page, its refusal, and the page for what is not there are for everybody, too."""
+    async with shown(site, browser, signed_in=False) as window:
+        page = window.page
+        await window.open("/compose")
+        await window.check()
+        await page.get_by_label("API key id").fill("key_nobody")
+        await page.get_by_label("Secret").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+        await window.check()
+        await page.get_by_label("API key id").fill(":".join(site.key))
+        await page.get_by_label("Secret").fill("")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Compose")).to_be_visible()
+        await window.open("/nowhere")
+        await expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+        await window.check()
+        window.complaints[:] = [each for each in window.complaints if "40" not in each]  # the answers above
 
 
 async def test_texts_of_others_stay_texts(window: Window) -> None:
@@ -191,7 +212,7 @@ async def test_a_large_operation_tells_its_failures_by_reason(person: Person, si
     await site.completed(operation)
     page = (await person.get(f"/operations/{operation}")).text
     assert f'<span class="badge bad">{FEW + 1}</span>' in page
-    assert "this token does not belong to the environment it was sent to" in page
+    assert "this token is not of the environment it was sent to" in page
     assert "and 1 more on this page" in page
 
 

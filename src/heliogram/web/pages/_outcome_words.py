@@ -13,14 +13,17 @@ class Words(NamedTuple):
     cure: str = ""
 
 
-ANYWHERE = "the environment it was sent to"
-PLACES = {"PRODUCTION": "production, perhaps to the sandbox", "SANDBOX": "the sandbox, perhaps to production"}
+ANYWHERE = "this token is not of the environment it was sent to"
+PLACES = {
+    "PRODUCTION": "this is no production token; it may belong to the sandbox",
+    "SANDBOX": "this is no sandbox token; it may belong to production",
+}
 _SANDBOX = (
     "A phone has a sandbox token when the app was built from Xcode, and a production token from TestFlight and the App"
     " Store. Let the app register it with its environment; it does so at its next launch."
 )
 _REFUSED: dict[str, tuple[str, str]] = {
-    "BadDeviceToken": ("this token does not belong to {environment}", _SANDBOX),
+    "BadDeviceToken": ("{environment}", _SANDBOX),
     "DeviceTokenNotForTopic": (
         "this token is of another app than the credential's bundle id",
         "Compare the bundle id of the credential with that of the app on the phone.",

@@ -22,7 +22,7 @@
     const chart = new uPlot({
       width: place.clientWidth || 300, height: 200, pxAlign: 0,
       cursor: { drag: { x: false, y: false } },
-      legend: { live: false },
+      legend: { show: false },
       scales: { y: { range: (u, low, high) => [0, Math.max(high === null ? 0 : high * 1.1, 5)] } },
       axes: [{ ...axis(30), values: (u, at) => at.map(time) }, axis(48)],
       series: [{}, ...lines],
