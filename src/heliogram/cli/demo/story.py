@@ -15,7 +15,7 @@ import click
 from . import memory
 from .http import Caller
 from .narrator import Narrator
-from .processes import Processes, StepFailed
+from .processes import Processes, StepFailed, variables
 
 APP = "demo"
 BUNDLE_ID = "com.example.demo"
@@ -112,7 +112,12 @@ class Story:
         words = ["api-keys", "create", "--data", str(self._data), "--name", "demo", "--json"]
         self._narrator.note(f"$ heliogram {' '.join(words)}")
         made = subprocess.run(
-            [sys.executable, "-m", "heliogram", *words], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-m", "heliogram", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=variables(),
         )
         if made.returncode != 0:
             raise StepFailed(f"`heliogram api-keys create` failed: {made.stderr.strip()}")
@@ -202,6 +207,9 @@ class Story:
         netrc = memory.save_netrc(self._data / "demo.netrc", self._memory)
         body = json.dumps({"to": [{"userId": user}], "from": {"appName": APP}, "content": {"body": "Again"}})
         click.echo("\nLook further:")
+        click.echo(f"  the dashboard                {self._service_url}/dashboard")
+        click.echo(f"    sign in with               {self._memory.api_key_id}, and the apiSecret of {self._file}")
+        click.echo(f"  the phones, to look at       {self._simulator_url}/")
         click.echo(f"  the REST API, documented     {self._service_url}/docs")
         click.echo(f"  the simulator, documented    {self._simulator_url}/docs")
         click.echo(f"  what APNs was asked          {self._simulator_url}/requests")
