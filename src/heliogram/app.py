@@ -16,6 +16,7 @@ from .backing import open_backing
 from .datadir import StartError
 from .http import CannotListen, bind
 from .observe import log as logs
+from .observe.otel import tracing_of
 from .pacing import settle
 from .security import MasterKeyError
 from .senders.fleet import SenderFailed
@@ -51,9 +52,14 @@ async def _main(settings: ServeSettings, ready: Callable[[str], object]) -> None
             log.info("metrics.listening", url=f"http://{Address(*metrics.getsockname()[:2])}/metrics")
         async with open_backing(settings) as backing:
             url = _url(settings, listener)
-            service = Service(settings, backing)
+            tracing = tracing_of()
+            service = Service(settings, backing, tracing)
             settle()
-            await service.run(listener, lambda: ready(url), stop, metrics)
+            try:
+                await service.run(listener, lambda: ready(url), stop, metrics)
+            finally:
+                if tracing is not None:
+                    await tracing.close()
 
 
 def _asked_to_stop(stop: asyncio.Event, number: int) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from .measures import WebhookCounts
 from .observe.activity import Activity, Lanes
 from .observe.metrics import Metrics
 from .observe.tally import Digest, Tally
-from .ports import Health, Providers, Readiness, Sealer, WorkQueue
+from .ports import Health, Provider, Providers, Readiness, Sealer, WorkQueue
 from .presence import Presence, gather_chore, upgrade_chore
 from .queue.db import DbQueue
 from .readiness import Look, NodeReadiness
@@ -48,6 +49,7 @@ from .webhooks.service import WebhookService
 from .webhooks.urls import UrlRules
 
 if TYPE_CHECKING:
+    from .observe.tracing import Tracing
     from .queue.nats import Broker, Dispatcher
 
 log = structlog.get_logger(__name__)
@@ -66,7 +68,8 @@ class _HealthState:
 class Service:
     """API, workers and duties on one store, as far as the node's roles go."""
 
-    def __init__(self, settings: ServeSettings, backing: Backing) -> None:
+    def __init__(self, settings: ServeSettings, backing: Backing, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing
         self._settings, self._backing = settings, backing
         store, clock, roles = backing.store, backing.clock, settings.roles
         sealer = AesGcmSealer(backing.key)
@@ -78,7 +81,8 @@ class Service:
             store, lanes_seen, clock, told, refused=lambda: len(breakers.refusals()), senders=self._sender_processes
         )
         listener = self._metrics.engine.listener
-        providers: Providers = {ProviderName.APN: ApnsProvider(endpoints_of(settings), listener=listener)}
+        provider: Provider = ApnsProvider(endpoints_of(settings), listener=listener)
+        providers: Providers = {ProviderName.APN: provider if tracing is None else tracing.provider(provider)}
         self._providers = providers
         self._fleet: Fleet | None = None
         self._presence: Presence | None = None
@@ -101,6 +105,7 @@ class Service:
                 slots=slots,
                 heartbeat=settings.lease_seconds / 3,
                 tap=Tally(clock, self._heard),
+                around=nullcontext if tracing is None else tracing.chunk,
                 heard=heard,
                 troubles=Troubles(store, self._ident, breakers),
             )
@@ -124,9 +129,10 @@ class Service:
             if Role.API in roles
             else api.build_health(_HealthState(self._readiness))
         )
+        front = self._front(app, sealer)
         self._measured = HttpServer(self._metrics.app())
         self._http = HttpServer(
-            self._front(app, sealer),
+            front if tracing is None else tracing.app(front),
             tls_cert=settings.tls_cert,
             tls_key=settings.tls_key,
             behind_proxy=settings.behind_proxy,
@@ -207,7 +213,7 @@ class Service:
         wake: Callable[[], object] = (lambda: None) if self._duties is None else self._duties.wake
         return api.ApiState(
             store=store,
-            queue=self._queue,
+            queue=self._queue if self._tracing is None else self._tracing.accepting(self._queue),
             providers=providers,
             sealer=sealer,
             authenticator=StoreAuthenticator(store, hasher, clock, tokens),

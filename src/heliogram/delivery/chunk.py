@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from operator import attrgetter
 
@@ -34,6 +34,7 @@ from .waiting import Waiting, record_of, records_of_accepted
 
 log = structlog.get_logger(__name__)
 
+Around = Callable[[LeasedChunk], AbstractContextManager[object]]
 OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
 _HELD = frozenset({Retry.CREDENTIAL, Retry.TOPIC, Retry.UNREACHABLE})
 _ACCEPTED = Outcome.ACCEPTED  # named once: to ask the enumeration for each of thousands takes a seventh of a µs
@@ -65,6 +66,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     resting: Resting = msgspec.field(default_factory=Resting)
     stall: Stall = msgspec.field(default_factory=Stall)
     tap: Tap = msgspec.field(default_factory=NoTap)
+    around: Around = nullcontext
+    """Goes around each attempt at a chunk."""
 
 
 class ChunkDelivery:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import structlog
 
 from ..domain.operations import CHUNK_SIZE, Lane
 from ..ports import Clock, NoTap, Providers, Sealer, SendingStore, Tap, WorkQueue
 from .breaker import Breakers
-from .chunk import Tools
+from .chunk import Around, Tools
 from .credentials import CredentialOpener, CredentialWatch
 from .heartbeats import HEARTBEAT_S
 from .mending import Mender
@@ -50,6 +51,7 @@ class Sender:
         slots: Mapping[Lane, int],
         heartbeat: float = HEARTBEAT_S,
         tap: Tap | None = None,
+        around: Around = nullcontext,
         heard: Heard | None = None,
         troubles: Troubles | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Sender:
             breakers=breakers,
             heard=heard,
             tap=NoTap() if tap is None else tap,
+            around=around,
         )
         self._workers = [
             Worker(tools, [lane], slots=count, each=EACH[lane], heartbeat=heartbeat) for lane, count in slots.items()

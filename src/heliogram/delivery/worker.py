@@ -124,7 +124,8 @@ class Worker:
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
             if await self._may_begin(chunk):
-                await delivery.run()
+                with self._tools.around(chunk):
+                    await delivery.run()
                 self.delivered += 1
         except Exception as error:
             if isinstance(error, Unavailable | Unreadable):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -18,9 +19,10 @@ from ..domain.ids import IdFactory
 from ..observe import log as logs
 from ..observe.clock import SystemClock
 from ..observe.engine import Engine, Sample
+from ..observe.otel import tracing_of
 from ..observe.tally import Tally
 from ..pacing import pause
-from ..ports import Clock
+from ..ports import Clock, Provider
 from ..queue.db import DbQueue
 from ..security import AesGcmSealer, KeyRing
 from ..store.errors import StoreError
@@ -82,10 +84,22 @@ class Process:
         for refusal in begin.refusals:
             self._breakers.hear(refusal)
         engine = Engine()
-        providers = {ProviderName.APN: ApnsProvider(begin.endpoints, listener=engine.listener)}
+        provider: Provider = ApnsProvider(begin.endpoints, listener=engine.listener)
+        tracing = tracing_of()
+        providers = {ProviderName.APN: provider if tracing is None else tracing.provider(provider)}
         sealer = AesGcmSealer(KeyRing.taken_over(begin.keys))
         tally = Tally(clock, lambda digest: self._send(Saw(digest)))
-        sender = Sender(store, queue, providers, sealer, clock, breakers=self._breakers, slots=begin.slots, tap=tally)
+        sender = Sender(
+            store,
+            queue,
+            providers,
+            sealer,
+            clock,
+            breakers=self._breakers,
+            slots=begin.slots,
+            tap=tally,
+            around=nullcontext if tracing is None else tracing.chunk,
+        )
         sender.start()
         self._send(Ready())
         measuring = asyncio.create_task(self._tell_measures(engine, clock))
@@ -96,6 +110,8 @@ class Process:
         measuring.cancel()
         tally.hand_over()
         self._send(Measured(engine.samples()))
+        if tracing is not None:
+            await tracing.close()
         self.wire.close()
 
     async def _tell_measures(self, engine: Engine, clock: Clock) -> None:
