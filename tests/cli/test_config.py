@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from heliogram.cli.demo.processes import variables
 from heliogram.cli.root import cli
 from heliogram.settings import Address, Role, ServeSettings
 
@@ -66,7 +67,11 @@ def test_serve_takes_what_config_show_tells(here: Path, monkeypatch: pytest.Monk
     settings = served(monkeypatch, HELIOGRAM_LISTEN=":9000")
     assert settings.data == Path("kept")
     assert [url.text for url in settings.queue] == ["nats://a:1", "nats://b:2"]
-    assert (settings.roles, settings.hot_teams, settings.webhooks_allow_http) == (frozenset({Role.API}), {"ABCDE12345": 4}, True)
+    assert (settings.roles, settings.hot_teams, settings.webhooks_allow_http) == (
+        frozenset({Role.API}),
+        {"ABCDE12345": 4},
+        True,
+    )
     assert settings.listen == Address("127.0.0.1", 9000)
     teams = served(monkeypatch, HELIOGRAM_HOT_TEAM="ABCDE12345=2,FGHIJ67890=3").hot_teams
     assert teams == {"ABCDE12345": 2, "FGHIJ67890": 3}
@@ -209,3 +214,33 @@ def test_the_example_is_a_file_to_begin_with(here: Path) -> None:
     """It is right as it is."""
     (here / "heliogram.toml").write_text(run("config", "example").stdout)
     assert run("config", "check").stdout == "heliogram.toml is well\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "variables"),
+    [
+        ('store = "postgresql://db/push"', {}),
+        ('store_file = "url"', {}),
+        ("", {"HELIOGRAM_STORE": "postgresql://db/push"}),
+        ("", {"HELIOGRAM_STORE_FILE": "url"}),
+    ],
+)
+def test_a_command_for_the_embedded_database_says_so_where_postgresql_is_configured(
+    here: Path, file: str, variables: dict[str, str]
+) -> None:
+    """However it is named; an embedded one can still be named on the command line."""
+    (here / "heliogram.toml").write_text(file)
+    result = run("backup", "copy.db", **variables)
+    assert result.exit_code == 2
+    assert "names PostgreSQL: pg_dump" in " ".join(result.output.split())
+    assert "there is no database in other" in run("backup", "copy.db", "--data", "other", **variables).output
+
+
+def test_the_demo_does_not_meet_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its children get no settings from the environment, and no file."""
+    monkeypatch.setenv("HELIOGRAM_STORE", SECRET)
+    monkeypatch.setenv("HELIOGRAM_QUEUE_FILE", "url")
+    monkeypatch.setenv("HELIOGRAM_PURE", "1")
+    given = variables()
+    assert {name for name in given if name.startswith(("HELIOGRAM_STORE", "HELIOGRAM_QUEUE"))} == set()
+    assert (given["HELIOGRAM_CONFIG"], given["HELIOGRAM_PURE"]) == ("/dev/null", "1")

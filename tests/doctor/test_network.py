@@ -190,7 +190,7 @@ async def test_a_peer_that_speaks_no_tls_is_told(authority: Authority) -> None:
     ("off", "state"), [(30, "ok"), (-30, "ok"), (31, "warning"), (300, "warning"), (-301, "failed"), (301, "failed")]
 )
 async def test_a_clock_that_is_off_is_told(server: ApnsServer, authority: Authority, off: float, state: str) -> None:
-    """Up to half a minute is well, beyond five it is not (TOK-8)."""
+    """Up to half a minute is well, beyond five it is not."""
     found = (await seen(Way(server, 443), authority, now=NOW - 2 + off))[f"clock against {HOST}"]
     assert found.state == state
     assert f"{abs(off)} s {'ahead' if off > 0 else 'behind'}" in found.text

@@ -22,7 +22,14 @@ from .serve import serve_settings, serving_options
 
 HIDDEN = "(hidden)"
 OTHER_VARIABLES = frozenset(
-    {CONFIG, MASTER_KEY, *(PREFIX + name for name in ("URL", "API_KEY", "PROFILE", "PROXY", "PURE", "OWN_TERMINAL"))}
+    {
+        CONFIG,
+        MASTER_KEY,
+        *(
+            PREFIX + name
+            for name in ("URL", "API_KEY", "PROFILE", "PROXY", "PURE", "OWN_TERMINAL", "TEST_STORE", "SCREENSHOTS")
+        ),
+    }
 )
 """Variables of ours that are no settings of `serve`."""
 

@@ -254,8 +254,10 @@ elsewhere_option = click.option(
 def require_embedded(store: object, instead: str) -> None:
     """Ends a command that is for the embedded database where PostgreSQL is meant: `--store` was given, or the
     environment or the file names it and no directory was given. `instead` is what to do there."""
-    source = click.get_current_context().get_parameter_source
-    named = bool(store) and source("data") in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    ctx = click.get_current_context()
+    source, file = ctx.get_parameter_source, config_file(ctx)
+    by_file = os.environ.get("HELIOGRAM_STORE_FILE") or (file is not None and "store_file" in file.entries)
+    named = bool(store or by_file) and source("data") in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
     if not named and source("store") is not ParameterSource.COMMANDLINE:
         return
     raise click.UsageError(

@@ -14,10 +14,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ...configuration.table import CONFIG, SETTINGS
 from .narrator import Narrator
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+
+
+def variables() -> dict[str, str]:
+    """The environment of children: the demo stands on its own, and must not meet the user's real service because a
+    configuration file or a variable names it."""
+    settings = {each.variable for each in SETTINGS} | {f"{each.variable}_FILE" for each in SETTINGS if each.secret}
+    return {name: value for name, value in os.environ.items() if name not in settings} | {CONFIG: os.devnull}
 
 
 class StepFailed(Exception):
@@ -72,6 +80,7 @@ class Processes:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                env=variables(),
                 start_new_session=True,  # Ctrl-C is for the demo: it stops its children itself, in order
             )
         self._children.append((name, child))
