@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.async_api import expect
 from support.dashboard import Person, Site, Window
@@ -18,7 +20,7 @@ def site(tenant: Site) -> Site:
 DEAD = "cd" * 32
 
 
-async def test_a_token_tells_whose_it_is_and_why_nothing_is_sent_to_it(window: Window) -> None:
+async def test_a_token_tells_whose_it_is_and_why_nothing_is_sent_to_it(window: Window, tmp_path: Path) -> None:
     """In any spelling: the user, the app, the reason in plain words and its cure."""
     site, page = window.site, window.page
     await site.credential()
@@ -35,6 +37,7 @@ async def test_a_token_tells_whose_it_is_and_why_nothing_is_sent_to_it(window: W
     await expect(found.get_by_text("let it register the token it is handed")).to_be_visible()
     await expect(found.get_by_text("and 1 other device in this app")).to_be_visible()
     await window.check()
+    await window.picture("dashboard-device", tmp_path)
     await found.get_by_role("link", name="anna").click()
     await page.wait_for_url(f"**/users/{user}")
 
