@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from .datadir import DATABASE, MOVED, StartError, is_served, own_data_directory, pid_of_service, require_here
+from .durable import sync
 from .observe.clock import SystemClock
 from .pacing import pause
 from .security import KeyRing, MasterKeyError, load_master_key
@@ -27,7 +28,6 @@ from .store.moving.move import Move, Outcome, give_up
 from .store.moving.source import Source, require_source, stamp
 from .store.moving.target import Target, explained
 from .store.moving.telling import Report
-from .store.sqlite.backup import sync
 
 LOOK_SECONDS = 0.1
 """How often is looked whether the service has been stopped."""

@@ -21,6 +21,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ..durable import sync
+
 KEY_BYTES = 32
 KEY_ID_BYTES = 4
 MAX_KEYS = 16
@@ -174,15 +176,7 @@ def _generate(path: Path, random_bytes: Callable[[int], bytes]) -> bool:
             return False
         finally:
             draft.unlink()
-        _sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise MasterKeyError(f"cannot make the master key {path}: {error.strerror}") from error
     return True
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from ...domain.ids import notification_id
-from ...domain.operations import Lane, OperationStatus
+from ...domain.operations import OperationStatus
 from ...domain.webhooks import EventType
 from ...ports import InHand, PackedLease
 from ...ports.work import ACCOUNT_BYTES
@@ -20,6 +19,7 @@ from ..sqlite import statements
 from ..sqlite.canceling import Where
 from ..sqlite.claims import Claim, Kind
 from ..sqlite.events import emit_operation
+from ..sqlite.packed import packed_lease
 from ..sqlite.turns import Turns
 
 _sql = statements.load("claims")
@@ -122,22 +122,15 @@ class _Claim(Claim):
     def _leased(self, flow: bytes, row: Any, parts: list[bytes]) -> PackedLease:
         wanted = self._wanted
         account, operation, first, attempt, _, packed, spec, created, send_at, _, _, _ = row
-        return PackedLease(
-            account_id=account,
-            id=notification_id(operation, first),
-            operation_id=operation,
-            lane=Lane(wanted["lane"]),
+        return packed_lease(
+            (account, operation, first),
+            lane=wanted["lane"],
             shard=wanted["shard"],
             flow=flow,
             attempt=attempt + 1,
-            until=wanted["until"],
-            first=first,
-            recipients=packed,
+            row=(packed, spec, created, send_at),
             parts=parts,
-            spec=spec,
-            created=created,
-            start=created if send_at is None else send_at,
-            claimed=wanted["now"],
+            wanted=wanted,
         )
 
     def _begin(self, account: bytes, operation: bytes) -> None:

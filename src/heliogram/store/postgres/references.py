@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...domain.ids import notification_id, split_notification_id
-from ...domain.operations import Lane
+from ...domain.ids import split_notification_id
 from ...ports import ON_THE_ROAD, ChunkRef, PackedLease
 from ..sqlite import statements
 from ..sqlite.canceling import Where
+from ..sqlite.packed import packed_lease
 from ..sqlite.references import References
 from .claims import Claimed, Key, arrays_of
 from .link import Link
@@ -49,20 +49,13 @@ class NodeReferences(Queueing, References):
 
 def _lease(row: Any, parts: list[bytes], wanted: Where) -> PackedLease:
     account, operation, first, lane, shard, flow, attempt, _, packed, spec, created, send_at, _ = row
-    return PackedLease(
-        account_id=account,
-        id=notification_id(operation, first),
-        operation_id=operation,
-        lane=Lane(lane),
+    return packed_lease(
+        (account, operation, first),
+        lane=lane,
         shard=shard,
         flow=flow,
         attempt=attempt,
-        until=wanted["until"],
-        first=first,
-        recipients=packed,
+        row=(packed, spec, created, send_at),
         parts=parts,
-        spec=spec,
-        created=created,
-        start=created if send_at is None else send_at,
-        claimed=wanted["now"],
+        wanted=wanted,
     )

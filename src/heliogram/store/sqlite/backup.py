@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from ...durable import sync
 from ..errors import NotADatabase, SchemaTooNew, StoreError, StoreUnavailable
 from ..moving import notes
 from . import statements
@@ -201,12 +202,3 @@ def _put(draft: Path, target: Path) -> None:
 
 def _is_there(target: Path) -> StoreUnavailable:
     return StoreUnavailable(f"{target} is there already: give the name of a file that is not")
-
-
-def sync(path: Path) -> None:
-    """Has a file, or the names in a directory, on disk when it returns. Raises `OSError`."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from ...domain.ids import notification_id
-from ...domain.operations import Lane, OperationStatus
+from ...domain.operations import OperationStatus
 from ...domain.webhooks import EventType
 from ...ports import InHand, PackedLease
 from ...ports.work import ACCOUNT_BYTES, FLOWS_AT_ONCE
 from . import statements
 from .canceling import Where, end_operation, end_rest
 from .events import emit_operation
+from .packed import packed_lease
 from .turns import Turn, Turns
 
 _sql = statements.load("claims")
@@ -255,21 +255,14 @@ class Claim:
         self._accounts[account] += taken
         self._left -= 1
         self._claimed.append(
-            PackedLease(
-                account_id=account,
-                id=notification_id(operation, first),
-                operation_id=operation,
-                lane=Lane(wanted["lane"]),
+            packed_lease(
+                (account, operation, first),
+                lane=wanted["lane"],
                 shard=wanted["shard"],
                 flow=flow,
                 attempt=attempt + 1,
-                until=wanted["until"],
-                first=first,
-                recipients=packed,
+                row=(packed, spec, created, send_at),
                 parts=[part for (part,) in parts],
-                spec=spec,
-                created=created,
-                start=created if send_at is None else send_at,
-                claimed=wanted["now"],
+                wanted=wanted,
             )
         )

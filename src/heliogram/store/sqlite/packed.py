@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from ...domain.notifications import (
     latest,
     status_of,
 )
-from ...domain.operations import NewChunk, Operation, OperationStatus
+from ...domain.operations import Lane, NewChunk, Operation, OperationStatus
 from ...domain.packing import Unpackable, is_packed, pack_recipients, seal, unpack_recipients, unpack_records, unseal
 from ...ports import LeasedChunk, PackedLease
 from .base import OFFLOAD_BYTES, offload
@@ -121,6 +121,40 @@ def open_tags(packed: str | None) -> dict[str, str] | None:
 def open_records(parts: Iterable[bytes]) -> list[DeliveryRecord]:
     """The records of all parts, in the order they were written."""
     return [record for part in parts for record in unpack_records(part)]
+
+
+def packed_lease(
+    key: tuple[bytes, bytes, int],
+    *,
+    lane: int,
+    shard: int,
+    flow: bytes,
+    attempt: int,
+    row: tuple[bytes, bytes, int, int | None],
+    parts: list[bytes],
+    wanted: Mapping[str, Any],
+) -> PackedLease:
+    """A chunk that was leased. `key`: its account, operation and first recipient. `row`: its recipients, what is sent,
+    when it was accepted, and to be sent, if that was said. `wanted`: the moment of the claim, and the lease's end."""
+    account, operation, first = key
+    packed, spec, created, send_at = row
+    return PackedLease(
+        account_id=account,
+        id=notification_id(operation, first),
+        operation_id=operation,
+        lane=Lane(lane),
+        shard=shard,
+        flow=flow,
+        attempt=attempt,
+        until=wanted["until"],
+        first=first,
+        recipients=packed,
+        parts=parts,
+        spec=spec,
+        created=created,
+        start=created if send_at is None else send_at,
+        claimed=wanted["now"],
+    )
 
 
 def is_sound(chunk: PackedLease) -> bool:

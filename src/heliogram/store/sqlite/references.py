@@ -12,7 +12,7 @@ from ...domain.operations import Lane
 from ...ports import ON_THE_ROAD, ChunkRef, LeasedChunk, PackedLease
 from . import statements
 from .canceling import Where, end_operation, end_rest
-from .packed import is_sound, open_leases
+from .packed import is_sound, open_leases, packed_lease
 from .work import Work
 
 _sql = statements.load("references")
@@ -46,22 +46,15 @@ def _take(connection: apsw.Connection, ref: ChunkRef, values: Where) -> PackedLe
         end_operation(connection, where)
         return None
     parts: Any = connection.execute(_sql.parts, where).fetchall() if written else ()
-    return PackedLease(
-        account_id=ref.account_id,
-        id=ref.id,
-        operation_id=operation,
-        lane=Lane(lane),
+    return packed_lease(
+        (ref.account_id, operation, first),
+        lane=lane,
         shard=shard,
         flow=flow,
         attempt=attempt,
-        until=values["until"],
-        first=first,
-        recipients=packed,
+        row=(packed, spec, created, send_at),
         parts=[part for (part,) in parts],
-        spec=spec,
-        created=created,
-        start=created if send_at is None else send_at,
-        claimed=values["now"],
+        wanted=values,
     )
 
 
