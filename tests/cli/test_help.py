@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from click import Group
 from click.testing import CliRunner
@@ -10,30 +12,18 @@ from heliogram import __version__
 from heliogram.cli.root import COMMANDS as COMMANDS_OF_ROOT
 from heliogram.cli.root import cli
 
-COMMANDS = [
-    "serve",
-    "simulator",
-    "simulator issue-certificate",
-    "api-keys create",
-    "api-keys list",
-    "api-keys revoke",
-    "api-keys rotate",
-    "accounts create",
-    "accounts list",
-    "accounts limits",
-    "accounts disable",
-    "accounts enable",
-    "backup",
-    "restore",
-    "check",
-    "config show",
-    "config check",
-    "config example",
-    "doctor",
-    "completion",
-    "send",
-    "demo",
-]
+
+def walk(group: Group, *before: str) -> Iterator[str]:
+    """The words of every command below a group."""
+    for name in sorted(group.commands):
+        found = group.commands[name]
+        if isinstance(found, Group):
+            yield from walk(found, *before, name)
+        if not isinstance(found, Group) or found.invoke_without_command:
+            yield " ".join([*before, name])
+
+
+COMMANDS = [*walk(cli)]
 
 
 def run(*words: str) -> str:

@@ -300,6 +300,8 @@ def test_login_keeps_a_key_that_works_for_the_owner_alone(there: Remote, tmp_pat
     there.run("login", "--url", there.url, "--profile", "staging", input=there.key + "\n", env=env)
     assert "shop" in there.run("apps", "list", env=env).stdout
     assert "shop" in there.run("apps", "list", "--profile", "default", env=env).stdout
+    variables = {"HELIOGRAM_URL": "http://127.0.0.1:1", "HELIOGRAM_API_KEY": "key_x.wrong"}
+    assert "shop" in there.run("apps", "list", "--profile", "staging", env={**env, **variables}).stdout
     other = there.run("apps", "list", "--url", "http://127.0.0.1:1", env=env)
     assert f"the key of profile 'staging' is for {there.url}" in said(other.stderr)
     file.chmod(0o644)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .data import as_json_option
 from .profiles import DEFAULT_URL, NAME, Profiles
@@ -122,6 +123,10 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(url: str | None, api_key: str | None, profile: str | None, as_json: bool, **rest: Any) -> None:
+        source = click.get_current_context().get_parameter_source
+        if source("profile") is ParameterSource.COMMANDLINE:  # who names a profile means it, whatever the variables say
+            url = url if source("url") is ParameterSource.COMMANDLINE else None
+            api_key = api_key if source("api_key") is ParameterSource.COMMANDLINE else None
         with told_in_words() as trouble:
             trouble.link = link_to(url, api_key, profile, as_json=as_json)
             command(trouble.link, **rest)

@@ -12,7 +12,7 @@ from .remote import Link, connected
 from .showing import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..client import Heliogram
 
@@ -55,26 +55,40 @@ def tail(
     try:
         with link.client(raw=True) as client:
             for outcome in follow(client, last, once=once):
-                if isinstance(outcome, int):
-                    click.echo(f"{outcome:,} more were not kept", err=True)
+                if isinstance(outcome, str):
+                    click.echo(outcome, err=True)
                 elif wanted(outcome):
                     print_json(outcome) if link.as_json else click.echo(line(outcome))
     except KeyboardInterrupt:
         click.echo("", err=True)
 
 
-def follow(client: Heliogram, last: int, *, once: bool) -> Iterator[dict[str, Any] | int]:
-    """Outcomes as the API tells them, and how many were missed in between."""
+def follow(
+    client: Heliogram, last: int, *, once: bool, pause: Callable[[float], object] = time.sleep
+) -> Iterator[dict[str, Any] | str]:
+    """Outcomes as the API tells them, and notes on what was missed. A service that goes away is waited for."""
+    from ..client import Unreachable
+
     answer: Any = client.activity.outcomes(limit=max(1, last))
     yield from answer["outcomes"][-last:] if last else ()
+    away = False
     while not once:
         after = answer["last"]
-        time.sleep(PAUSE)
-        answer = client.activity.outcomes(after=after, limit=AT_ONCE)
-        if answer["last"] < after:  # the service was started anew and counts from the beginning
-            answer = client.activity.outcomes(after=0, limit=AT_ONCE)
+        pause(PAUSE)
+        try:
+            answer = client.activity.outcomes(after=after, limit=AT_ONCE)
+            if answer["last"] < after:  # the service was started anew and counts from the beginning
+                answer = client.activity.outcomes(after=0, limit=AT_ONCE)
+        except Unreachable as error:
+            if not away:
+                yield f"{error}; waiting for it"
+            away = True
+            continue
+        if away:
+            yield "it is there again"
+        away = False
         if answer["missed"]:
-            yield int(answer["missed"])
+            yield f"{answer['missed']:,} more were not kept"
         yield from answer["outcomes"]
 
 
