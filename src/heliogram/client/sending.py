@@ -86,6 +86,7 @@ class Notifications(Resource[Mode]):
         user: str | None = None,
         external_id: str | None = None,
         provider: Provider | str | None = None,
+        token: str | None = None,
         tags: Mapping[str, str] | str | None = None,
         start_date: datetime | date | str | None = None,
         end_date: datetime | date | str | None = None,
@@ -94,13 +95,14 @@ class Notifications(Resource[Mode]):
         page_token: str | None = None,
     ) -> Pages[Notification]:
         """Notifications without their content, the newest operation first; `include="deliveries"` adds what became of
-        each device."""
+        each device. `token`: what was sent to a device token, or tried at it."""
         query = {
             "operationId": operation_id,
             "status": status,
             "user": user,
             "externalId": external_id,
             "provider": provider,
+            "token": token,
             "tags": tags,
             "startDate": start_date,
             "endDate": end_date,
