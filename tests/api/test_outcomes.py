@@ -162,7 +162,7 @@ async def test_a_user_without_devices_is_unaddressable(service: Service) -> None
 
 
 async def test_notifications_are_filtered(service: Service) -> None:
-    """TW-37, TW-38, TW-45: By operation, status, user and provider, alone and together."""
+    """TW-37, TW-38, TW-45: By operation, status, user, provider and device token, alone and together."""
     await service.app_named()
     user = await service.user()
     first = await send(service, [DIRECT, {"userId": user}, {"token": "fcm1", "provider": "FCM"}])
@@ -185,6 +185,10 @@ async def test_notifications_are_filtered(service: Service) -> None:
     assert await found(status="QUEUED") == [3, 2]
     assert await found(user=user) == [1]
     assert await found(provider="FCM") == [2]
+    assert await found(token=TOKEN.upper()) == [3, 0, 1]
+    assert await found(token=TOKEN, status="FAILED", user=user) == [1]
+    assert await found(token="fcm1") == [2]
+    assert await found(token="cd" * 32) == []
     assert await found(operationId=first, status="QUEUED", provider="FCM") == [2]
     assert await found(endDate="2027-01-15T08:01:00Z") == [0, 1, 2]
     assert await found(operationId=ids.encode(ids.OPERATION, service.state.ids.new())) == []
@@ -230,6 +234,8 @@ async def test_operations_are_listed_and_filtered(service: Service) -> None:
         {"status": "DELIVERED"},
         {"provider": "apn"},
         {"include": "content"},
+        {"token": "no token"},
+        {"token": ""},
         {"pageSize": "0"},
         {"pageSize": "1001"},
         {"pageToken": "x"},

@@ -17,6 +17,8 @@ from ..ports import NotificationFilter
 from ..rest import Call, FieldError, Pagination, endpoint, invalid, not_found
 from .answers import DatedQuery, account_of, listing, moment, path_id, precise_moment, query_id, window_of
 from .failures import failure_of
+from .registering import MAX_TOKEN_TEXT
+from .registrations import tokens_asked
 from .schedule import ScheduleOut, schedule_out
 from .state import ApiState
 from .tags import TagFilter, read_tag_filter
@@ -121,6 +123,17 @@ class NotificationQuery(DatedQuery, kw_only=True):
         | None
     ) = None
     provider: ProviderName | None = None
+    token: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=MAX_TOKEN_TEXT,
+                description="Only what was sent to this device token, or tried at it. The newest are looked through"
+                " first: a page may be empty and still have a `next`.",
+            ),
+        ]
+        | None
+    ) = None
     include: Literal["deliveries"] | None = None
 
 
@@ -143,6 +156,7 @@ async def list_push_notifications(call: Call[ApiState]) -> dict[str, Any]:
         user_id=user,
         provider=query.provider,
         tags=read_tag_filter(query.tags),
+        tokens=None if query.token is None else frozenset(tokens_asked(query.token)),
     )
     listed = await call.state.store.list_notifications(account_of(call), window, wanted)
     items = [notification_out(each, deliveries=query.include == "deliveries") for each in listed.items]

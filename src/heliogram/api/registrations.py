@@ -256,11 +256,8 @@ def _tokens(text: str) -> set[tuple[ProviderName, bytes]]:
     return found
 
 
-def _asked(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
-    """The token whose registrations are asked for. Raises `Invalid` for a text that is none."""
-    if query.user_id is not None or query.external_id is not None:
-        raise Invalid([FieldProblem("token", "give either token or a user (userId, externalId), not both")])
-    text = "" if query.token is None else query.token
+def tokens_asked(text: str) -> set[tuple[ProviderName, bytes]]:
+    """What the query parameter `token` may mean, one at least. Raises `Invalid` for a text that is no token."""
     found = _tokens(text)
     if not found:
         try:
@@ -268,6 +265,13 @@ def _asked(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
         except InvalidDeviceToken as error:
             raise Invalid([FieldProblem("token", str(error), Code.INVALID_DEVICE_TOKEN)]) from None
     return found
+
+
+def _asked(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
+    """The token whose registrations are asked for. Raises `Invalid` for a text that is none."""
+    if query.user_id is not None or query.external_id is not None:
+        raise Invalid([FieldProblem("token", "give either token or a user (userId, externalId), not both")])
+    return tokens_asked("" if query.token is None else query.token)
 
 
 async def _user_of(call: Call[ApiState], query: RegistrationQuery) -> bytes:

@@ -17,13 +17,15 @@ from .work import Hold
 
 
 class NotificationFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of notifications is narrowed to. Of `tags` all must be there."""
+    """What a list of notifications is narrowed to. Of `tags` all must be there; of `tokens` (with their providers) one
+    is the recipient's, or that of a device of the recipient's that was tried."""
 
     operation_id: bytes | None = None
     status: NotificationStatus | None = None
     user_id: bytes | None = None
     provider: ProviderName | None = None
     tags: dict[str, str] | None = None
+    tokens: frozenset[tuple[ProviderName, bytes]] | None = None
 
 
 class Cancellation(enum.Enum):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from ...domain.apps import ProviderName
 from ...domain.ids import floor_of, notification_id, split_notification_id
 from ...domain.notifications import Notification, NotificationStatus
 from ...domain.operations import OperationStatus
@@ -157,8 +158,19 @@ class Listing:
             return False
         if wanted.user_id is not None and recipient.user != wanted.user_id:
             return False
+        if wanted.tokens is not None and wanted.tokens.isdisjoint(_tokens(notification)):
+            return False
         if wanted.provider is None:
             return True
         if recipient.token:
             return recipient.provider is wanted.provider
         return any(delivery.provider is wanted.provider for delivery in notification.deliveries)
+
+
+def _tokens(notification: Notification) -> Iterator[tuple[ProviderName, bytes]]:
+    """The device tokens that a notification is about: the recipient's own, and those that were tried."""
+    recipient = notification.recipient
+    if recipient.token:
+        yield recipient.provider, recipient.token
+    for delivery in notification.deliveries:
+        yield delivery.provider, delivery.token
