@@ -39,7 +39,10 @@ FAMILIES: Final[dict[str, Family]] = {
     "heliogram_credentials_refused": Family("gauge", "Credentials that APNs refuses, or APNs out of their reach."),
     "heliogram_sender_processes": Family("gauge", "Sender processes at work beside the serving one."),
     "heliogram_store_up": Family("gauge", "1 when the store answered this scrape."),
-    "heliogram_store_commit_seconds": Family("histogram", "Transactions that write, from their begin to COMMIT."),
+    "heliogram_store_commit_seconds": Family(
+        "histogram",
+        "Transactions that write, to their COMMIT; with PostgreSQL, waiting for a connection is part of it.",
+    ),
     "heliogram_store_jobs_waiting": Family("gauge", "Jobs for the store that have not begun."),
     "heliogram_store_errors": Family("counter", "Jobs that failed because of the database or its disk."),
     "heliogram_store_repeats": Family("counter", "Transactions begun again (PostgreSQL)."),

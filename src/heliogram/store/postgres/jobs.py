@@ -85,7 +85,7 @@ class Jobs:
         self.again = 0
         self.failed = 0
         self.times = Durations()
-        """Of transactions that write, from BEGIN to COMMIT."""
+        """Of what writes, from asking for a connection to COMMIT."""
 
     def __repr__(self) -> str:
         return (
@@ -116,7 +116,7 @@ class Jobs:
         """What `body` returns for a connection in a transaction, after COMMIT; it may be run more than once. Without
         `begin` each of its statements is a transaction, and may be run again though it was committed."""
         self._check_open()
-        task = asyncio.get_running_loop().create_task(self._until_done(body, begin))
+        task = asyncio.get_running_loop().create_task(self._measured(body, begin))
         self._writing.add(task)
         task.add_done_callback(self._written)
         return await asyncio.shield(task)
@@ -164,6 +164,12 @@ class Jobs:
 
     # --- attempts
 
+    async def _measured(self, body: Body[T], begin: str | None) -> T:
+        started = time.perf_counter()
+        result = await self._until_done(body, begin)
+        self.times.add(time.perf_counter() - started)
+        return result
+
     async def _until_done(self, body: Body[T], begin: str | None) -> T:
         if begin is not SERIALIZABLE:
             return await self._attempts(body, begin)
@@ -203,7 +209,7 @@ class Jobs:
     async def _once(self, body: Body[T], begin: str | None) -> T:
         """One attempt. A connection on which it did not end properly is not used again."""
         link = await self._pool.take()
-        sound, began = False, time.perf_counter()
+        sound = False
         try:
             if begin is not None:
                 await link.command(begin)
@@ -216,7 +222,6 @@ class Jobs:
                 raise
             if begin is not None:
                 await self._commit(link)
-                self.times.add(time.perf_counter() - began)
             sound = True
         finally:
             self._pool.give(link, sound=sound)
