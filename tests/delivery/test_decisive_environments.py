@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.stores import Bench, opened, token_of
+from support.stores import Bench, known_environments, opened, token_of
 
 from heliogram.delivery.plan import Credentials, Plan, Progress
 from heliogram.domain.apps import CredentialType, Environment
@@ -69,7 +69,7 @@ async def test_what_is_sent_is_the_same_as_if_all_were_known(bench: Bench, types
     assert known.app is not None
     credentials = Credentials({each.type: each.id for each in known.app.default_credentials})
     assert credentials.defaults == kept
-    everything = await store.token_environments(bench.account, "shop", TOKENS)
+    everything = await known_environments(store, bench.account, "shop", TOKENS)
     some, all_ = planned(credentials, known.environments), planned(credentials, everything)
     assert (some.targets, some.records) == (all_.targets, all_.records)
     assert some.targets
@@ -86,7 +86,7 @@ async def test_a_named_credential_decides_alone(bench: Bench) -> None:
     named = await bench.app(type=APN_SANDBOX)
     known = await bench.store.look_up(bench.account, wanted(named.id))
     assert known.environments == {}
-    everything = await bench.store.token_environments(bench.account, "shop", TOKENS)
+    everything = await known_environments(bench.store, bench.account, "shop", TOKENS)
     credentials = Credentials({}, named.id, APN_SANDBOX)
     some, all_ = planned(credentials, {}), planned(credentials, everything)
     assert (some.targets, some.records) == (all_.targets, all_.records)

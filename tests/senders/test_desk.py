@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 from support.senders import Pair
-from support.stores import recipients_of
+from support.stores import known_environments, recipients_of
 
 from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.apps import Environment, ProviderName
@@ -131,7 +131,7 @@ async def test_what_answers_say_of_devices_is_done(pair: Pair) -> None:
     for token in (TOKEN, b"\xcd" * 32):
         await bench.device(token, user)
     assert await pair.remote.learn_environments(bench.account, "shop", {TOKEN: Environment.SANDBOX}) == 1
-    known = await pair.remote.token_environments(bench.account, "shop", [TOKEN])
+    known = await known_environments(pair.store, bench.account, "shop", [TOKEN])
     assert known == {TOKEN: Environment.SANDBOX}
     pair.clock.advance(1)
     assert await pair.remote.quarantine_device(

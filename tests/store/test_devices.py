@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.stores import Bench, token_of
+from support.stores import Bench, known_environments, token_of
 
 from heliogram.domain.apps import CredentialForm, CredentialType, Environment, ProviderName
 from heliogram.domain.devices import Device, DeviceState, Registered, TokenKind
@@ -248,7 +248,7 @@ async def test_an_environment_is_learned_once(bench: Bench) -> None:
     assert (await devices_of(bench, said))[0].environment is PRODUCTION
     assert await learn(bench.account, "shop", {}) == 0
     assert await learn(bench.ids.new(), "shop", {token_of(1): PRODUCTION}) == 0
-    assert await bench.store.token_environments(bench.account, "shop", [token_of(1)]) == {token_of(1): SANDBOX}
+    assert await known_environments(bench.store, bench.account, "shop", [token_of(1)]) == {token_of(1): SANDBOX}
 
 
 async def test_a_learned_environment_outlives_launches_and_moves(bench: Bench) -> None:

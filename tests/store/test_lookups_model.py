@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from support.stores import Bench, opened, token_of
+from support.stores import Bench, known_environments, opened, refused_tokens, token_of
 
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.devices import TokenKind
@@ -77,8 +77,8 @@ async def check(bench: Bench, some: random.Random, users: list[bytes]) -> None:
     everybody = asked.union(known.named.values())
     assert known.missing == await store.missing_users(account, everybody)
     assert known.devices == await store.devices_of_users(account, "shop", everybody, kind=kind, activity_id=activity)
-    assert known.environments == await store.token_environments(account, "shop", tokens)
-    assert known.refused == await store.refused_tokens(account, "shop", tokens, kind=kind, now=bench.clock.ms)
+    assert known.environments == await known_environments(store, account, "shop", tokens)
+    assert known.refused == await refused_tokens(store, account, "shop", tokens, kind=kind, now=bench.clock.ms)
 
 
 async def plan(bench: Bench, some: random.Random, users: list[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.stores import Bench, token_of
+from support.stores import Bench, refused_tokens, token_of
 
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.devices import TokenKind
@@ -32,8 +32,8 @@ async def refuse(bench: Bench, number: int) -> bool:
 
 
 async def refused(bench: Bench, *numbers: int, app: str = "shop") -> dict[bytes, list[RefusedToken]]:
-    return await bench.store.refused_tokens(
-        bench.account, app, [token_of(n) for n in numbers], kind=TokenKind.ALERT, now=bench.clock.ms
+    return await refused_tokens(
+        bench.store, bench.account, app, [token_of(n) for n in numbers], kind=TokenKind.ALERT, now=bench.clock.ms
     )
 
 

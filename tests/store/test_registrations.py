@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.stores import Bench, recipients_of, token_of
+from support.stores import Bench, known_environments, recipients_of, token_of
 
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.devices import Device, DeviceState, TokenKind
@@ -299,9 +299,9 @@ async def test_known_environments_of_tokens_come_at_once(bench: Bench) -> None:
     bench.clock.advance(1)
     await bench.device(token_of(3), environment=PRODUCTION)
     tokens = [recipient.token for recipient in recipients_of(9)]
-    found = await bench.store.token_environments(bench.account, "shop", tokens)
+    found = await known_environments(bench.store, bench.account, "shop", tokens)
     assert found == {token_of(1): PRODUCTION, token_of(3): PRODUCTION}
-    assert await bench.store.token_environments(bench.account, "shop", []) == {}
+    assert await known_environments(bench.store, bench.account, "shop", []) == {}
 
 
 async def test_another_account_sees_and_changes_nothing(bench: Bench) -> None:
@@ -313,7 +313,7 @@ async def test_another_account_sees_and_changes_nothing(bench: Bench) -> None:
     assert not await store.delete_registration(stranger, made.registration_id)
     assert await store.missing_users(stranger, [made.user_id]) == {made.user_id}
     assert await store.devices_of_users(stranger, "shop", [made.user_id]) == {}
-    assert await store.token_environments(stranger, "shop", [token_of(1)]) == {}
+    assert await known_environments(store, stranger, "shop", [token_of(1)]) == {}
     assert not await store.remove_device(stranger, "shop", APN, token_of(1), dead_since=None)
     assert not await store.quarantine_device(stranger, "shop", APN, token_of(1), reason="x", at=bench.clock.ms)
 

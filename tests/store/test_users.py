@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.stores import Bench, token_of
+from support.stores import Bench, known_environments, token_of
 
 from heliogram.domain.errors import Code, Conflict, NotFound
 from heliogram.ports import Window
@@ -67,7 +67,7 @@ async def test_two_names_that_differ_are_refused(bench: Bench) -> None:
     with pytest.raises(NotFound):
         await bench.device(token_of(4), bench.ids.new(), external_id="dave")
     assert await named(bench, "carol", "dave") == {}
-    assert await bench.store.token_environments(bench.account, "shop", [token_of(4)]) == {}
+    assert await known_environments(bench.store, bench.account, "shop", [token_of(4)]) == {}
 
 
 async def test_a_race_for_a_name_makes_one_user(bench: Bench) -> None:

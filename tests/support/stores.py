@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,17 @@ from support.clock import FakeClock
 from support.postgres import ReadyClock, server
 
 from heliogram.domain.apps import Credential, CredentialForm, CredentialType, Environment, ProviderName
-from heliogram.domain.devices import NewDevice, Registered
+from heliogram.domain.devices import NewDevice, Registered, TokenKind
 from heliogram.domain.ids import IdFactory
+from heliogram.domain.lookups import RefusedToken
 from heliogram.domain.notifications import Content, Recipient, SendSpec
 from heliogram.domain.operations import Lane, Operation, OperationStatus, cut
 from heliogram.ports import Store
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.sqlite import SqliteStore
+from heliogram.store.sqlite.base import Base
+from heliogram.store.sqlite.refused import refused_of
+from heliogram.store.sqlite.registrations import environments_of
 
 StoreFactory = Callable[[Path, IdFactory, FakeClock], Awaitable[Store]]
 
@@ -139,6 +143,29 @@ def token_of(number: int) -> bytes:
 def recipients_of(count: int) -> list[Recipient]:
     """Direct recipients with tokens 0, 1, …"""
     return [Recipient(token=token_of(n)) for n in range(count)]
+
+
+async def known_environments(
+    store: Store, account: bytes, app_name: str, tokens: Iterable[bytes]
+) -> dict[bytes, Environment]:
+    """The environments that are known of tokens, all of them: a look-up leaves out what decides nothing."""
+    assert isinstance(store, Base)
+    where, wanted = {"account": account, "app": app_name}, sorted(set(tokens))
+    if not wanted:
+        return {}
+    return await store._read(lambda c: environments_of(c, where, wanted, store._array))
+
+
+async def refused_tokens(
+    store: Store, account: bytes, app_name: str, tokens: Iterable[bytes], *, kind: TokenKind, now: int
+) -> dict[bytes, list[RefusedToken]]:
+    """Which of these tokens the provider refused for good, asked by itself."""
+    assert isinstance(store, Base)
+    wanted = sorted(set(tokens))
+    if not wanted:
+        return {}
+    where = {"account": account, "app": app_name, "tokens": store._array(wanted)}
+    return await store._read(lambda c: refused_of(c, where, kind, now))
 
 
 @asynccontextmanager

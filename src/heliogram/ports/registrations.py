@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..domain.apps import Environment, ProviderName
 from ..domain.devices import DeviceRegistration, NewDevice, Reached, Registered, TokenKind
-from ..domain.lookups import Known, RefusedToken, Wanted
+from ..domain.lookups import Known, Wanted
 from .basics import Listed, Window
 
 
@@ -16,7 +16,9 @@ class DeviceStore(Protocol):
 
     async def look_up(self, account: bytes, wanted: Wanted) -> Known:
         """What a send asks of the store, all as it stood at one moment: what `get_app` or `get_credential`,
-        `users_by_external_id`, `missing_users`, `devices_of_users`, `token_environments` and `refused_tokens` say."""
+        `users_by_external_id`, `missing_users` and `devices_of_users` say; of APNs tokens the environments that are
+        known under the app (of two the later registered), as far as they decide; and which of them the provider refused
+        for good: registered ones that are quarantined, and others for a day, unless they were registered since."""
 
     async def devices_of_users(
         self,
@@ -29,11 +31,6 @@ class DeviceStore(Protocol):
     ) -> dict[bytes, list[Reached]]:
         """The devices of users in an app, of one kind and Live Activity where these are given; in one query,
         quarantined ones left out."""
-
-    async def token_environments(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes]
-    ) -> dict[bytes, Environment]:
-        """For APNs tokens known under the app with an environment: which."""
 
     async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
         """Keeps the environment that APNs' answers showed for tokens of unknown environment; how many devices that
@@ -73,12 +70,6 @@ class DeviceStore(Protocol):
         """Stops sending to a token, keeping it and the reason, until it is registered anew. With `environment` the
         token in the other one goes on, with `kind` those of other kinds. False when it is not there, or was registered
         since `at`; `remember` as in `remove_device`."""
-
-    async def refused_tokens(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes], *, kind: TokenKind, now: int
-    ) -> dict[bytes, list[RefusedToken]]:
-        """Which of these APNs tokens the provider refused for good: registered ones that are quarantined, and others
-        for a day, unless they were registered since."""
 
 
 class RegistrationStore(DeviceStore, Protocol):

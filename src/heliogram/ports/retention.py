@@ -28,7 +28,7 @@ class RetentionStore(Protocol):
         """Removes the entries of users that were deleted at `before` (ms) or earlier; how many, 0 when none is left."""
 
     async def forget_refused(self, now: int) -> int:
-        """Removes refused tokens that are no longer believed (`DeviceStore.refused_tokens`); how many, 0 when none is
+        """Removes refused tokens that are no longer believed (`DeviceStore.look_up`); how many, 0 when none is
         left."""
 
     async def remove_leaving_apps(self) -> int:

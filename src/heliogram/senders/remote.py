@@ -10,7 +10,7 @@ import msgspec
 
 from ..domain.apps import App, Credential, CredentialState, Environment, ProviderName
 from ..domain.devices import Reached, TokenKind
-from ..domain.lookups import Known, RefusedToken, Wanted
+from ..domain.lookups import Known, Wanted
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
 from ..domain.packing import pack_records
@@ -128,21 +128,9 @@ class RemoteStore:
         """See the port."""
         return await self._here.devices_of_users(account, app_name, user_ids, kind=kind, activity_id=activity_id)
 
-    async def token_environments(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes]
-    ) -> dict[bytes, Environment]:
-        """See the port."""
-        return await self._here.token_environments(account, app_name, tokens)
-
     async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
         """See the port."""
         return await self._here.next_due(lane, shard, after=after)
-
-    async def refused_tokens(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes], *, kind: TokenKind, now: int
-    ) -> dict[bytes, list[RefusedToken]]:
-        """See the port."""
-        return await self._here.refused_tokens(account, app_name, tokens, kind=kind, now=now)
 
     async def canceled_of(self, chunks: Sequence[Lease]) -> set[bytes]:
         """See the port."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import apsw
@@ -47,16 +46,6 @@ def refused_of(
 
 class RefusedTokens(Base):
     """That part of `ports.DeviceStore`."""
-
-    async def refused_tokens(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes], *, kind: TokenKind, now: int
-    ) -> dict[bytes, list[RefusedToken]]:
-        """Which of these tokens the provider refused for good, and in which environment."""
-        wanted = set(tokens)
-        if not wanted:
-            return {}
-        where = {"account": account, "app": app_name, "tokens": self._array(sorted(wanted))}
-        return await self._read(lambda c: refused_of(c, where, kind, now))
 
     async def forget_refused(self, now: int) -> int:
         """Removes some of what is no longer believed; how many that were."""

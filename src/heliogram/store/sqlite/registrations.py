@@ -190,16 +190,6 @@ class Registrations(Base):
         }
         return reached_of(await self._read(lambda c: c.execute(_sql.devices_of_users, values).fetchall()))
 
-    async def token_environments(
-        self, account: bytes, app_name: str, tokens: Iterable[bytes]
-    ) -> dict[bytes, Environment]:
-        """For APNs tokens known under the app with an environment: which (of two, the later registered)."""
-        wanted = set(tokens)
-        if not wanted:
-            return {}
-        where = {"account": account, "app": app_name}
-        return await self._read(lambda c: environments_of(c, where, sorted(wanted), self._array))
-
     async def learn_environments(self, account: bytes, app_name: str, learned: Mapping[bytes, Environment]) -> int:
         """Keeps what APNs' answers showed of tokens whose environment was not known; how many devices that were."""
         now = self._now()
