@@ -52,6 +52,7 @@ async def test_events_are_found_by_who_did_what_to_what(bench: Bench) -> None:
         event = msgspec.structs.replace(event_of(bench), actor=actor, subject=subject)
         await bench.store.record_audit(bench.account, event)
         made.append(event)
+        bench.clock.advance(1)
     first, second, third = made
 
     async def found(**wanted: str) -> tuple[AuditEvent, ...]:
