@@ -313,6 +313,7 @@ class CancelMachine(RuleBasedStateMachine):
             assert ended.status is (OperationStatus.CANCELED if stopped else OperationStatus.COMPLETED)
 
 
+@pytest.mark.timeout(600)  # 20 s of work on a machine of its own, more than 90 beside thirty others
 @pytest.mark.parametrize("kind", sorted(FACTORIES))
 def test_cancelling_loses_and_doubles_nothing(kind: str) -> None:
     """Whatever happens in whatever order."""

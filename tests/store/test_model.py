@@ -250,6 +250,7 @@ class RegistrationMachine(RuleBasedStateMachine):
         assert self.run(self.store.missing_users(self.account, [*self.names, *self.deleted])) == self.deleted
 
 
+@pytest.mark.timeout(600)  # on a busy machine it takes five times as long
 @pytest.mark.parametrize("kind", sorted(FACTORIES))
 def test_registrations_follow_the_model(kind: str) -> None:
     """Slots, environments, owners, names and quarantine are what the model says after every step."""
