@@ -231,3 +231,14 @@ async def test_lanes_of_other_accounts_are_not_shown(place: Place) -> None:
     """Each account its own."""
     assert len(await place.activity.lanes(ACCOUNT)) == 1
     assert await place.activity.lanes(b"b" * 16) == []
+
+
+def test_pushes_of_many_small_sends_are_counted_one_by_one(place: Place) -> None:
+    """As a batch of them would be: recipients, times, and the tail with what was not kept of it."""
+    for _ in range(OUTCOMES_A_SECOND + 5):
+        place.tally.wrote(chunk_of(place.ids, ACCOUNT), [record(0)], Counts(sent=1))
+    place.clock.advance(HAND_OVER_SECONDS)
+    (second,) = place.activity.seconds(ACCOUNT)
+    assert (second.sent, second.p50_ms) == (OUTCOMES_A_SECOND + 5, 8)
+    seen = place.activity.outcomes(ACCOUNT, after=0, limit=OUTCOMES_KEPT)
+    assert (len(seen.outcomes), seen.missed) == (OUTCOMES_A_SECOND, 5)

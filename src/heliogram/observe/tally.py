@@ -80,7 +80,10 @@ def masked(token: bytes) -> str:
 class _Page:
     """What is added up for one account and app."""
 
-    __slots__ = ("accepted", "answers", "ended", "others", "quarantined", "queued", "recipients", "removed", "unseen")
+    __slots__ = (
+        *("accepted", "answers", "ended", "others", "quarantined", "queued", "recipients", "removed", "unseen"),
+        *("full", "single_answers", "single_queued"),
+    )
 
     def __init__(self) -> None:
         self.recipients = Counts()
@@ -89,6 +92,18 @@ class _Page:
         self.answers: dict[int, int] = {}
         self.queued: dict[int, int] = {}
         self.ended: list[Ended] = []
+        self.full = 0
+        """The second of which no more outcomes of the account are kept."""
+        self.single_answers: list[int] = []
+        self.single_queued: list[int] = []
+
+    def add_singles(self) -> None:
+        """Adds up what was put aside."""
+        count = len(self.single_answers)
+        self.recipients += Counts(sent=count)
+        self.accepted += count
+        _add(self.answers, self.single_answers)
+        _add(self.queued, self.single_queued)
 
 
 class Tally:
@@ -106,6 +121,15 @@ class Tally:
     def wrote(self, chunk: LeasedChunk, records: Sequence[DeliveryRecord], counts: Counts) -> None:
         """See the port."""
         page = self._page(chunk)
+        if len(records) == 1 and (record := records[0]).outcome is _ACCEPTED and counts.sent == 1:
+            # Of small sends there may be thousands a second: what can wait until the digest is made waits.
+            page.single_answers.append(record.wire_ms)
+            page.single_queued.append(record.queued_ms)
+            if page.full == int(self._clock.time()):
+                page.unseen += 1
+            else:
+                self._keep(page, chunk, records, ())
+            return
         page.recipients += counts
         others = [record for record in records if record.outcome is not _ACCEPTED]
         answered = records
@@ -152,6 +176,8 @@ class Tally:
             kept = len(some)
             self._kept[chunk.account_id] = OUTCOMES_A_SECOND - room + kept
         page.unseen += final - kept
+        if room <= kept:
+            page.full = self._second
 
     def hand_over(self) -> None:
         """Now, what there is."""
@@ -161,6 +187,7 @@ class Tally:
         pages, self._pages = self._pages, {}
         at = int(self._clock.time() * 1000)
         for (account, app), page in pages.items():
+            page.add_singles()
             self._out(
                 Digest(
                     at=at,
