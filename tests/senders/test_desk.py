@@ -13,7 +13,7 @@ from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane, OperationStatus
-from heliogram.ports import LeasedChunk
+from heliogram.ports import LastAnswer, LeasedChunk, Standing
 from heliogram.senders.messages import Alarm, Canceled, Mended, Ready, Refused, Wake, encode
 from heliogram.store.errors import StoreError, StoreFull
 
@@ -234,3 +234,12 @@ async def test_a_sender_says_when_it_is_ready(pair: Pair) -> None:
     pair.wire.send(encode(Ready()))
     async with asyncio.timeout(90):
         await pair.desk.ready.wait()
+
+
+async def test_what_the_provider_said_of_credentials_is_written_down(pair: Pair) -> None:
+    """By the serving process, for all who ask."""
+    bench, now = pair.bench, pair.clock.ms
+    made = await bench.app()
+    answer = LastAnswer(at=now, status=403, reason="InvalidProviderToken", succeeded=now - 1)
+    await pair.remote.tell_answers({(bench.account, made.id): answer})
+    assert await pair.store.credential_standings(bench.account, now) == {made.id: Standing(answer=answer)}
