@@ -180,6 +180,10 @@ def test_apps_channels_and_webhooks(there: Remote) -> None:
     assert "The secret is shown this once" in made.stderr
     ident, secret = re.findall(r"(?:webhook|secret) +(\S+)", made.stdout)
     assert secret not in there.ok("webhooks", "get", ident)
+    assert "changed" in there.ok("webhooks", "update", ident, "--to", "https://example.com/other", "--type", "device.*")
+    changed = there.json("webhooks", "get", ident)
+    assert (changed["url"], changed["types"]) == ("https://example.com/other", ["device.*"])
+    assert there.run("webhooks", "update", ident).exit_code == 2
     assert "is paused" in there.ok("webhooks", "pause", ident)
     assert "paused" in there.ok("webhooks", "list")
     assert "is active" in there.ok("webhooks", "resume", ident)

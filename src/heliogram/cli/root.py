@@ -85,7 +85,7 @@ COMMANDS = (
     ),
     ("tail", "tail:tail", "Follow outcomes as they come, until Ctrl-C."),
     ("users", "users:users", "Find, rename and delete users at a running service."),
-    ("webhooks", "webhooks:webhooks", "Make, list, pause, test and delete webhooks at a running service."),
+    ("webhooks", "webhooks:webhooks", "Make, list, change, test and delete webhooks at a running service."),
     ("restore", "backup:restore", "Make the database of --data out of the backup SOURCE, while no service runs on it."),
     ("send", "send:send", "Send pushes straight to APNs and print what became of each."),
     ("serve", "serve:serve", "Run the REST API and the delivery workers."),

@@ -17,7 +17,7 @@ EMPTY = "There is no webhook yet. Make one: heliogram webhooks create --help"
 
 @click.group()
 def webhooks() -> None:
-    """Make, list, pause, test and delete webhooks at a running service. Needs a key with the scope admin."""
+    """Make, list, change, test and delete webhooks at a running service. Needs a key with the scope admin."""
 
 
 @webhooks.command("list")
@@ -75,6 +75,22 @@ def create(link: Link, address: str, types: tuple[str, ...], description: str) -
     link.show(
         lambda client: client.webhooks.create(address, types or ("*",), description=description),
         lambda made: _secret(f"webhook  {made.id}\n", made.secret),
+    )
+
+
+@webhooks.command()
+@click.argument("webhook_id")
+@click.option("--to", "address", metavar="URL", help="Where to post to from now on.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="What it hears from now on; all of several.")
+@click.option("--description", help="Only you read it.")
+@connected
+def update(link: Link, webhook_id: str, address: str | None, types: tuple[str, ...], description: str | None) -> None:
+    """Change a webhook; what is left out stays."""
+    if address is None and not types and description is None:
+        raise click.UsageError("say what to change: --to, --type or --description")
+    link.change(
+        lambda client: client.webhooks.update(webhook_id, url=address, types=types or None, description=description),
+        f"changed {webhook_id}",
     )
 
 
