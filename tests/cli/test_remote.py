@@ -350,7 +350,7 @@ def test_tail_follows_until_it_is_interrupted_and_ends_well(there: Remote) -> No
         first = json.loads(told.readline())
         child.send_signal(signal.SIGINT)
         told.read()
-        assert child.wait(60) == 0
+        assert child.wait(120) == 0
     assert first["outcome"] == "sent"
 
 
@@ -362,7 +362,7 @@ def test_tables_fit_a_terminal_of_80_columns_and_lose_nothing() -> None:
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 80))
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    done = subprocess.run([sys.executable, "-c", code], stdout=other, env=env, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], stdout=other, env=env, timeout=120, check=True)
     os.close(other)
     text = re.sub(r"\x1b\[[0-9;]*m", "", os.read(main, 65536).decode())
     os.close(main)
@@ -370,14 +370,14 @@ def test_tables_fit_a_terminal_of_80_columns_and_lose_nothing() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "".join(line[: text.index("b")].strip() for line in text.splitlines()[1:]).count(ident) == 2
     assert "[red]" in text
-    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
+    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
     assert [line.split() for line in piped.splitlines()] == [["A", "B", "C"], *[[ident, "x" * 30, "[red]"]] * 2]
 
 
 def test_the_first_help_imports_no_client_and_no_server() -> None:
     """It is the command that people run first, and complete from."""
     code = "import sys; from heliogram.cli.root import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert not {*done.stdout.split()} & {
         "httpx2",
         "starlette",

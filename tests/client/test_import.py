@@ -33,7 +33,7 @@ def test_it_needs_msgspec_and_httpx2_alone_and_imports_them_late() -> None:
     """Everything else of the service may be missing; httpx2 is imported when a client is made."""
     source = str(Path(heliogram.__file__).parents[1])
     code = ALONE.format(source=source)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[] [] Heliogram('http://127.0.0.1:1')"
 

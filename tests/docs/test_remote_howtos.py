@@ -37,12 +37,13 @@ def test_the_programs_of_the_page_on_the_client_run(there: Remote, program: str)
     assert program.count(ADDRESS) == 1
     there.ok("push", "send", "--user", "user-42", "--app", "shop", "--body", "x", "--wait")
     command = [sys.executable, "-W", "error", "-c", program.replace(ADDRESS, there.url)]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert ("COMPLETED 1" in done.stdout) == ("operations.wait" in program)
     assert "comms_pushnotification_" in done.stdout or "404 20404" in done.stdout
 
 
+@pytest.mark.timeout(400)
 def test_the_commands_of_the_page_on_the_command_line_run(there: Remote, tmp_path: Path) -> None:
     """As printed, one after the other; only the address and the ids are others, and `tail` ends by itself."""
     key = there.phones.key()
@@ -63,7 +64,7 @@ def test_the_commands_of_the_page_on_the_command_line_run(there: Remote, tmp_pat
                 script = script.replace(f"{kind}_01h9krwprkeee8fzqspvwy6nq8", found)
         ran = subprocess.run(
             ["bash", "-e", "-c", script], input=there.key + "\n", capture_output=True, text=True, env=env, cwd=tmp_path,
-            timeout=100, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, f"{script}{ran.stdout}{ran.stderr}"
         done[block.split("\n", 1)[0]] = ran.stdout
