@@ -83,3 +83,11 @@ def test_an_address_that_cannot_be_listened_on_is_told(here: Path) -> None:
     found = findings(run("--json", "--listen", "192.0.2.1:8080", "--behind-proxy"))
     assert found["listen 192.0.2.1:8080"]["state"] == "failed"
     assert "--listen" in found["listen 192.0.2.1:8080"]["cure"]
+
+
+@pytest.mark.parametrize(("seconds", "code"), [("0.1", 0), ("600", 0), ("0.09", 2), ("600.1", 2), ("nan", 2)])
+def test_a_step_may_take_so_long(here: Path, seconds: str, code: int) -> None:
+    """At the bounds and beside them."""
+    result = run("--timeout", seconds)
+    assert result.exit_code == code
+    assert code == 0 or "--timeout" in result.output

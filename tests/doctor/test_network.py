@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from support.apns_server import ApnsServer, Peer
 from support.tls import Authority
+from support.waiting import HANG_SECONDS
 
 from heliogram.apns.connect import tls_context
 from heliogram.doctor import Finding
@@ -80,7 +81,7 @@ async def seen(
 ) -> dict[str, Finding]:
     """What is found, by its check; this machine trusts `authority`, if any."""
     context = tls_context if authority is None else lambda cafile: tls_context(authority.cafile)
-    net = Net(way.resolve, way.dial, context, time=lambda: now)
+    net = Net(way.resolve, way.dial, context, time=lambda: now, seconds=HANG_SECONDS)
     return {each.check: each async for each in look(Target(host, (443, 2197), issuer), net)}
 
 

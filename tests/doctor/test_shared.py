@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from support.postgres import server
+from support.waiting import HANG_SECONDS
 
 from heliogram.doctor import Finding, Patient, examine
 from heliogram.doctor.network import Net
@@ -24,7 +25,7 @@ def named(text: str) -> Url:
 async def looked(url: str, milliseconds: float = 1.0) -> Finding:
     """What is found; a round trip takes so long on this timer."""
     ticks = cycle([0.0, milliseconds / 100])
-    (found,) = [each async for each in database(named(url), lambda: next(ticks))]
+    (found,) = [each async for each in database(named(url), HANG_SECONDS, lambda: next(ticks))]
     return found
 
 
@@ -63,7 +64,7 @@ async def test_a_database_that_is_far_away_is_told(tmp_path: Path, milliseconds:
     """Above 20 ms for a round trip, every request takes long."""
     ticks = cycle([0.0, milliseconds / 100])
     url = named(await server().database_for(tmp_path))
-    found = [each async for each in database(url, lambda: next(ticks))]
+    found = [each async for each in database(url, HANG_SECONDS, lambda: next(ticks))]
     assert found[0].check == check
 
 
@@ -71,14 +72,14 @@ async def test_a_node_of_several_is_looked_at_whole(tmp_path: Path) -> None:
     """Nothing is said of a data directory; the key that all nodes share is asked for; credentials need it."""
     store = named(await server().database_for(tmp_path))
     settings = ServeSettings(data=tmp_path / "none", store=store, listen=Address("127.0.0.1", 0))
-    patient = Patient(settings=settings, net=Net(time=lambda: 0.0), offline=True)
+    patient = Patient(settings=settings, net=Net(time=lambda: 0.0, seconds=HANG_SECONDS), offline=True)
     found = {each.check: each async for each in examine(patient)}
     assert "data directory" not in found
     assert found["master key"].state == "failed"
     key = tmp_path / "key"
     key.write_text("A" * 43 + "=\n")
     settings = ServeSettings(data=tmp_path / "none", store=store, master_key=key, listen=Address("127.0.0.1", 0))
-    patient = Patient(settings=settings, net=Net(time=lambda: 0.0), offline=True)
+    patient = Patient(settings=settings, net=Net(time=lambda: 0.0, seconds=HANG_SECONDS), offline=True)
     found = {each.check: each async for each in examine(patient)}
     assert found["master key"].state == "ok"
     assert found["credentials"].state == "warning"

@@ -8,16 +8,27 @@ from typing import Any
 
 from support.programs import Program, heliogram
 from support.stack import BUNDLE, BackEnd, Phones
+from support.waiting import HANG_SECONDS
 
 
 def findings(apns: Program, served: Program, tmp_path: Path, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and what was found by its check."""
     ready = apns.ready
     done = heliogram(
-        *("doctor", "--json", "--data", str(tmp_path / "data"), "--listen", served.ready["url"].rpartition("/")[2]),
+        *(
+            "doctor",
+            "--json",
+            "--timeout",
+            str(HANG_SECONDS),
+            "--data",
+            str(tmp_path / "data"),
+            "--listen",
+            served.ready["url"].rpartition("/")[2],
+        ),
         *("--apns-production", ready["production"], "--apns-sandbox", ready["sandbox"], "--apns-cacert", ready["ca"]),
         *("--apns-manage-production", ready["manage_production"], "--apns-manage-sandbox", ready["manage_sandbox"]),
         *words,
+        timeout=600,
     )
     return done.returncode, {each["check"]: each for each in json.loads(done.stdout)["findings"]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import Counter
@@ -54,12 +55,26 @@ def _with_key_options(command: F) -> F:
 @click.command()
 @_with_key_options
 @click.option("--offline", is_flag=True, help="Leave APNs and the way to it out.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=5.0,
+    show_default=True,
+    help="Seconds that each step on the network may take.",
+)
 @as_json_option
 @lenient
 @serving_options
 @click.pass_context
 def doctor(
-    ctx: click.Context, /, offline: bool, as_json: bool, topic: str | None, environment: str, **given: Any
+    ctx: click.Context,
+    /,
+    offline: bool,
+    timeout: float,
+    as_json: bool,
+    topic: str | None,
+    environment: str,
+    **given: Any,
 ) -> None:
     """Look for what is wrong, and say what to do.
 
@@ -75,12 +90,14 @@ def doctor(
     heliogram doctor --offline --json
     heliogram doctor --key-file AuthKey_ABC123DEFG.p8 --team-id DEF123GHIJ --topic com.example.app
     """
+    if math.isnan(timeout):  # click's range lets it through
+        raise click.UsageError("--timeout: expected a number")
     from ..observe import log as logs
 
     logs.configure(level="error")  # on standard error; what is found is told below
     settings = serve_settings(given)
     key, problem = _key(given)
-    patient = _patient(config_file(ctx), settings, key, topic, environment, offline)
+    patient = _patient(config_file(ctx), settings, key, topic, environment, None if offline else timeout)
     counts = asyncio.run(_tell(patient, problem, as_json))
     if not as_json:
         click.echo(", ".join(f"{counts[state]} {state}" for state in _COLOURS))
@@ -93,21 +110,21 @@ def _patient(
     key: apns.SigningKey | apns.Certificate | None,
     topic: str | None,
     environment: str,
-    offline: bool,
+    timeout: float | None,
 ) -> Patient:
     from ..doctor import Patient
-    from ..doctor.network import Net
+    from ..doctor.network import SECONDS, Net
 
     problems = [*([] if file is None else file.problems), *settings.problems()]
     path = None if file is None else file.path
     return Patient(
         settings=settings,
-        net=Net(time=time.time),
+        net=Net(time=time.time, seconds=timeout or SECONDS),
         configuration=(None if path is None else str(path), problems, notes_of(path, file, os.environ)),
         key=key,
         topic=topic if getattr(key, "team_id", "") != NOBODY else None,
         environment=environment,
-        offline=offline,
+        offline=timeout is None,
     )
 
 

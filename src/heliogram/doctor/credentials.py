@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 MOST = 20
 """Credentials that are looked at; APNs takes many connections that come and go for an attack (CONN-25)."""
 CHECK_SECONDS = 10.0
+"""A check has so long at least, as the service gives it."""
 
 
 async def of_key(
-    key: apns.SigningKey | apns.Certificate, topic: str | None, environment: str, settings: ServeSettings, *, ask: bool
+    key: apns.SigningKey | apns.Certificate,
+    topic: str | None,
+    environment: str,
+    settings: ServeSettings,
+    *,
+    ask: bool,
+    seconds: float,
 ) -> AsyncIterator[Finding]:
     """A key or certificate that was named: it was read already, which is half of it."""
     from .. import apns
@@ -51,7 +58,7 @@ async def of_key(
         connect_attempts=1,
     )
     try:
-        result = await ask_apns(client, "alert", CHECK_SECONDS)
+        result = await ask_apns(client, "alert", max(seconds, CHECK_SECONDS))
     finally:
         await client.close()
     yield Finding(
@@ -59,7 +66,7 @@ async def of_key(
     )
 
 
-async def of_store(settings: ServeSettings, *, ask: bool) -> AsyncIterator[Finding]:
+async def of_store(settings: ServeSettings, *, ask: bool, seconds: float) -> AsyncIterator[Finding]:
     """The credentials that a service has: whether they open, and whether APNs takes them."""
     if settings.store is None and not (settings.data / DATABASE).exists():
         return
@@ -68,14 +75,14 @@ async def of_store(settings: ServeSettings, *, ask: bool) -> AsyncIterator[Findi
     except MasterKeyError:
         return  # told already
     try:
-        async with contextlib.aclosing(_found(settings, AesGcmSealer(ring), ask)) as found:
+        async with contextlib.aclosing(_found(settings, AesGcmSealer(ring), seconds if ask else None)) as found:
             async for finding in found:
                 yield finding
     except (StartError, StoreError, Unavailable) as error:
         yield failed("credentials", str(error), "see what is said of the database")
 
 
-async def _found(settings: ServeSettings, sealer: AesGcmSealer, ask: bool) -> AsyncGenerator[Finding, None]:
+async def _found(settings: ServeSettings, sealer: AesGcmSealer, seconds: float | None) -> AsyncGenerator[Finding, None]:
     async with open_place(settings.data, settings.store, make=False) as (store, clock):
         opener = CredentialOpener(store, sealer, clock)
         provider = ApnsProvider(endpoints_of(settings))
@@ -85,7 +92,7 @@ async def _found(settings: ServeSettings, sealer: AesGcmSealer, ask: bool) -> As
                 cure = "upload one: POST /v1/PushNotifications/Credentials, see docs/howto/credentials.md"
                 yield warning("credentials", "there is none yet: nothing can be sent", cure)
             for credential in credentials[:MOST]:
-                yield await _one(credential, opener, provider, ask)
+                yield await _one(credential, opener, provider, seconds)
             if len(credentials) > MOST:
                 yield ok("credentials", f"{len(credentials) - MOST} more were not looked at")
         finally:
@@ -101,7 +108,9 @@ async def _listed(store: Store) -> list[Credential]:
     return found
 
 
-async def _one(credential: Credential, opener: CredentialOpener, provider: ApnsProvider, ask: bool) -> Finding:
+async def _one(
+    credential: Credential, opener: CredentialOpener, provider: ApnsProvider, seconds: float | None
+) -> Finding:
     check = f"credential {ids.encode(ids.CREDENTIAL, credential.id)}"
     what = f"{credential.type} of {credential.app_name}"
     try:
@@ -110,13 +119,13 @@ async def _one(credential: Credential, opener: CredentialOpener, provider: ApnsP
         return failed(check, f"{what}: it does not open: {error}", "give the master key that it was stored with")
     if opened is None or credential.type.provider is not ProviderName.APN:
         return ok(check, f"{what}: nothing to ask for it")
-    if not ask:
+    if seconds is None:
         return ok(check, f"{what}: it opens")
-    return await _asked(check, what, opened, provider)
+    return await _asked(check, what, opened, provider, max(seconds, CHECK_SECONDS))
 
 
-async def _asked(check: str, what: str, opened: OpenedCredential, provider: ApnsProvider) -> Finding:
-    result = await provider.check(opened, seconds=CHECK_SECONDS)
+async def _asked(check: str, what: str, opened: OpenedCredential, provider: ApnsProvider, seconds: float) -> Finding:
+    result = await provider.check(opened, seconds=seconds)
     if result.ok:
         return ok(check, f"{what}: {result.message}")
     return failed(check, f"{what}: {result.message}", _cure(result.reason))

@@ -50,12 +50,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
                 yield finding
     if patient.key is not None:
         ask = not patient.offline and patient.topic is not None
-        async for finding in credentials.of_key(patient.key, patient.topic, patient.environment, settings, ask=ask):
+        async for finding in credentials.of_key(
+            patient.key, patient.topic, patient.environment, settings, ask=ask, seconds=patient.net.seconds
+        ):
             yield finding
     elif sound:  # opening the database would bring it to a newer schema, or mend its mode: that is the start's to do
-        async for finding in credentials.of_store(settings, ask=not patient.offline):
+        async for finding in credentials.of_store(settings, ask=not patient.offline, seconds=patient.net.seconds):
             yield finding
-    async for finding in running.service(settings):
+    async for finding in running.service(settings, patient.net.seconds):
         yield finding
 
 
@@ -87,7 +89,7 @@ async def _kept(patient: Patient) -> AsyncIterator[Finding]:
             for finding in look:
                 yield finding
     else:
-        async for finding in shared.database(settings.store):
+        async for finding in shared.database(settings.store, patient.net.seconds):
             yield finding
     for finding in directory.master_key(data, settings.master_key, shared=settings.store is not None):
         yield finding

@@ -17,7 +17,7 @@ from ..wire import Answered, ClientSession, ProtocolError, Request
 from .finding import Finding, failed, ok, warning
 
 SECONDS = 5.0
-"""How long each step may take."""
+"""How long each step may take, unless it is said."""
 FAR_OFF, TOO_FAR = 30.0, 300.0
 """Seconds by which our clock may differ."""
 PORTS = (443, 2197)
@@ -53,6 +53,7 @@ class Net:
     dial: Dial = dial
     context: Callable[[str | None], ssl.SSLContext] = tls_context
     time: Callable[[], float] = field(kw_only=True)
+    seconds: float = field(default=SECONDS, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ async def look(target: Target, net: Net) -> AsyncIterator[Finding]:
     """One host, from its name to an answer."""
     check = f"dns {target.host}"
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(net.seconds):
             addresses = await net.resolve(target.host, target.ports[0])
     except OSError as error:  # TimeoutError is one
         cure = "look at /etc/resolv.conf, and whether the resolver answers for other names"
-        yield failed(check, f"the name has no address: {_why(error)}", cure)
+        yield failed(check, f"the name has no address: {_why(error, net)}", cure)
         return
     yield ok(check, ", ".join(addresses[:4]) + (f" and {len(addresses) - 4} more" if len(addresses) > 4 else ""))
     reached: list[tuple[str, int]] = []
@@ -116,10 +117,10 @@ async def _tcp(
     for address in addresses:
         begun = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(net.seconds):
                 connected = await net.dial(address, port)
         except OSError as error:
-            problems.append(f"{address}: {_why(error)}")
+            problems.append(f"{address}: {_why(error, net)}")
             continue
         took = (asyncio.get_running_loop().time() - begun) * 1000
         connected.close()
@@ -138,7 +139,7 @@ async def _tls(target: Target, address: str, port: int, net: Net) -> AsyncIterat
     check = f"tls {target.host}:{port}"
     context = net.context(target.cafile)
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(net.seconds):
             seen = await _handshake(target, address, port, net, context)
     except ssl.SSLCertVerificationError as error:
         async for finding in _untrusted(target, address, port, net, error):
@@ -146,7 +147,7 @@ async def _tls(target: Target, address: str, port: int, net: Net) -> AsyncIterat
         return
     except (OSError, ProtocolError) as error:
         cure = "something between here and APNs ends TLS: a firewall or a proxy; let this machine through to it"
-        yield failed(check, f"no TLS: {_why(error)}", cure)
+        yield failed(check, f"no TLS: {_why(error, net)}", cure)
         return
     if target.issuer and target.issuer not in seen.issuer:
         cure = "have your network's TLS inspection leave push.apple.com alone: it reads every push, and breaks HTTP/2"
@@ -161,7 +162,7 @@ async def _tls(target: Target, address: str, port: int, net: Net) -> AsyncIterat
         yield ok(f"http/2 {target.host}:{port}", f"answers (status {seen.status} to a request without a credential)")
     elif target.speaks:
         cure = "try again; if it stays so, a proxy may swallow HTTP/2"
-        yield warning(f"http/2 {target.host}:{port}", f"no answer to a request within {SECONDS:g} s", cure)
+        yield warning(f"http/2 {target.host}:{port}", f"no answer to a request within {net.seconds:g} s", cure)
     if seen.date is not None:
         yield _skew(target, seen.date, net.time())
 
@@ -213,7 +214,7 @@ async def _untrusted(
     open_.check_hostname = False
     open_.verify_mode = ssl.CERT_NONE
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(net.seconds):
             unspoken = Target(target.host, target.ports, speaks=False)
             issuer = (await _handshake(unspoken, address, port, net, open_)).issuer
     except OSError:
@@ -253,8 +254,8 @@ def _skew(target: Target, date: str, now: float) -> Finding:
     return ok(check, f"{text}, within {FAR_OFF:g} s")
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, net: Net) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {SECONDS:g} s"
+        return f"no answer within {net.seconds:g} s"
     strerror = error.strerror if isinstance(error, OSError) else None
     return strerror or str(error) or type(error).__name__

@@ -10,11 +10,10 @@ from ..http import CannotListen, bind
 from ..settings import Address, Role, ServeSettings
 from .finding import Finding, failed, ok, warning
 
-SECONDS = 5.0
 LONGEST = 65_536
 
 
-async def service(settings: ServeSettings) -> AsyncIterator[Finding]:
+async def service(settings: ServeSettings, seconds: float) -> AsyncIterator[Finding]:
     """Whether one can listen there; if not, whether it is ours that does."""
     address = settings.listen
     check = f"listen {address}"
@@ -30,7 +29,7 @@ async def service(settings: ServeSettings) -> AsyncIterator[Finding]:
     else:
         yield ok(check, "free: no service runs there")
         return
-    answer = await _get(address, "/health/ready", tls=settings.tls_cert is not None)
+    answer = await _get(address, "/health/ready", tls=settings.tls_cert is not None, seconds=seconds)
     if answer is None or (b'"status"' not in answer and b"heliogram" not in answer.lower()):
         cure = "stop it, or give another address with --listen"
         yield failed(check, "something else than heliogram listens there", cure)
@@ -47,7 +46,7 @@ async def service(settings: ServeSettings) -> AsyncIterator[Finding]:
         yield warning("service", f"{address} is plain HTTP beyond this machine", cure)
 
 
-async def _get(address: Address, path: str, *, tls: bool) -> bytes | None:
+async def _get(address: Address, path: str, *, tls: bool, seconds: float) -> bytes | None:
     """The answer as it came; None when there was none."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - compared
     context = None
@@ -56,7 +55,7 @@ async def _get(address: Address, path: str, *, tls: bool) -> bytes | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, address.port, ssl=context)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())

@@ -10,12 +10,11 @@ from ..settings import Url
 from ..store.errors import StoreError
 from .finding import Finding, failed, ok, warning
 
-SECONDS = 5.0
 SLOW_MS = 20.0
 NAME = "database"
 
 
-async def database(url: Url, timer: Callable[[], float] = time.perf_counter) -> AsyncIterator[Finding]:
+async def database(url: Url, seconds: float, timer: Callable[[], float] = time.perf_counter) -> AsyncIterator[Finding]:
     """The server, its version, the schema in it, and how far away it is."""
     try:
         import asyncpg
@@ -26,7 +25,7 @@ async def database(url: Url, timer: Callable[[], float] = time.perf_counter) -> 
         yield failed(NAME, f"--store {url} needs {error.name}, which is not installed", cure)
         return
     try:
-        connection = await asyncpg.connect(url.text, timeout=SECONDS, command_timeout=SECONDS)
+        connection = await asyncpg.connect(url.text, timeout=seconds, command_timeout=seconds)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         yield failed(
             NAME, f"{url}: {str(error) or type(error).__name__}", "see that it runs, and the name and password"
@@ -44,7 +43,7 @@ async def database(url: Url, timer: Callable[[], float] = time.perf_counter) -> 
         yield failed(NAME, str(error), "mend that; nodes do not start on it")
         return
     finally:
-        await connection.close(timeout=SECONDS)
+        await connection.close(timeout=seconds)
     if took > SLOW_MS:
         yield warning("round trip", text, "have nodes and the database in one data centre")
     if version < len(migrations()):
