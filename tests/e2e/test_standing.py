@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.postgres import server
+from support.programs import heliogram
 from support.stack import PUSH, BackEnd, Phones, service, simulator
 from support.waiting import eventually
 
@@ -17,7 +18,7 @@ REFUSED = "InvalidProviderToken"
 
 def test_what_a_worker_meets_the_api_tells(tmp_path: Path) -> None:
     """A credential that APNs refuses fails on the node that sends nothing, too; reconnected there, it works again
-    (TOK-20)."""
+    (TOK-20). Beside them, the database is found to be whole."""
     key = tmp_path / "master.key"
     key.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
     key.chmod(0o600)
@@ -47,5 +48,7 @@ def test_what_a_worker_meets_the_api_tells(tmp_path: Path) -> None:
             eventually(lambda: told()["failing"], what="it to hear of it again")
         assert told()["failing"] is None  # the worker has ended, and took back what it said
         assert told()["lastAnswer"]["status"] == 403
+        checked = heliogram("check", *store[:2], "--full")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
         back_end.close()
         phones.close()
