@@ -46,7 +46,7 @@ async def notifications(request: Request) -> Response:
 
 async def notification(request: Request) -> Response:
     """One notification: what became of it at each device."""
-    ident = segment(request.path_params["id"])
+    ident = _ident(request)
     found = await api(request).get(f"{PUSH}/{ident}")
     deliveries = [{**each, "words": delivery_words(each)} for each in found["deliveries"]]
     over = found["status"] in ("SENT", "FAILED", "CANCELED") and all(each["final"] for each in deliveries)
@@ -55,7 +55,7 @@ async def notification(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Stops it, if it has not left."""
-    ident = segment(request.path_params["id"])
+    ident = _ident(request)
     try:
         await api(request).delete(f"{PUSH}/{ident}")
         message = "Cancelled: it does not leave any more."
@@ -64,6 +64,14 @@ async def cancel(request: Request) -> Response:
             raise
         message = "It is too late: it has left, or is leaving just now."
     return redirect(request, f"/notifications/{ident}", message=message)
+
+
+def _ident(request: Request) -> str:
+    """The notification's id in the address: below the same path the API has literal segments, too."""
+    ident = segment(request.path_params["id"])
+    if not ident.startswith(ids.NOTIFICATION + "_"):
+        raise ApiProblem(404, 20404, "Not found", f"There is no notification {ident[:100]!r}.")
+    return ident
 
 
 def _leads_to(text: str) -> str | None:
