@@ -36,6 +36,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 GIVEN_UP = ("htmx:sendAbort", "htmx:afterRequest")
 """What htmx logs when one goes to another page while it asks how far something is."""
 PICTURE_BYTES = 150_000
+"""Of the documentation's pictures; elsewhere fonts differ."""
 SIZES = {"desktop": (1280, 900), "phone": (360, 780)}
 
 
@@ -194,7 +195,7 @@ class Window:
         await self.page.set_viewport_size({"width": width, "height": height})
         await self.page.emulate_media(color_scheme=_scheme(scheme), reduced_motion="reduce")
         taken = await self.page.screenshot(path=(IMAGES if SCREENSHOTS else folder) / f"{name}.png")
-        assert len(taken) < PICTURE_BYTES
+        assert not SCREENSHOTS or len(taken) < PICTURE_BYTES
 
     def _heard(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and NETWORK_CHANGED not in text and not text.startswith(GIVEN_UP):
