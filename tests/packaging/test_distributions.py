@@ -61,7 +61,16 @@ def install(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
         locked = tmp_path_factory.mktemp("constraints") / "locked.txt"
         text = (ROOT / "requirements/dev.txt").read_text("utf-8")
         locked.write_text(re.sub(r"\s*\\\n\s+--hash=\S+", "", text), "utf-8")
-        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet", "install"]
+        pip: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "--disable-pip-version-check",
+            "--quiet",
+            "install",
+        ]
         run(*pip, "--constraint", locked, f"heliogram{extras} @ {built[0].as_uri()}")
         return python
 
