@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .devices_import import import_
 from .remote import Link, connected, limit_option, page_size
 from .showing import clean, when
 from .users import USER_ID
@@ -35,7 +36,7 @@ environment_option = click.option(
 
 @click.group()
 def devices() -> None:
-    """Find devices by user or token at a running service, register and remove them."""
+    """Find devices of a running service by user or token; register, import, remove them."""
 
 
 @devices.command("list")
@@ -101,6 +102,9 @@ def register(link: Link, token: str, app: str, user: str | None, environment: st
 def remove(link: Link, registration: str, token: str) -> None:
     """Remove a device. REGISTRATION is what `devices list` shows in its first line."""
     link.change(lambda client: client.registrations.delete_device(registration, token), "removed")
+
+
+devices.add_command(import_)
 
 
 def _told(found: list[Registration]) -> None:

@@ -69,7 +69,11 @@ COMMANDS = (
         "Make, list and delete broadcast channels at a running service, and broadcast to them.",
     ),
     ("credentials", "credentials:credentials", "Upload, check, rotate and revoke credentials at a running service."),
-    ("devices", "devices:devices", "Find devices by user or token at a running service, register and remove them."),
+    (
+        "devices",
+        "devices:devices",
+        "Find devices of a running service by user or token; register, import, remove them.",
+    ),
     ("explain", "explain:explain", "Tell what became of a notification, device by device, why, and what to do."),
     ("login", "login:login", "Keep an API key, so that the other commands need none."),
     ("logout", "login:logout", "Forget a key that `heliogram login` kept."),
