@@ -126,3 +126,28 @@ def test_every_field_goes_where_the_api_has_it() -> None:
         "priority": "LOW",
         "ttl": 60,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "is_token"),
+    [
+        ("ab" * 8, True),
+        ("<abababab abababab\n abababab abababab>", True),
+        ("ab" * 200, True),
+        ("ab" * 201, False),
+        ("ab" * 7, False),
+        ("ab" * 8 + "x", False),
+        ("ab" * 8 + " " * 200_000 + "x", False),
+        ("<" * 200_000 + "ab", False),
+        ("ab " * 200_000, False),
+    ],
+)
+def test_what_is_no_token_is_seen_at_once(text: str, is_token: bool) -> None:
+    """However it is made: to try the same spaces again and again would hold up everybody for minutes."""
+    (recipient,) = read({"to": text}).request["to"]
+    assert ("token" in recipient) is is_token
+
+
+def test_data_that_is_nested_too_deeply_is_a_mistake_of_the_form() -> None:
+    """It is told beside the field as every other mistake."""
+    assert "nested too deeply" in read({"to": "anna", "data": "[" * 100_000}).wrong["data"]

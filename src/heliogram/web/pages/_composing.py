@@ -10,7 +10,8 @@ import msgspec
 from ...domain import ids
 
 TEXTS = ("title", "subtitle", "body", "category", "threadId", "collapseId", "image", "interruptionLevel", "pushType")
-_TOKEN = re.compile(r"[<\s]*(?:[0-9a-fA-F]{2}\s*){8,200}[>\s]*")
+TOKEN = re.compile(r"[<\s]*+(?:[0-9a-fA-F]{2}\s*+){8,200}+[>\s]*+")
+"""A device token as people paste it. Nothing is tried again (`+`): among many spaces that would take for ever."""
 
 
 class Filled(msgspec.Struct):
@@ -47,7 +48,7 @@ def _recipient(form: dict[str, str], wrong: dict[str, str]) -> dict[str, Any]:
     recipient: dict[str, Any]
     if to.startswith(ids.USER + "_"):
         recipient = {"userId": to}
-    elif _TOKEN.fullmatch(to):
+    elif TOKEN.fullmatch(to):
         recipient = {"token": to, "provider": "APN"}
     else:
         recipient = {"externalId": to}
@@ -80,6 +81,9 @@ def _object(text: str, field: str, wrong: dict[str, str]) -> Any:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         wrong[field] = f"Expected a JSON object: {error}."
+        return {}
+    except RecursionError:
+        wrong[field] = "Expected a JSON object: this one is nested too deeply."
         return {}
     if not isinstance(found, dict):
         wrong[field] = 'Expected a JSON object such as {"order": 17}.'

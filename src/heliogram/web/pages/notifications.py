@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +13,10 @@ from starlette.routing import Route
 from ...domain import ids
 from ..context import ApiProblem, api, redirect, render, segment
 from ..inprocess import PUSH
+from ._composing import TOKEN
 from ._outcome_words import delivery_words, told
 
 STATUSES = ("", "SCHEDULED", "QUEUED", "SENT", "FAILED", "CANCELED")
-_TOKEN = re.compile(r"[<\s]*(?:[0-9a-fA-F]{2}\s*){8,200}[>\s]*")
 
 
 async def notifications(request: Request) -> Response:
@@ -91,7 +90,7 @@ def _wanted(text: str) -> tuple[dict[str, Any], str]:
         return {}, ""
     if text.startswith(ids.USER + "_"):
         return {"user": text}, "Sent to this user."
-    if _TOKEN.fullmatch(text):
+    if TOKEN.fullmatch(text):
         return {"token": text}, "Sent to this device token, or tried at it."
     return {"externalId": text}, f"Sent to the user with the external id “{text}”."
 
