@@ -197,6 +197,7 @@ async def test_searches_find_what_people_have_in_hand(person: Person, site: Site
     (found,) = (await site.call("GET", f"/PushNotifications?operationId={operation}"))["pushNotifications"]
     for text, page in ((operation, f"/operations/{operation}"), (found["id"], f"/notifications/{found['id']}")):
         assert (await person.get("/notifications", q=text)).headers["location"] == f"/dashboard{page}"
+    assert f"/dashboard/devices?token={token}" in (await person.get(f"/notifications/{found['id']}")).text
     for text in (user, token.upper(), "anna"):
         assert found["id"] in (await person.get("/notifications", q=text)).text
     for text in ("cd" * 32, "nobody"):
