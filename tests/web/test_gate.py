@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from importlib import resources
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Message
 from support.dashboard_in_process import Desk, csrf, desk
 
 from heliogram.web.gate import CONTENT_SECURITY_POLICY, MAX_FIELDS, MAX_FORM
+from heliogram.web.session import LIFETIME_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -177,3 +180,41 @@ async def test_a_browser_is_led_from_the_root_and_a_machine_is_not(at: Desk) -> 
     assert (await browser.get("/dashboardx")).status_code == 401
     assert (await browser.get("/dashboard")).status_code == 303
     assert (await (await at.signed_in()).get("/dashboard")).status_code == 200
+
+
+async def test_a_form_has_a_time_to_arrive(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends a part of one and then nothing more, as any stranger may, is answered, and the connection is closed."""
+    monkeypatch.setattr("heliogram.web.gate.FORM_SECONDS", 0.0)
+    told: list[Message] = []
+    parts: list[Message] = [{"type": "http.request", "body": b"key_id=", "more_body": True}]
+
+    async def receive() -> Message:
+        return parts.pop() if parts else await asyncio.Future()
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": "POST", "path": "/dashboard/sign-in", "query_string": b"", "headers": headers}
+    await at.app(scope | {"scheme": "http", "client": ("127.0.0.1", 1), "server": None}, receive, send)
+    assert told[0]["status"] == 408
+    assert (b"connection", b"close") in told[0]["headers"]
+
+
+async def test_where_htmx_is_led_is_an_address_of_ascii(browser: httpx2.AsyncClient) -> None:
+    """As in the redirects of browsers without JavaScript: a header cannot have anything else."""
+    answer = await browser.get("/dashboard/sign-in", params={"next": "/users?q=Zoë €"}, headers={"HX-Request": "true"})
+    assert answer.headers["hx-redirect"] == "/dashboard/users?q=Zo%C3%AB%20%E2%82%AC"
+
+
+@pytest.mark.parametrize("end", ["sign-out", "time"])
+async def test_live_figures_end_with_the_session(at: Desk, browser: httpx2.AsyncClient, end: str) -> None:
+    """A stream that is open shows nothing more once the session was ended or is over."""
+    told = asyncio.create_task(browser.get("/dashboard/overview/events"))
+    await at.clock.timer_set()
+    if end == "sign-out":
+        await browser.post("/dashboard/sign-out", data={"csrf": await csrf(browser)})
+    at.clock.advance(1.0 if end == "sign-out" else LIFETIME_SECONDS)
+    stream = (await told).text
+    assert stream.count("event: numbers") == 1
+    assert stream.endswith("event: end\ndata: \n\n")

@@ -140,6 +140,19 @@ async def test_behind_a_proxy_each_address_has_its_own_count(tmp_path: Path) -> 
         assert (await sign_in(other, at.service.key)).status_code == 303
 
 
+async def test_a_proxy_may_add_a_line_of_its_own(tmp_path: Path) -> None:
+    """What counts is the last line of several, too: a caller who sends one of each kind before is not believed."""
+    async with desk(tmp_path, behind_proxy=True) as at:
+        browser = at.browser("http://push.example")
+        data = {"key_id": WRONG[0], "secret": WRONG[1]}
+        for number in range(MAX_FAILURES + 1):
+            lines = [("X-Forwarded-For", f"10.0.0.{number}"), ("X-Forwarded-For", "192.0.2.1")]
+            answer = await browser.post("/dashboard/sign-in", data=data, headers=lines)
+        assert answer.status_code == 429
+        lines = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Proto", "http")]
+        assert (await browser.post("/dashboard/sign-in", data=data, headers=lines)).status_code == 403
+
+
 async def test_a_session_ends_after_twelve_hours(at: Desk) -> None:
     """Until then it is there; from then on its cookie opens nothing, and the sign-in page says so."""
     browser = await at.signed_in()

@@ -23,6 +23,8 @@ __all__ = ["ApiProblem", "Desk", "api", "at", "desk", "form", "redirect", "rende
 MESSAGE_COOKIE = "heliogram-message"
 MESSAGE_SECONDS = 30
 MAX_MESSAGE = 500
+_AS_IT_IS = ":/%#?=@[]!$&'()*+,;"
+"""What may stand in an address, as in the redirects of browsers without JavaScript."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ def redirect(request: Request, path: str, *, message: str = "", status: int = 30
     """Leads to another page of the dashboard (`/users`), which shows the message once."""
     response: Response
     if is_fragment(request):
-        response = Response(status_code=204, headers={"HX-Redirect": at(path)})
+        response = Response(status_code=204, headers={"HX-Redirect": quote(at(path), safe=_AS_IT_IS)})
     else:
         response = RedirectResponse(at(path), status_code=status)
     if message:

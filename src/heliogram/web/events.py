@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ..pacing import pause
-from .context import desk
+from .context import desk, session
 from .inprocess import ApiProblem
 
 MAX_STREAMS = 100
@@ -45,12 +45,15 @@ def live(request: Request, picture: Picture) -> Response:
 
 
 async def _events(request: Request, picture: Picture) -> AsyncIterator[str]:
-    shared = desk(request)
+    shared, who = desk(request), session(request)
     _streams.open += 1
     try:
         yield "retry: 2000\n\n"
         before: dict[str, str] = {}
         for _ in range(TICKS):
+            if who is None or shared.sessions.is_over(who):
+                yield frame("end", "")
+                return
             try:
                 now = await picture()
             except ApiProblem as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +22,9 @@ from .static import at
 MAX_FORM = 2 * 1024 * 1024
 """Bytes of a form: a list of recipients or a certificate fits in."""
 MAX_FIELDS = 1000
+FORM_SECONDS = 60.0
+"""How long a form may take to arrive: strangers may send one, too."""
+TIMEOUT = 408
 CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger("heliogram.web")
 PUBLIC = ("/static/", "/sign-in")
@@ -106,9 +110,12 @@ class Gate:
             return self._forged(request)
         if request.state.session is None and not public:
             return self._stranger(request)
-        problem = await _read_form(request)
+        problem = await _read_form_in_time(request)
         if problem is not None:
-            return self._answer(request, problem)
+            response = self._answer(request, problem)
+            if problem.status == TIMEOUT:
+                response.headers["Connection"] = "close"
+            return response
         who = request.state.session
         if who is None or path == "/sign-in":
             return None
@@ -136,6 +143,14 @@ def _from_here(request: Request) -> bool:
         return site == "same-origin"
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def _read_form_in_time(request: Request) -> ApiProblem | None:
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            return await _read_form(request)
+    except TimeoutError:
+        return ApiProblem(TIMEOUT, TIMEOUT, "Too slow", f"The form did not arrive within {FORM_SECONDS:g} seconds.")
 
 
 async def _read_form(request: Request) -> ApiProblem | None:

@@ -62,9 +62,15 @@ class Transport(msgspec.Struct, frozen=True):
 def transport_of(connection: HTTPConnection, *, behind_proxy: bool) -> Transport:
     """How this request came. Behind a proxy that speaks TLS its `X-Forwarded-Proto` says so, and without that header
     the setting does: a wrong one only makes a cookie that the browser will not keep."""
-    forwarded = connection.headers.get("x-forwarded-proto", "https").split(",")[-1].strip().lower()
+    forwarded = last_of(connection, "x-forwarded-proto").lower() or "https"
     secure = connection.url.scheme == "https" or (behind_proxy and forwarded == "https")
     return Transport(secure=secure, loopback=_is_loopback(connection.headers.get("host", "")))
+
+
+def last_of(connection: HTTPConnection, header: str) -> str:
+    """What the proxy in front said: the last entry, for before it stands what it was told. Some proxies add a line of
+    their own, and do not touch those that came."""
+    return ",".join(connection.headers.getlist(header)).rpartition(",")[2].strip()
 
 
 def _is_loopback(host: str) -> bool:
@@ -106,7 +112,11 @@ class Sessions:
             session = msgspec.json.decode(plain, type=Session)
         except (ValueError, binascii.Error, msgspec.DecodeError):
             return None
-        return None if session.expires <= self._clock.time() or session.id in self._ended else session
+        return None if self.is_over(session) else session
+
+    def is_over(self, session: Session) -> bool:
+        """Whether its time is up, or it was ended early on this node."""
+        return session.expires <= self._clock.time() or session.id in self._ended
 
     def keep(self, session: Session, response: Response, transport: Transport) -> None:
         """Puts the session's cookie on an answer."""

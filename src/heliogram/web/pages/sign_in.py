@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from ..context import desk, form, redirect, render, session, transport
 from ..inprocess import Api, ApiProblem
-from ..session import forget
+from ..session import forget, last_of
 
 MAX_PART = 256
 
@@ -105,9 +105,9 @@ def _onward(path: str) -> str:
 
 def _address(request: Request) -> str:
     """Whose failures are counted: behind a proxy the address it was asked from."""
-    forwarded = request.headers.get("x-forwarded-for", "") if desk(request).behind_proxy else ""
+    forwarded = last_of(request, "x-forwarded-for") if desk(request).behind_proxy else ""
     direct = request.client.host if request.client is not None else ""
-    return forwarded.split(",")[-1].strip()[:64] or direct
+    return forwarded[:64] or direct
 
 
 ROUTES = [
