@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,8 @@ def test_lines_of_json_hold_variables_of_every_kind(there: Remote, tmp_path: Pat
         ('{"externalId": "a", "x": 1, "variables": {}}', "no variables beside it"),
         ("[1]", "expected a JSON object"),
         ("{", "no JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"externalId": "a", "name": NaN}', "NaN is no number in JSON"),
         ('{"externalId": 3}', "externalId: expected printable text"),
         ('{"token": "ab"}', "token: expected 16 to 400 hexadecimal digits"),
         ('{"userId": "user-1"}', "userId: expected comms_pushnotificationuser_"),
@@ -186,6 +189,39 @@ def test_files_and_templates_that_cannot_be_used_are_refused(
     assert done[0] == code, done
     assert message in " ".join(done[2].split())
     assert operations(there) == before
+
+
+@pytest.mark.parametrize("how", ["same", "link"])
+def test_the_file_itself_is_no_place_for_its_bad_lines(there: Remote, file: Path, how: str) -> None:
+    """It would be gone: the rejects are written anew."""
+    named = file
+    if how == "link":
+        named = file.with_name("link.csv")
+        named.symlink_to(file)
+    text = file.read_text() + ",Nobody\n"
+    file.write_text(text)
+    code, _, err = bulk(there, file, "--skip-bad-lines", "--rejects", str(named))
+    assert (code, file.read_text()) == (2, text)
+    assert "--rejects: expected another file" in err
+
+
+def test_a_pipe_is_refused(there: Remote, tmp_path: Path) -> None:
+    """It could be read once alone: all lines would be judged, and nobody would be sent to."""
+    pipe = tmp_path / "users.jsonl"
+    os.mkfifo(pipe)
+    code, _, err = bulk(there, pipe)
+    assert (code, "expected a regular file" in err) == (2, True)
+
+
+def test_what_a_file_says_gives_no_orders_to_the_terminal(there: Remote, tmp_path: Path) -> None:
+    """Names out of it are told without their control characters."""
+    file = tmp_path / "users.jsonl"
+    for line in ({"externalId": "a", "\x1b]0;x\x07": "x" * 16_385}, {"externalId": "user-00", "\x1b[31m": "y"}):
+        file.write_text(json.dumps(line) + "\n")
+        code, _, err = bulk(there, file)
+        assert code != 0
+        assert "\x1b" not in err
+        assert "\N{REPLACEMENT CHARACTER}[31m" in err or "\N{REPLACEMENT CHARACTER}]0;x" in err
 
 
 def test_a_file_by_another_name_needs_its_format(there: Remote, file: Path) -> None:

@@ -85,9 +85,12 @@ class Source:
             if not text.strip():
                 continue
             try:
-                found = json.loads(text)
+                found = json.loads(text, parse_constant=_no_number)
             except ValueError as error:
                 yield Line(number, None, f"no JSON: {error}", text)
+                continue
+            except RecursionError:
+                yield Line(number, None, "no JSON: it is nested too deeply", text)
                 continue
             if not isinstance(found, dict):
                 yield Line(number, None, "expected a JSON object", text)
@@ -117,13 +120,23 @@ class Source:
 
         def write(line: Line, problem: str) -> None:
             try:
-                found = json.loads(line.raw)
-            except ValueError:
+                found = json.loads(line.raw, parse_constant=_no_number)
+            except (ValueError, RecursionError):
                 found = {"line": line.raw.rstrip("\n").encode("utf-8", "replace").decode()}
             if isinstance(found, dict):
                 opened.write(json.dumps({**found, ERROR: problem}, ensure_ascii=True) + "\n")
 
         return write
+
+
+def require_regular(file: Path) -> None:
+    """Refuses a pipe or a device: the file is read twice, and the second time there would be nothing left."""
+    if not file.is_file():
+        raise click.UsageError(f"{file}: expected a regular file, for it is read twice; put the lines into one")
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _kind(file: Path) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bulk_file import Line, Source
+from .bulk_file import Line, Source, require_regular
 from .content import content_of, content_options
 from .operations import outcome, tags_of
 from .remote import Link, connected, words
-from .showing import plural
+from .showing import clean, plural
 
 if TYPE_CHECKING:
     from ..client import Content, Heliogram, HeliogramError, OperationAccepted, Stats, Trial
@@ -81,6 +81,7 @@ def bulk(
     if template is not None and options["body"] is not None:
         raise click.UsageError("--template is the same as --body: give one of them")
     options["body"] = options["body"] if template is None else template
+    require_regular(file)
     content, source = content_of(options), Source(file, kind)
     more = {"app": options["app"], "ttl": options["ttl"], "send_at": options["send_at"], "tags": tags_of(tags)}
     with ExitStack() as stack:
@@ -112,6 +113,8 @@ class Job:
         self.skips: bool = options["skip_bad_lines"]
         self.run: str = options["run"]
         self.rejects: Path = options["rejects"] or _beside(source.file)
+        if self.rejects.exists() and self.rejects.samefile(source.file):
+            raise click.UsageError("--rejects: expected another file than the one that is sent to: it is written anew")
         self.good = self.bad = self.accepted = self.repeated = 0
         self.operations: list[str] = []
         self.outcomes: dict[str, int] = {}
@@ -129,7 +132,7 @@ class Job:
                 continue
             self.bad += 1
             if self.bad <= SHOWN:
-                click.echo(f"{self.source.file}:{line.number}: {line.problem}", err=True)
+                self._complain(line, line.problem)
         if self.bad > SHOWN:
             click.echo(f"… and {self.bad - SHOWN:,} more", err=True)
         if self.bad and not self.skips:
@@ -140,12 +143,15 @@ class Job:
         self._require_columns()
         self.bad = 0  # they are counted as they are written to the rejects
 
+    def _complain(self, line: Line, problem: str) -> None:
+        click.echo(f"{self.source.file}:{line.number}: {clean(problem)}", err=True)
+
     def _require_columns(self) -> None:
         """Refuses a template with a plain {{ name }} that no line has: mostly a slip of the pen."""
         texts = " ".join(filter(None, (self.content.title, self.content.subtitle, self.content.body)))
         for name in _PLAIN_TAG.findall(texts):
             if name not in self.source.columns:
-                have = ", ".join(self.source.columns)
+                have = clean(", ".join(self.source.columns))
                 cure = f"say {{{{ {name} | default: '…' }}}} if that is meant"
                 raise click.UsageError(f"{{{{ {name} }}}}: {self.source.file} has no column {name!r} ({have}); {cure}")
 
@@ -208,7 +214,7 @@ class Job:
             except HeliogramError as error:
                 refused = _refused(error, lines)
                 for line, problem in refused:
-                    click.echo(f"{self.source.file}:{line.number}: {problem}", err=True)
+                    self._complain(line, problem)
                 if not refused or not self.skips:
                     raise
                 for line, problem in refused:
