@@ -44,7 +44,14 @@ def test_a_role_there_is_not_is_refused(text: str) -> None:
         parse_roles(text)
 
 
-@pytest.mark.parametrize("text", ["", "db.example", "mysql://hidden@x/y", "postgresql://hidden@x:port/y", "http://x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "db.example", "mysql://hidden@x/y", "postgresql://hidden@x:port/y", "http://x"),
+        *(f"postgresql://me:1{mark}hidden@x/y" for mark in "/?#"),
+        "postgresql://me:1@2/hidden@x/y",
+    ],
+)
 def test_an_address_that_is_none_is_refused_without_its_password(text: str) -> None:
     """The message names the option and what it begins with."""
     with pytest.raises(SettingsError, match="--store: expected an address that begins with postgresql://") as caught:

@@ -68,14 +68,18 @@ class Url(msgspec.Struct, frozen=True):
     def parse(cls, text: str, *, option: str, schemes: tuple[str, ...]) -> Url:
         """Raises `SettingsError` naming the option."""
         try:
-            scheme, port = urlsplit(text).scheme, urlsplit(text).port
+            parts = urlsplit(text)
+            scheme, port = parts.scheme, parts.port
         except ValueError:
             scheme, port = "", None
-        if scheme not in schemes or port == 0:
+        # After the host there is no @: it is the end of a password in which a / or # or ? stands, and which would be
+        # taken for a host, and shown.
+        if scheme not in schemes or port == 0 or "@" in f"{parts.path}{parts.query}{parts.fragment}":
             # What was given may hold a password: it is not repeated.
             raise SettingsError(
                 f"{option}: expected an address that begins with {' or '.join(f'{s}://' for s in schemes)}, a port from"
-                " 1 to 65535 if any, and in names and passwords %40 for @, %3A for :, %2F for / and %25 for %"
+                " 1 to 65535 if any, and in names and passwords %40 for @, %3A for :, %2F for /,"
+                " %3F for ?, %23 for # and %25 for %"
             )
         return cls(text)
 

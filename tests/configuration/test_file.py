@@ -73,6 +73,7 @@ def test_a_name_may_stand_in_a_table_of_its_first_words(file: Path) -> None:
             "master_key = 'hidden'",
             ["heliogram.toml:1: the master key itself does not belong here: give its file, master_key_file"],
         ),
+        ("x = " + "[" * 20_000, ["heliogram.toml: it is nested too deeply: is it another file?"]),
         ("x = [", ["heliogram.toml: this is no TOML: Invalid value (at end of document)"]),
         ("a = 1\nx == 2", ["heliogram.toml:2: this is no TOML: Invalid value"]),
         (

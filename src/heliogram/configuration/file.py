@@ -91,6 +91,8 @@ def read_file(path: Path) -> ConfigFile:
         found = _LINE.search(str(error))
         line = int(found[1]) if found else None
         raise ConfigError([f"{_at(path, line)}: this is no TOML: {_LINE.sub('', str(error)).strip()}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: it is nested too deeply: is it another file?"]) from None
     return _taken(path, document, _lines(text))
 
 
