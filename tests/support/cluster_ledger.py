@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any, TypeVar
 
 import asyncpg
@@ -27,6 +28,9 @@ class Ledger:
         self.unrecorded: Counter[str] = Counter()
         """Pushes that were taken while nothing said so and the one that had sent them was gone: they may come again."""
         self._counted: dict[str, int] = {}
+        self._known = 0
+        self._sent: dict[bytes, list[tuple[int, str]]] = {}
+        """Of the first `_known` ids that were received: sequence and `apns-id`, by operation."""
 
     def __repr__(self) -> str:
         return f"Ledger(unrecorded={self.unrecorded.total()})"
@@ -57,18 +61,27 @@ class Ledger:
         )
         return {(str(host), int(port)) for host, port in rows if host is not None}
 
-    def lost(self, pid: int, received: Received) -> int:
+    def lost(self, pid: int, read: Callable[[], Received]) -> int:
         """How many pushes of what a node holds were taken while nothing in the database says so; each may come once
-        more. For a node that can write no more: it is dead, or cut off."""
+        more. For a node that can write no more: it is dead, or cut off.
+
+        The database is asked first, then what was received: of what the node held at that moment nothing is missed. A
+        look costs what has come since the last one, for the node's leases end while others look."""
         held, recorded = self._run(lambda link: _held_by(link, f"%:{pid}"))
-        found = 0
-        for apns_id, times in received.accepted.items():
+        received = read()
+        for apns_id in islice(received.accepted, self._known, None):
             operation, sequence, _ = ids.split_notification_id(bytes.fromhex(apns_id.replace("-", "")))
-            ours = any(first <= sequence < first + size for first, size in held.get(operation, ()))
-            if ours and apns_id not in recorded and times > self._counted.get(apns_id, 0):
-                self._counted[apns_id] = times
-                self.unrecorded[apns_id] += 1
-                found += 1
+            self._sent.setdefault(operation, []).append((sequence, apns_id))
+        self._known = len(received.accepted)
+        found = 0
+        for operation, parts in held.items():
+            for sequence, apns_id in self._sent.get(operation, ()):
+                ours = any(first <= sequence < first + size for first, size in parts)
+                times = received.accepted[apns_id]
+                if ours and apns_id not in recorded and times > self._counted.get(apns_id, 0):
+                    self._counted[apns_id] = times
+                    self.unrecorded[apns_id] += 1
+                    found += 1
         return found
 
     def _value(self, text: str, *values: object) -> Any:

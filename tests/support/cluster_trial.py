@@ -101,6 +101,10 @@ class Trial:
 
     # ---- what a failure costs
 
+    def look(self) -> Received:
+        """What was received up to now."""
+        return self.received.read(self.cluster.phones.http)
+
     def until_taken_over(self, pid: int, *, seconds: float = HANG_SECONDS) -> tuple[float, int]:
         """Waits until others have all that a node had that writes no more; how long that took, and how many of its
         pushes were taken and are not on record: those may come twice."""
@@ -108,7 +112,7 @@ class Trial:
 
         def over() -> bool:
             nonlocal lost
-            lost += self.ledger.lost(pid, self.received.read(self.cluster.phones.http))
+            lost += self.ledger.lost(pid, self.look)
             return self.ledger.in_hand(pid) == 0
 
         wait_until(over, what="others to take over", seconds=seconds)
@@ -118,7 +122,7 @@ class Trial:
         """For a node that hears no answers: how many of its pushes were taken in that time and are not on record."""
         until, lost = self.now() + seconds, 0
         while self.now() < until:
-            lost += self.ledger.lost(pid, self.received.read(self.cluster.phones.http))
+            lost += self.ledger.lost(pid, self.look)
         return lost
 
     @staticmethod
