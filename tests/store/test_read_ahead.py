@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,14 @@ async def test_it_is_forgotten_after_its_time(asking: Asking) -> None:
     asking.bench.clock.advance(AHEAD_SECONDS)
     assert await asking.plan(user) == {user: [token_of(1)]}
     assert repr(asking.store._ahead) == "ReadAhead(users=0, reading=0)"
+
+
+async def test_what_was_taken_is_kept_nowhere(asking: Asking) -> None:
+    """Of users who were planned nothing is left but that they were read, though others of the send wait still."""
+    known, where = ReadAhead(asking.bench.clock), (asking.bench.account, "shop", "alert", None)
+    known.keep(known.begin(), where, {bytes([number]): [] for number in range(2)})
+    (devices,) = known.take(where, [bytes([1])]).values()
+    assert [each for each in gc.get_referrers(devices) if isinstance(each, dict)] == []
 
 
 async def test_no_more_is_kept_than_there_is_room_for(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:

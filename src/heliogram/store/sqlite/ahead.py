@@ -127,7 +127,7 @@ class ReadAhead:
             kept.update(found)
             for user in reading.changed.intersection(found):
                 del kept[user]
-            self._order.append(_Kept(self._clock.monotonic(), where, found.keys()))
+            self._order.append(_Kept(self._clock.monotonic(), where, frozenset(found)))
 
     def take(self, where: Where, users: Collection[bytes]) -> dict[bytes, list[Reached]]:
         """What is known of these users, and is forgotten with that: whoever is not told has to be read."""
