@@ -23,7 +23,8 @@ from support.remote import Remote, remote
 from support.stack import BUNDLE, TEAM
 from support.waiting import eventually
 
-from heliogram.client import Recipient
+from heliogram.cli.remote import Link, words
+from heliogram.client import FieldError, HeliogramError, Recipient
 
 NOWHERE = "comms_pushnotification_01h9krwprkeee8fzqspvwy6nq8"
 
@@ -386,3 +387,16 @@ def test_the_first_help_imports_no_client_and_no_server() -> None:
         "cryptography",
         "heliogram.settings",
     }
+
+
+def test_what_a_service_says_gives_no_orders_to_the_terminal() -> None:
+    """Whoever answers may be anybody: words of an error are told without control characters, each on its line."""
+    link = Link("http://127.0.0.1:1", "key_a.b", as_json=False)
+    errors = [FieldError(code=1, message=text, detail="", context=f"$.{text}") for text in ("no\x1b[31m\x9b", "b")]
+    for error in (
+        HeliogramError(404, 1, "t\x1b]0;", "d\x07\x1b[2J", errors),
+        HeliogramError(403, 1, "t", "d\x1b[2J"),
+        HeliogramError(500, 1, "t\x1b]0;", "d\x07"),
+    ):
+        assert [line for line in words(error, link).splitlines() if not line.isprintable()] == []
+    assert len(words(HeliogramError(400, 1, "t", "d", errors), link).splitlines()) == 2

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from .data import as_json_option
 from .profiles import DEFAULT_URL, NAME, Profiles
+from .showing import clean
 
 if TYPE_CHECKING:
     from ..client import Heliogram, HeliogramError
@@ -187,7 +188,11 @@ def told_in_words() -> Iterator[Trouble]:
 
 
 def words(error: HeliogramError, link: Link | None) -> str:
-    """An error for whoever sits at the terminal."""
+    """An error for whoever sits at the terminal, which obeys nothing of it: who answered may be anybody."""
+    return "\n".join(map(clean, _words(error, link).split("\n")))
+
+
+def _words(error: HeliogramError, link: Link | None) -> str:
     url, key = ("it", "") if link is None else (link.url, f" {link.key_id}")
     if error.status == 0:
         cure = "Does `heliogram serve` run there? --url or HELIOGRAM_URL names another address"
