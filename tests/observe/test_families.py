@@ -169,3 +169,12 @@ def test_nothing_is_told_of_nothing() -> None:
     told: list[Digest] = []
     Tally(FakeClock(), told.append).hand_over()
     assert told == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x", "text/plain; version=1.x", ";;=", "é"])
+async def test_an_accept_header_of_anybody_is_answered(tmp_path: Path, accept: str) -> None:
+    """What cannot be understood in it is as if it were not there."""
+    async with serving(tmp_path) as service:
+        _, media_type = await made(service).answer(accept)
+        assert media_type.startswith("text/plain")

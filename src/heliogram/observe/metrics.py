@@ -74,7 +74,10 @@ class Metrics:
             gauges.up = True
         except (Unavailable, Unreadable):
             gauges.up = False
-        encoder, media_type = choose_encoder(accept)
+        try:
+            encoder, media_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # which a version that is no number makes it raise
+            encoder, media_type = choose_encoder("")
         return encoder(self._registry), media_type
 
     async def _ask_webhooks(self) -> None:
