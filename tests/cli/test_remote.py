@@ -147,8 +147,8 @@ def test_users_and_devices_are_found_changed_and_removed(there: Remote) -> None:
     token = "cd" * 32
     made = there.ok("devices", "register", token, "--app", "shop", "--user", "eve", "--environment", "sandbox")
     registration = made.split()[-1]
-    for words in (("--user", "eve"), ("--token", token)):
-        found = there.ok("devices", "list", *words)
+    for how in (("--user", "eve"), ("--token", token)):
+        found = there.ok("devices", "list", *how)
         assert registration in found
         assert "sandbox" in found
     user = there.json("users", "get", "eve")["id"]
