@@ -56,6 +56,7 @@ async def test_a_device_shows_what_its_app_said(service: Service) -> None:
         "locale": "zh-Hant-TW",
         "state": "active",
         "registeredAt": "2027-01-15T08:00:00Z",
+        "createdAt": "2027-01-15T08:00:00Z",
     }
 
 
