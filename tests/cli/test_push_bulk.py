@@ -125,6 +125,47 @@ def test_what_the_service_refuses_of_a_file_stops_it_with_the_line(there: Remote
     assert "2 of 3 recipients were accepted; the same command again goes on where it was" in err
 
 
+def test_what_was_refused_is_asked_anew(there: Remote, tmp_path: Path) -> None:
+    """The service keeps its answer to a request for 24 hours: once what it refused was cured there, as by the user's
+    first device, the same command sends what it had not sent, and only that."""
+    file = tmp_path / "users.csv"
+    file.write_text("externalId,name\nuser-00,Ann\nlate-1,Boo\nlate-2,Coo\n")
+    before = operations(there)
+    for number, late in enumerate(("late-1", "late-2"), 1):
+        for _ in range(2):
+            code, _, err = bulk(there, file, "--batch", "1")
+            assert (code, f"users.csv:{number + 2}: " in err) == (1, True), err
+        assert operations(there) == before + number
+        there.client.registrations.create("shop", f"d{number}" * 32, external_id=late)
+    code, out, err = bulk(there, file, "--batch", "1")
+    assert (code, "accepted for 3 recipients" in out) == (0, True), err
+    assert operations(there) == before + 3
+    assert "3 requests of them had been accepted before" in bulk(there, file, "--batch", "1")[1]
+    assert operations(there) == before + 3
+
+
+def test_what_was_refused_is_asked_anew_apart_from_what_was_sent_beside_it(there: Remote, tmp_path: Path) -> None:
+    """With and without --skip-bad-lines, in any order: nobody gets it twice, and who was refused gets it once."""
+    file = tmp_path / "users.csv"
+    file.write_text("externalId,name\nuser-00,Ann\nnew-1,Boo\nuser-01,Bob\nnew-2,Coo\n")
+    before = operations(there)
+
+    def sent() -> int:
+        made = list(there.client.operations.list(page_size=1000))[: operations(there) - before]
+        return sum(each.stats.recipients for each in made)
+
+    assert (bulk(there, file)[0], sent()) == (1, 0)
+    assert (bulk(there, file, "--skip-bad-lines")[0], sent()) == (0, 2)
+    there.client.registrations.create("shop", "e1" * 32, external_id="new-1")
+    code, _, err = bulk(there, file)
+    assert (code, "users.csv:5: " in err, "users.csv:3: " in err, sent()) == (1, True, False, 2), err
+    assert (bulk(there, file, "--skip-bad-lines")[0], sent()) == (0, 3)
+    there.client.registrations.create("shop", "e2" * 32, external_id="new-2")
+    for more in ([], ["--skip-bad-lines"], []):
+        code, out, err = bulk(there, file, *more)
+        assert (code, "accepted for 4 recipients" in out, sent()) == (0, True, 4), err
+
+
 def test_lines_of_json_hold_variables_of_every_kind(there: Remote, tmp_path: Path) -> None:
     """Beside the id, or under `variables`; numbers stay numbers."""
     file = tmp_path / "users.jsonl"

@@ -195,34 +195,46 @@ class Job:
             yield lines
 
     def _send(self, client: Heliogram, lines: list[Line], *, dry: bool) -> None:
-        """Sends one batch. What the service refuses of it is put aside, where that was asked for."""
+        """Sends one batch. What the service refuses of it is put aside, where that was asked for.
+
+        It keeps refusals, too, and repeats them for 24 hours. They are asked for anew under another key, and apart from
+        the lines beside them: those may have been sent since then, with --skip-bad-lines.
+        """
         from ..client import HeliogramError
 
+        attempt = 0
         while lines:
-            to = [line.recipient for line in lines if line.recipient is not None]
             try:
-                if dry:
-                    self._count_trial(client.notifications.validate(to, self.content, **self.more))
-                else:
-                    key = self._key(lines)
-                    made: OperationAccepted = client.notifications.send(
-                        to, self.content, **self.more, idempotency_key=key
-                    )
-                    self.operations.append(made.operation_id)
+                self._ask(client, lines, attempt, dry=dry)
                 self.accepted += len(lines)
                 return
             except HeliogramError as error:
                 refused = _refused(error, lines)
+                if error.repeated and not 0 < len(refused) < len(lines):
+                    attempt += 1
+                    continue
+                if error.repeated:
+                    self._send(client, [line for line, _ in refused], dry=dry)
+                    lines, attempt = _without(lines, refused), 0
+                    continue
                 for line, problem in refused:
                     self._complain(line, problem)
                 if not refused or not self.skips:
                     raise
                 for line, problem in refused:
                     self._put_aside(line, problem)
-                gone = {line.number for line, _ in refused}
-                lines = [line for line in lines if line.number not in gone]
+                lines, attempt = _without(lines, refused), 0
 
-    def _key(self, lines: list[Line]) -> str:
+    def _ask(self, client: Heliogram, lines: list[Line], attempt: int, *, dry: bool) -> None:
+        to = [line.recipient for line in lines if line.recipient is not None]
+        if dry:
+            self._count_trial(client.notifications.validate(to, self.content, **self.more))
+            return
+        key = self._key(lines, attempt)
+        made: OperationAccepted = client.notifications.send(to, self.content, **self.more, idempotency_key=key)
+        self.operations.append(made.operation_id)
+
+    def _key(self, lines: list[Line], attempt: int) -> str:
         """The same for the same lines at the same place of the same file, sent in the same way."""
         import msgspec
 
@@ -233,7 +245,8 @@ class Job:
             self.more,
             [(each.number, each.recipient) for each in lines],
         ]
-        return "bulk-" + hashlib.blake2b(msgspec.json.encode(told), digest_size=20).hexdigest()
+        again = f"-{attempt}" if attempt else ""
+        return "bulk-" + hashlib.blake2b(msgspec.json.encode(told), digest_size=20).hexdigest() + again
 
     def _put_aside(self, line: Line, problem: str) -> None:
         if self._reject is None:
@@ -321,6 +334,11 @@ def _refused(error: HeliogramError, lines: list[Line]) -> list[tuple[Line, str]]
     if error.status not in (400, 404) or not all(place for place, _ in places):
         return []
     return [(lines[int(place[1])], message) for place, message in places if place and int(place[1]) < len(lines)]
+
+
+def _without(lines: list[Line], refused: list[tuple[Line, str]]) -> list[Line]:
+    gone = {line.number for line, _ in refused}
+    return [line for line in lines if line.number not in gone]
 
 
 def _beside(file: Path) -> Path:

@@ -36,7 +36,8 @@ class HeliogramError(Exception):
 
     A request was refused or could not be done. `status` is HTTP's, `code` the service's own stable number
     (docs/reference/errors.md); both are 0 when there was no answer. `errors` name the fields. `retry_after` is how many
-    seconds the service asks to wait. The request was tried again before, where that can help.
+    seconds the service asks to wait. `repeated`: it is the answer to an earlier request with the same idempotency key,
+    and says nothing of how things are now. The request was tried again before, where that can help.
     """
 
     def __init__(
@@ -48,15 +49,16 @@ class HeliogramError(Exception):
         errors: Sequence[FieldError] = (),
         *,
         retry_after: float | None = None,
+        repeated: bool = False,
     ) -> None:
         self.status, self.code, self.title, self.detail = status, code, title, detail
         self.errors = tuple(errors)
-        self.retry_after = retry_after
+        self.retry_after, self.repeated = retry_after, repeated
         super().__init__(f"{status} {title}: {detail}" if status else f"{title}: {detail}")
 
     def __reduce__(self) -> tuple[object, ...]:
         values = (self.status, self.code, self.title, self.detail, self.errors)
-        return (type(self), values, {"retry_after": self.retry_after})
+        return (type(self), values, {"retry_after": self.retry_after, "repeated": self.repeated})
 
 
 class Unreachable(HeliogramError):

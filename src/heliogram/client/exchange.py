@@ -94,7 +94,7 @@ class Talk:
         for attempt in range(self.retries + 1):
             reply = yield ask
             if isinstance(reply, Reply) and 200 <= reply.status < 300:
-                self.repeated += reply.headers.get("idempotent-replayed") == "true"
+                self.repeated += _is_repeated(reply)
                 return self._answer(call, reply)
             error = self._error(reply)
             if attempt == self.retries or call.alone or not _may_be_repeated(reply, error):
@@ -142,7 +142,12 @@ def problem_of(reply: Reply) -> HeliogramError:
         detail = f"The answer is none of Heliogram's: {text!r}" if text else "The answer is empty."
         return HeliogramError(reply.status, 0, "Not done", detail, retry_after=after)
     errors: list[FieldError] = told.errors
-    return HeliogramError(told.status, told.code, told.title, told.detail, errors, retry_after=after)
+    repeated = _is_repeated(reply)
+    return HeliogramError(told.status, told.code, told.title, told.detail, errors, retry_after=after, repeated=repeated)
+
+
+def _is_repeated(reply: Reply) -> bool:
+    return reply.headers.get("idempotent-replayed") == "true"
 
 
 def _may_be_repeated(reply: Reply | Lost | None, error: HeliogramError) -> bool:
