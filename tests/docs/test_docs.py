@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -23,6 +24,8 @@ _CODE_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SUBSTITUTION = re.compile(r"\$\([^)]*\)")
+_END = ("&", ">", "|", "||")
+"""Where a command's own words end."""
 _COMMAND = re.compile(r"^\s*heliogram (.*)$", re.MULTILINE)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
 _RULE_ID = re.compile(r"\b(?:CONN|TOK|CERT|REQ|TYPE|SIZE|LA|RESP|ERR|BC|LIFE|SUR)-\d+[a-z]?\b")
@@ -100,7 +103,7 @@ def _commands(page: Path) -> Iterator[list[str]]:
     for block in _SHELL.findall(page.read_text("utf-8")):
         for line in _COMMAND.findall(block.replace("\\\n", " ")):
             words = shlex.split(_SUBSTITUTION.sub("VALUE", line), comments=True)
-            yield [word for word in words if word != "&"]
+            yield [*takewhile(lambda word: word not in _END, words)]
 
 
 def _options(words: list[str]) -> tuple[click.Command, list[str]]:
