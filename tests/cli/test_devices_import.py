@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,7 @@ def test_files_that_cannot_be_used_are_refused(
     [
         ("[1]", "expected a JSON object"),
         ("{", "no JSON"),
+        ("[" * 100_000, "nested too deeply"),
         ('{"token": 3}', "token: expected printable text"),
         (json.dumps({"token": TOKENS[0], "points": "3"}), "nobody knows 'points'"),
     ],
@@ -193,3 +195,11 @@ def test_a_file_by_another_name_needs_its_format(there: Remote, tmp_path: Path) 
     file.write_text(f"token\n{TOKENS[0]}\n")
     assert "Say --format" in load(there, file)[2]
     assert load(there, file, "--format", "csv")[0] == 0
+
+
+def test_a_pipe_is_refused(there: Remote, tmp_path: Path) -> None:
+    """It could be read once alone: all lines would be judged, and nothing would be registered."""
+    pipe = tmp_path / "devices.jsonl"
+    os.mkfifo(pipe)
+    code, _, err = load(there, pipe)
+    assert (code, "expected a regular file" in err) == (2, True)

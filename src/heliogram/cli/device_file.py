@@ -99,6 +99,9 @@ class Devices:
             except ValueError as error:
                 yield Line(number, {}, f"no JSON: {error}")
                 continue
+            except RecursionError:
+                yield Line(number, {}, "no JSON: it is nested too deeply")
+                continue
             if isinstance(found, dict):
                 yield self._judged(number, {name: value for name, value in found.items() if value is not None})
             else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .bulk_file import require_regular
 from .device_file import DIALECTS, Devices, Line
 from .remote import Link, connected, words
 from .showing import plural
@@ -62,6 +63,7 @@ def import_(link: Link, file: Path, dry_run: bool, **options: Any) -> None:
     Every line is looked at before the first request. A device that is there already is renewed, so the same command may
     be run again.
     """
+    require_regular(file)
     job = Job(link, Devices(file, options["kind"], options["dialect"]), options)
     job.look_through()
     if not dry_run:
