@@ -169,7 +169,7 @@ def test_files_that_cannot_be_used_are_refused(
     [
         ("[1]", "expected a JSON object"),
         ("{", "no JSON"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "no JSON: it is nested too deeply"),
         ('{"token": 3}', "token: expected printable text"),
         (json.dumps({"token": TOKENS[0], "points": "3"}), "nobody knows 'points'"),
     ],
