@@ -23,6 +23,7 @@ from support.remote import Remote, remote
 from support.stack import BUNDLE, TEAM
 from support.waiting import eventually
 
+from heliogram.cli.profiles import Profile, Profiles
 from heliogram.cli.remote import Link, words
 from heliogram.client import FieldError, HeliogramError, Recipient
 
@@ -400,3 +401,18 @@ def test_what_a_service_says_gives_no_orders_to_the_terminal() -> None:
     ):
         assert [line for line in words(error, link).splitlines() if not line.isprintable()] == []
     assert len(words(HeliogramError(400, 1, "t", "d", errors), link).splitlines()) == 2
+
+
+def test_profiles_that_were_written_by_hand_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever TOML takes for a name: the next login must not make the file unreadable, with all keys in it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "heliogram" / "config.toml"
+    file.parent.mkdir()
+    file.write_text('default = "\U0001f680"\n[profiles."prod.\\"eu"]\nurl = "http://a"\napi_key = "key_a.b"\n')
+    file.chmod(0o600)
+    known = Profiles.read()
+    known.profiles["\U0001f680"] = Profile("http://b", "key_b.c")
+    known.write()
+    again = Profiles.read()
+    assert (again.default, again.profiles) == (known.default, known.profiles)
+    assert [*again.profiles] == ['prod."eu', "\U0001f680"]

@@ -61,9 +61,10 @@ class Profiles:
 
     def write(self) -> None:
         """Writes the file, readable by its owner alone, whole or not at all."""
-        lines = [] if self.default is None else [f"default = {json.dumps(self.default)}", ""]
+        lines = [] if self.default is None else [f"default = {_text(self.default)}", ""]
         for name, profile in sorted(self.profiles.items()):
-            lines += [f"[profiles.{name}]", f"url = {_text(profile.url)}", f"api_key = {_text(profile.api_key)}", ""]
+            key = name if NAME.fullmatch(name) else _text(name)  # which somebody has written by hand
+            lines += [f"[profiles.{key}]", f"url = {_text(profile.url)}", f"api_key = {_text(profile.api_key)}", ""]
         beside = self.file.with_name(f"{self.file.name}.{os.getpid()}.new")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
