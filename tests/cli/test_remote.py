@@ -416,3 +416,11 @@ def test_profiles_that_were_written_by_hand_are_kept(tmp_path: Path, monkeypatch
     again = Profiles.read()
     assert (again.default, again.profiles) == (known.default, known.profiles)
     assert [*again.profiles] == ['prod."eu', "\U0001f680"]
+
+
+def test_login_warns_of_a_key_in_the_clear(there: Remote, tmp_path: Path) -> None:
+    """Where plain HTTP leaves this machine; nothing is said of loopback, nor of TLS."""
+    env = {"HELIOGRAM_URL": "", "HELIOGRAM_API_KEY": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    for url, is_open in (("http://192.0.2.1:1x", True), ("https://192.0.2.1:1x", False), ("http://[::1]:1", False)):
+        done = there.run("login", "--url", url, input="key_x.wrong\n", env=env)
+        assert ("everybody on the way" in done.stderr) is is_open, done.stderr

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from urllib.parse import urlsplit
 
 import click
 
 from .profiles import DEFAULT_URL, NAME, Profile, Profiles
 from .remote import Link, told_in_words
+
+HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @click.command()
@@ -26,6 +29,8 @@ def login(url: str, name: str) -> None:
     """
     if not NAME.fullmatch(name):
         raise click.UsageError("--profile: expected 1 to 64 of A-Z, a-z, 0-9, '-' and '_'")
+    if _is_open(url):
+        click.echo(f"warning: everybody on the way to {url} can read the key; use https://, or an SSH tunnel", err=True)
     if sys.stdin.isatty():
         given = click.prompt("API key (keyId.secret)", hide_input=True, err=True)
     else:
@@ -54,6 +59,15 @@ def logout(name: str | None) -> None:
         known.default = next(iter(sorted(known.profiles)), None)
     known.write()
     click.echo(f"forgot profile {name!r}")
+
+
+def _is_open(url: str) -> bool:
+    """Whether a key would leave this machine in the clear."""
+    try:
+        address = urlsplit(url)
+        return address.scheme.lower() == "http" and address.hostname not in HERE
+    except ValueError:
+        return False  # it is refused later, with words
 
 
 def _try(link: Link) -> None:
