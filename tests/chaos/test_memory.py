@@ -1,7 +1,8 @@
-"""A queue on disk: what waits takes no memory."""
+"""A queue on disk: what waits takes no memory. `HELIOGRAM_QUEUED=1000000` tries it with so many recipients."""
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from support.service import token_content
 from support.stack import PUSH, BackEnd, service
 from support.tls import Authority
 
-REQUESTS, RECIPIENTS = 20, 10_000
+RECIPIENTS = 10_000
+REQUESTS = int(os.environ.get("HELIOGRAM_QUEUED", "200000")) // RECIPIENTS
 SMALL_STACKS = ("sh", "-c", 'ulimit -s 1024; exec "$0" "$@"', *HELIOGRAM)
 """A thread's stack is counted in whole, whatever of it is used: 32 threads with 8 MiB each would be most of it."""
 MIB = 1 << 20
@@ -45,6 +47,7 @@ def limit(program: Program) -> None:
     resource.prlimit(program.pid, resource.RLIMIT_DATA, (most, most))
 
 
+@pytest.mark.timeout(600)
 def test_what_waits_in_the_queue_takes_no_memory(silent: dict[str, Any], tmp_path: Path) -> None:
     """200,000 recipients are accepted and queued by a service that is given less memory than they would take: every
     request is a 202, everything is counted as queued, and small requests are still answered."""
