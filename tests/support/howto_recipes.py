@@ -63,6 +63,34 @@ until UPDATE=$(curl $C/devices/$PHONE/activities | jq -er '.activities[0].device
 ENDED = """
 until curl $C/devices/$PHONE/activities | jq -e '.activities[0].contentState.minutes == 0'; do sleep 0.1; done
 """
+RECEIVED = """
+cat > post.py <<'PYTHON'
+import base64, hashlib, hmac, json, threading, time, urllib.error, urllib.request
+
+import block1
+
+def post(body, secret):
+    stamp = str(int(time.time()))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.new(key, b"msg_1." + stamp.encode() + b"." + body, hashlib.sha256).digest()
+    signature = "v1," + base64.b64encode(mac).decode()
+    signed = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": signature}
+    request = urllib.request.Request("http://127.0.0.1:9000", body, signed)
+    while True:
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except urllib.error.URLError:
+            time.sleep(0.1)
+
+threading.Thread(target=block1.main, daemon=True).start()
+events = json.dumps([{"id": "event_1", "type": "told", "subject": "you", "data": {"seen": 1}}]).encode()
+print("answers", post(events, block1.SECRET), post(events, "whsec_" + "A" * 32))
+PYTHON
+python post.py
+"""
 TOKENS = """
 echo token,externalId,environment > tokens.csv
 echo $(cat ../../token-nobody),nobody,production >> tokens.csv
@@ -96,10 +124,10 @@ RECIPES: dict[str, Recipe] = {
     "docs/howto/broadcast.md": Recipe(
         {
             "    # resourceId: its id": " | tee made.json; ID=$(jq -r .resourceId made.json)",
-            'key_id="…"': 'key_id=json.load(open("key.json"))["keyId"]',
+            'key_id="…"': 'key_id=json.loads(pathlib.Path("key.json").read_text())["keyId"]',
         },
         {
-            3: "import json\nfrom heliogram.apns import BroadcastClient, ChannelClient, Environment, SigningKey\n",
+            3: "import json, pathlib\nfrom heliogram.apns import *\n",
             4: 'CHANNEL=$(curl $C/channels --json \'{"bundleId": "com.example.app", "environment": "sandbox"}\''
             " | jq -r .channelId)",
         },
@@ -219,6 +247,8 @@ RECIPES: dict[str, Recipe] = {
     "docs/howto/webhooks.md": Recipe(
         {"webhook_01…": "$WEBHOOK"},
         {2: "WEBHOOK=$(curl -u \"$KEY\" http://127.0.0.1:8080/v1/Webhooks | jq -r '.webhooks[0].id')"},
+        after=RECEIVED,
+        expected=("told you {'seen': 1}", "answers 204 400"),
     ),
     "docs/howto/what-the-phone-shows.md": Recipe(),
 }
