@@ -23,6 +23,10 @@ PAGES = sorted(
 )
 
 
+def text(page: str) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
 def not_run(page: str) -> frozenset[int]:
     return frozenset(number for each, number in NOT_RUN if each == page)
 
@@ -45,6 +49,15 @@ def test_every_block_is_run_or_says_by_which_test() -> None:
     assert [page for page in RECIPES if not any(each[0] == page for each in there - NOT_RUN.keys())] == []
     named = {path for why in NOT_RUN.values() for path in re.findall(r"tests/\S+\.py", why)}
     assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_hides_from_it(page: str) -> None:
+    """Blocks for a shell are called sh, those of Python python, and neither is indented."""
+    hidden = re.findall(
+        r"^ +```(?:sh|python)$|^ *```(?:bash|shell|console|py|pycon|python3)$", text(page), re.MULTILINE
+    )
+    assert hidden == []
 
 
 @pytest.mark.parametrize("page", [page for page, recipe in RECIPES.items() if recipe.furnished])
