@@ -34,7 +34,8 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
 
 def subscribe(connection: apsw.Connection, *types: str, state: str = "active", ident: bytes = b"w" * 16) -> None:
     connection.execute(
-        "INSERT INTO webhook VALUES (?, ?, 'https://x', ?, '', x'', ?, '', 0, 0, 0, 0, 0, 0, NULL, '', NULL, 0, 0, NULL)",
+        "INSERT INTO webhook"
+        " VALUES (?, ?, 'https://x', ?, '', x'', ?, '', 0, 0, 0, 0, 0, 0, NULL, '', NULL, 0, 0, NULL)",
         (ACCOUNT, ident, json.dumps(types), state),
     )
 
