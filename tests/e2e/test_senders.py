@@ -169,7 +169,7 @@ def test_a_sender_that_is_killed_loses_nothing(world: World) -> None:
     os.kill(first[0], signal.SIGKILL)
     world.fast()
     world.backend.completed(operation)
-    taken = world.received.read(world.phones.http)  # first all of them: what was under way at the kill is answered later
+    taken = world.received.read(world.phones.http)  # all of it: what was under way at the kill is answered later
     verdict = world.verdict(operation, dict.fromkeys(taken.accepted, 1)).check()
     bound = BULK_SLOTS * CHUNK_SIZE
     say(f"sent twice: {verdict.allowed_duplicates}, at most {bound}")
