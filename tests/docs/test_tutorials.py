@@ -61,6 +61,9 @@ def follow(page: str, folder: Path, replaced: dict[str, str] | None = None, befo
     words = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
     if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         missing("no network namespaces here: unshare --net (util-linux) is refused")
+    for program, package in (("ip", "iproute2"), ("curl", "curl"), ("openssl", "openssl")):
+        if shutil.which(program) is None:
+            missing(f"no {program} here: scripts/test-services (as root) installs {package}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAM_")}
     environment |= {"HOME": str(folder / "home"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environment.pop("XDG_CONFIG_HOME", None)
