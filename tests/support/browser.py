@@ -1,13 +1,17 @@
-"""The simulator's page in a browser, and a provider that pushes to its phones."""
+"""A browser; the simulator's page in it, and a provider that pushes to its phones."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page, Request
+from playwright.async_api import Browser, Page, Request, async_playwright
+from support.peers import missing
 from support.sim_client import TEAM, TOPIC, Reply, Signer, SimClient
 
 from heliogram.simulator import Device, Simulator
@@ -27,6 +31,18 @@ ARGUMENTS = [
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """An interface of this machine came or went, as those of network namespaces do: the browser then gives up what it was
 loading, and the page asks again. That is no fault of the page."""
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's chromium. Without it the test is skipped by name, in CI it fails."""
+    path = shutil.which("chromium")
+    if path is None:
+        missing("no chromium here: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
 
 
 class Shown:

@@ -5,15 +5,13 @@ Without a chromium the tests that need one are skipped by name with their cure; 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
-from support.browser import ARGUMENTS
+from playwright.async_api import Browser, expect
+from support.browser import chromium
 from support.dashboard import PATIENCE, Person, Site, Window, running_site, shown
-from support.peers import missing
 
 expect.set_options(timeout=PATIENCE)
 
@@ -26,13 +24,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        missing("no chromium here: apt-get install chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -5,14 +5,12 @@ Without a chromium these tests are skipped by name with their cure; where `CI` i
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
-from support.browser import ARGUMENTS, Shown
+from playwright.async_api import Browser, expect
+from support.browser import Shown, chromium
 from support.control import served
-from support.peers import missing
 
 from heliogram.simulator import Simulator
 
@@ -30,13 +28,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        missing("no chromium here: apt-get install chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
