@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,15 @@ def _bare(error: ValueError) -> ValueError:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(ABC):
     """A kind of value. `words` is what the reference calls it, `metavar` what --help does."""
 
     words: ClassVar[str] = "text"
     metavar: ClassVar[str] = "TEXT"
 
+    @abstractmethod
     def read(self, text: str) -> Any:
         """The value of a word."""
-        raise NotImplementedError
 
     def take(self, value: Any, base: Path) -> Any:
         """The value of a TOML value; what is relative is relative to `base`, the file's directory."""

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 HEADER = "x-request-id"
 MAX_CHARS = 128
-_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_SANE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{{0,{MAX_CHARS - 1}}}")
 
 
 class _Request:

@@ -59,11 +59,6 @@ def get(connection: apsw.Connection, account: bytes, credential_id: bytes) -> Cr
     return None if row is None else credential_of(row)
 
 
-def has_app(connection: apsw.Connection, account: bytes, name: str) -> bool:
-    """Whether the account has an app of that name."""
-    return bool(connection.execute(_sql.app_exists, {"account": account, "app": name}).get)
-
-
 def touch_app(connection: apsw.Connection, account: bytes, name: str, at: int) -> None:
     """Something about the app's credentials has changed."""
     connection.execute(_sql.touch_app, {"account": account, "app": name, "at": at})
