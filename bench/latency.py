@@ -270,7 +270,8 @@ def measure(case: str, options: argparse.Namespace, seed: int) -> Round:
         stand = Stand(stack, probe, options.directory)
         campaign = Campaign(stand)
         if case != "idle":
-            campaign.post(options.backlog)
+            with stand.bulk.frozen():  # what is taken would be sent nearly as fast
+                campaign.post(options.backlog)
         singles = Singles(stand, options.rate, options.seconds, seed)
         accepted, cpu, before, begin = campaign.accepted, stand.cpu(), stand.pushes(), time.monotonic()
         with campaign.arriving() if case == "arriving" else ExitStack():
@@ -333,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of one case in one round (default 15)")
     parser.add_argument("--rate", type=float, default=40.0, help="single sends a second (default 40)")
     parser.add_argument("--rounds", type=int, default=3, help="alternating (default 3)")
-    parser.add_argument("--backlog", type=int, default=250, help="sends to 10,000 taken beforehand (default 250)")
+    parser.add_argument("--backlog", type=int, default=100, help="sends to 10,000 taken beforehand (default 100)")
     parser.add_argument("--directory", help="where the data goes, to measure another disk (default: temporary files)")
     parser.add_argument("--probe", action="store_true", help="tell what holds the event loop; figures are then worse")
     options = parser.parse_args(arguments)

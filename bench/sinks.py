@@ -7,9 +7,11 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +58,15 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing meanwhile."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def ask(self) -> dict[str, float]:
         """The counters of a sink: connections, pushes, rejected, refused, data (bytes), overdrawn, cpu (seconds) …"""

@@ -50,6 +50,20 @@ async def test_whoever_asked_first_goes_on_first() -> None:
     assert seen == ["a", "b", "c"] * 3
 
 
+async def test_every_other_turn_is_a_requests_while_one_waits() -> None:
+    """A request is not kept until all that was sent before it is worked off; nor is what is worked on kept by it."""
+    seen: list[str] = []
+
+    async def work(name: str, times: int, is_request: bool) -> None:
+        for _ in range(times):
+            await turn(is_request=is_request)
+            seen.append(name)
+
+    await asyncio.gather(*(work("work", 2, False) for _ in range(5)), work("request", 3, True))
+    assert sorted(seen[:6]) == ["request"] * 3 + ["work"] * 3
+    assert seen[6:] == ["work"] * 7
+
+
 async def test_a_cancelled_one_costs_the_others_no_turn() -> None:
     """Whoever gives up waiting leaves no gap: the next one has the turn."""
     waiting = [asyncio.ensure_future(turn()) for _ in range(3)]

@@ -3,6 +3,8 @@ by a clock that is given, or for what comes first.
 
 A slice is a millisecond or so. Of all who do such work one goes on in each pass of the loop, in turn: what else waits
 for the loop, such as a send to one device, waits for one slice at each step, however many campaigns are under way.
+Every other turn is a request's, if one waits: else a large send would be answered when the chunks before it, twenty to
+a send and each as long at work as it, are all over.
 """
 
 from __future__ import annotations
@@ -27,42 +29,52 @@ class _Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._first: deque[asyncio.Future[None]] = deque()  # whose turn is next, if any of them still waits
+        self._then: deque[asyncio.Future[None]] = deque()
+        self._requests, self._work = self._first, self._then
         self._going = False
 
     def __repr__(self) -> str:
-        return f"_Turns(waiting={len(self._waiting)})"
+        return f"_Turns(requests={len(self._requests)}, work={len(self._work)})"
 
-    def wait(self) -> asyncio.Future[None]:
+    def wait(self, is_request: bool) -> asyncio.Future[None]:
         """Done when it is the caller's turn."""
         mine: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append(mine)
+        (self._requests if is_request else self._work).append(mine)
         if not self._going:
             self._going = True
             self._loop.call_soon(self._next)
         return mine
 
     def _next(self) -> None:
-        while self._waiting:
-            first = self._waiting.popleft()
-            if not first.done():  # whoever waited may have been cancelled
-                first.set_result(None)
-                break
-        self._going = bool(self._waiting)
+        if not _wake(self._first):
+            _wake(self._then)
+        self._first, self._then = self._then, self._first
+        self._going = bool(self._first or self._then)
         if self._going:
             self._loop.call_soon(self._next)
+
+
+def _wake(waiting: deque[asyncio.Future[None]]) -> bool:
+    while waiting:
+        first = waiting.popleft()
+        if not first.done():  # whoever waited may have been cancelled
+            first.set_result(None)
+            return True
+    return False
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
 
 
-async def turn() -> None:
-    """To be awaited between two slices: returns in a later pass of the loop, when who asked earlier has had theirs."""
+async def turn(*, is_request: bool = False) -> None:
+    """To be awaited between two slices: returns in a later pass of the loop, when who asked earlier has had theirs:
+    other requests, if somebody waits for an answer to this one, and otherwise other work."""
     loop = asyncio.get_running_loop()
     turns = _turns.get(loop)
     if turns is None:
         turns = _turns[loop] = _Turns(loop)
-    await turns.wait()
+    await turns.wait(is_request)
 
 
 async def pause(clock: Clock, seconds: float) -> None:

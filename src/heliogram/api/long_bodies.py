@@ -45,7 +45,7 @@ class LongBody(Generic[T]):
     async def _read_entries(self, raw: list[msgspec.Raw]) -> list[Any]:
         entries: list[Any] = []
         for first in range(0, len(raw), SLICE):
-            await turn()
+            await turn(is_request=True)
             entries += self._entries.decode(b"[" + b",".join(raw[first : first + SLICE]) + b"]")
         return entries
 

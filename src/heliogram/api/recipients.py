@@ -104,7 +104,7 @@ async def read_recipients(to: list[RecipientIn]) -> Read:
         return read
     for first in range(0, len(to), SLICE):
         if first:
-            await turn()
+            await turn(is_request=True)
         _read_some(to, first, read)
         if len(read.problems) == MAX_PROBLEMS:
             break
