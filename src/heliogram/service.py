@@ -320,4 +320,5 @@ def endpoints_of(settings: ServeSettings) -> ApnsEndpoints:
         manage_production=text(settings.apns_manage_production),
         manage_sandbox=text(settings.apns_manage_sandbox),
         cafile=None if settings.apns_cacert is None else str(settings.apns_cacert),
+        proxy=None if settings.apns_proxy is None else settings.apns_proxy.text,
     )

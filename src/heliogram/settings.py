@@ -24,6 +24,7 @@ LEAST_LEASE_SECONDS = 5
 MAX_LEASE_SECONDS = 600
 STORE_SCHEMES = ("postgresql", "postgres")
 QUEUE_SCHEMES = ("nats", "tls")
+PROXY_SCHEMES = ("http", "socks5", "socks5h")
 
 
 class SettingsError(ValueError):
@@ -159,6 +160,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     apns_manage_production: Address | None = None
     apns_manage_sandbox: Address | None = None
     apns_cacert: Path | None = None
+    apns_proxy: Url | None = None
     master_key: Path | None = None
     metrics: Address | None = None
     log_level: str = "info"

@@ -120,7 +120,12 @@ RECIPES: dict[str, Recipe] = {
         expected=("heliogram.db.replaced-",),
     ),
     "docs/howto/background-pushes.md": Recipe(expected=("1 accepted by APNs",)),
-    "docs/howto/behind-a-proxy.md": Recipe(HERE, furnished=False, expected=('"ready"',)),
+    "docs/howto/behind-a-proxy.md": Recipe(
+        HERE | {"/etc/heliogram/apns-proxy": "./apns-proxy"},
+        {3: "echo http://push:secret@10.0.0.9:3128 > apns-proxy"},
+        furnished=False,
+        expected=('"ready"',),
+    ),
     "docs/howto/broadcast.md": Recipe(
         {
             "    # resourceId: its id": " | tee made.json; ID=$(jq -r .resourceId made.json)",

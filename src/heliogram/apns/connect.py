@@ -7,12 +7,13 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .clock import Clock
 from .environment import Endpoint
 
 Factory = Callable[[], asyncio.Protocol]
+T = TypeVar("T")
 
 
 class Connect(Protocol):
@@ -63,7 +64,7 @@ async def secure(factory: Factory, endpoint: Endpoint, context: ssl.SSLContext, 
     return transport
 
 
-async def within(clock: Clock, limit: float, work: Awaitable[object]) -> None:
+async def within(clock: Clock, limit: float, work: Awaitable[T]) -> T:
     """Await `work`, at most `limit` seconds of `clock`. Raises `TimeoutError`."""
     task = asyncio.ensure_future(work)
     expired = False
@@ -75,7 +76,7 @@ async def within(clock: Clock, limit: float, work: Awaitable[object]) -> None:
 
     timer = clock.call_later(limit, expire)
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
         if expired:
             raise TimeoutError(f"no connection within {limit:g} s") from None

@@ -16,7 +16,10 @@ from .environment import Endpoint
 from .tunnel import ProxyFailed, Stream, http_connect, socks5_connect
 
 _HOST = re.compile(r"[0-9A-Za-z._:-]{1,255}").fullmatch
-_GENERAL = "give http://user:password@host:port or socks5://user:password@host:port, user and password being optional"
+_GENERAL = (
+    "give http://user:password@host:port or socks5://user:password@host:port; user and password are optional, and have"
+    " %40 for @, %3A for :, %2F for / and %25 for %"
+)
 
 
 class ProxyKind(enum.StrEnum):
@@ -100,9 +103,13 @@ class ProxyDialer:
 
     async def __call__(self, factory: Factory, endpoint: Endpoint, context: ssl.SSLContext) -> object:
         """See `Connect`. Raises `ProxyFailed` for what is the proxy's fault; it names the proxy."""
+        return await secure(factory, endpoint, context, sock=await self.reach(endpoint))
+
+    async def reach(self, endpoint: Endpoint) -> socket.socket:
+        """A socket whose bytes go to `endpoint`, before TLS. Raises `ProxyFailed`, which names the proxy."""
         tunnel = _Tunnel(self._proxy)
         try:
-            await within(self._clock, self._limit, tunnel.open(endpoint))
+            return await within(self._clock, self._limit, tunnel.open(endpoint))
         except BaseException as error:
             tunnel.close()
             if isinstance(error, TimeoutError):
@@ -110,7 +117,6 @@ class ProxyDialer:
             if isinstance(error, OSError):
                 raise ProxyFailed(f"proxy {self._proxy}: {error}") from None
             raise
-        return await secure(factory, endpoint, context, sock=tunnel.sock)
 
 
 class _Tunnel:
@@ -124,8 +130,8 @@ class _Tunnel:
         if self.sock is not None:
             self.sock.close()
 
-    async def open(self, endpoint: Endpoint) -> None:
-        """Raises `OSError`."""
+    async def open(self, endpoint: Endpoint) -> socket.socket:
+        """The socket, when the proxy has agreed. Raises `OSError`."""
         proxy = self._proxy
         self.sock = sock = await self._reach(proxy.address)
         stream = Stream(sock)
@@ -134,6 +140,7 @@ class _Tunnel:
             await http_connect(stream, endpoint, login)
         else:
             await socks5_connect(stream, endpoint, login)
+        return sock
 
     async def _reach(self, address: Endpoint) -> socket.socket:
         loop = asyncio.get_running_loop()

@@ -78,9 +78,10 @@ def doctor(
 ) -> None:
     """Look for what is wrong, and say what to do.
 
-    The configuration, this machine, the data directory, the way to APNs (names, ports 443, 2197, 2195 and 2196, TLS,
-    HTTP/2), what APNs says of the stored credentials, and the service's own address. Nothing is changed, and no secret
-    shown. It takes the options of `heliogram serve`, and its configuration file.
+    The configuration, this machine, the data directory, the way to APNs (names, ports 443, 2197, 2195 and 2196,
+    TLS, HTTP/2; through --apns-proxy if there is one), what APNs says of the stored credentials, and the service's
+    own address. Nothing is changed, and no secret shown. It takes the options of `heliogram serve`, and its
+    configuration file.
 
     \b
     Exit code: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong usage.
@@ -119,7 +120,11 @@ def _patient(
     path = None if file is None else file.path
     return Patient(
         settings=settings,
-        net=Net(time=time.time, seconds=timeout or SECONDS),
+        net=Net(
+            time=time.time,
+            seconds=timeout or SECONDS,
+            spare_proxy=any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")),
+        ),
         configuration=(None if path is None else str(path), problems, notes_of(path, file, os.environ)),
         key=key,
         topic=topic if getattr(key, "team_id", "") != NOBODY else None,

@@ -65,7 +65,7 @@ _OPTIONS = (
         metavar="URL",
         envvar="HELIOGRAM_PROXY",
         show_envvar=True,
-        help="http://host:port or socks5://host:port. Put a URL with a password into the variable.",
+        help="http://user:password@host:port or socks5://…; put one with a password into the variable.",
     ),
     click.option("--endpoint", metavar="HOST:PORT", help="An APNs in place of Apple's, such as the simulator."),
     click.option("--cacert", type=FILE, help="Trust this CA for --endpoint (the simulator's ca.pem)."),

@@ -237,6 +237,23 @@ class UrlOf(Kind):
 
 
 @dataclass(frozen=True)
+class ProxyUrl(UrlOf):
+    """The address of a proxy, which may hold a password."""
+
+    words: ClassVar[str] = "a URL with a port"
+
+    def read(self, text: str) -> Any:
+        """One proxy as the engine takes it."""
+        from ..apns.proxy import Proxy  # late: the engine is imported where there is a proxy
+
+        try:
+            Proxy.parse(text.strip())
+        except ValueError as error:
+            raise _bare(error) from None
+        return Url(text.strip())
+
+
+@dataclass(frozen=True)
 class UrlsOf(UrlOf):
     """Several of them, with commas between, or as a list."""
 

@@ -30,6 +30,7 @@ _SAMPLES: Final = {
     "apns_manage_production": '"127.0.0.1:2196"',
     "apns_manage_sandbox": '"127.0.0.1:2195"',
     "apns_cacert": '"./data/simulator/ca.pem"',
+    "apns_proxy": '"http://proxy.example:3128"',
     "max_queued_per_account": "2500000",
     "metrics": '"127.0.0.1:9464"',
 }

@@ -20,11 +20,12 @@ from ..settings import (
     MAX_RETENTION_DAYS,
     MAX_SENDERS,
     MAX_STORE_CONNECTIONS,
+    PROXY_SCHEMES,
     QUEUE_SCHEMES,
     STORE_SCHEMES,
     ServeSettings,
 )
-from .kinds import Counts, Flag, HostPort, Kind, Number, OneOf, PathTo, Roles, UrlOf, UrlsOf, Whole
+from .kinds import Counts, Flag, HostPort, Kind, Number, OneOf, PathTo, ProxyUrl, Roles, UrlOf, UrlsOf, Whole
 
 PREFIX: Final = "HELIOGRAM_"
 _FIELDS = {field.name: field for field in msgspec.structs.fields(ServeSettings)}
@@ -230,6 +231,15 @@ SETTINGS: Final = (
         group=APNS,
         empty="this machine's",
         meaning="Trust this CA for the APNs above (the simulator's ca.pem).",
+    ),
+    Setting(
+        name="apns_proxy",
+        kind=ProxyUrl(schemes=PROXY_SCHEMES),
+        group=APNS,
+        secret=True,
+        empty="none",
+        meaning="http://user:password@host:port, a proxy that every connection to APNs goes through by CONNECT, or"
+        " socks5://…. HTTPS_PROXY is not read.",
     ),
     Setting(
         name="senders",

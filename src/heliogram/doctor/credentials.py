@@ -54,6 +54,7 @@ async def of_key(
         environment=environment,
         endpoint=endpoints.production if environment == "production" else endpoints.sandbox,
         cafile=endpoints.cafile,
+        proxy=endpoints.proxy,
         max_connections=1,
         connect_attempts=1,
     )

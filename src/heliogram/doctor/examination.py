@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..apns.environment import Environment
 from ..settings import Address, ServeSettings
-from . import credentials, directory, machine, network, running, shared
+from . import credentials, directory, machine, network, proxy, running, shared
 from .finding import Finding, State, failed, ok, warning
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         sound = sound and (finding.state is State.OK or finding.check not in ("database", "data directory"))
         yield finding
     if not patient.offline:
-        for target in targets(settings):
-            async for finding in network.look(target, patient.net):
-                yield finding
+        async for finding in _way(settings, patient.net):
+            yield finding
     if patient.key is not None:
         ask = not patient.offline and patient.topic is not None
         async for finding in credentials.of_key(
@@ -93,6 +92,19 @@ async def _kept(patient: Patient) -> AsyncIterator[Finding]:
             yield finding
     for finding in directory.master_key(data, settings.master_key, shared=settings.store is not None):
         yield finding
+
+
+async def _way(settings: ServeSettings, net: network.Net) -> AsyncIterator[Finding]:
+    """To APNs, by way of the proxy if there is one."""
+    if settings.apns_proxy is not None:
+        found = await proxy.reach(settings.apns_proxy, net)
+        yield found
+        if found.state is State.FAILED:
+            return
+        net = proxy.through(settings.apns_proxy, net)
+    for target in targets(settings):
+        async for finding in network.look(target, net):
+            yield finding
 
 
 def targets(settings: ServeSettings) -> list[network.Target]:

@@ -54,6 +54,10 @@ class Net:
     context: Callable[[str | None], ssl.SSLContext] = tls_context
     time: Callable[[], float] = field(kw_only=True)
     seconds: float = field(default=SECONDS, kw_only=True)
+    through: str = field(default="", kw_only=True)
+    """The proxy that `dial` goes through: it looks names up itself."""
+    spare_proxy: bool = field(default=False, kw_only=True)
+    """There is one in HTTPS_PROXY, which nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,14 @@ class Seen:
 
 async def look(target: Target, net: Net) -> AsyncIterator[Finding]:
     """One host, from its name to an answer."""
-    check = f"dns {target.host}"
-    try:
-        async with asyncio.timeout(net.seconds):
-            addresses = await net.resolve(target.host, target.ports[0])
-    except OSError as error:  # TimeoutError is one
-        cure = "look at /etc/resolv.conf, and whether the resolver answers for other names"
-        yield failed(check, f"the name has no address: {_why(error, net)}", cure)
-        return
-    yield ok(check, ", ".join(addresses[:4]) + (f" and {len(addresses) - 4} more" if len(addresses) > 4 else ""))
+    addresses: Sequence[str] = [target.host]
+    if not net.through:
+        found = await names(f"dns {target.host}", target.host, target.ports[0], net)
+        if isinstance(found, Finding):
+            yield found
+            return
+        addresses = found
+        yield ok(f"dns {target.host}", listed(addresses))
     reached: list[tuple[str, int]] = []
     for port in target.ports:
         address, findings = await _tcp(target, addresses, port, net, spare=bool(reached))
@@ -108,6 +111,21 @@ async def look(target: Target, net: Net) -> AsyncIterator[Finding]:
         )
 
 
+async def names(check: str, host: str, port: int, net: Net) -> Sequence[str] | Finding:
+    """The addresses of a host, or what is wrong."""
+    try:
+        async with asyncio.timeout(net.seconds):
+            return await net.resolve(host, port)
+    except OSError as error:  # TimeoutError is one
+        cure = "look at /etc/resolv.conf, and whether the resolver answers for other names"
+        return failed(check, f"the name has no address: {why(error, net)}", f"{cure}{_or_the_proxy(net)}")
+
+
+def listed(addresses: Sequence[str]) -> str:
+    """The first four of them."""
+    return ", ".join(addresses[:4]) + (f" and {len(addresses) - 4} more" if len(addresses) > 4 else "")
+
+
 async def _tcp(
     target: Target, addresses: Sequence[str], port: int, net: Net, *, spare: bool
 ) -> tuple[str | None, list[Finding]]:
@@ -120,11 +138,11 @@ async def _tcp(
             async with asyncio.timeout(net.seconds):
                 connected = await net.dial(address, port)
         except OSError as error:
-            problems.append(f"{address}: {_why(error, net)}")
+            problems.append(f"{address}: {why(error, net)}")
             continue
         took = (asyncio.get_running_loop().time() - begun) * 1000
         connected.close()
-        text = f"connected to {address} in {took:.0f} ms"
+        text = f"connected to {address} in {took:.0f} ms{f', through the proxy {net.through}' if net.through else ''}"
         if problems:
             cure = "addresses that cannot be reached cost time at each connection; see whether IPv6 works here"
             return address, [warning(check, f"{text}, but not to {'; '.join(problems)}", cure)]
@@ -132,7 +150,18 @@ async def _tcp(
     text = "; ".join(problems)
     if spare:
         return None, [warning(check, text, "only a second way: nothing needs to be done while the other port works")]
-    return None, [failed(check, text, f"have the firewall let TCP {port} out to {target.host}")]
+    cure = f"have the firewall let TCP {port} out to {target.host}{_or_the_proxy(net)}"
+    return None, [failed(check, text, _cure_of_proxy(text, target.host, port) if net.through else cure)]
+
+
+def _cure_of_proxy(text: str, host: str, port: int) -> str:
+    if "the proxy's URL" in text:
+        return "apns_proxy is the proxy's URL: http://user:password@host:port"
+    return f"have the proxy allow CONNECT to {host}:{port}"
+
+
+def _or_the_proxy(net: Net) -> str:
+    return "; or name the proxy with --apns-proxy (HTTPS_PROXY is set here, but not read)" if net.spare_proxy else ""
 
 
 async def _tls(target: Target, address: str, port: int, net: Net) -> AsyncIterator[Finding]:
@@ -147,7 +176,7 @@ async def _tls(target: Target, address: str, port: int, net: Net) -> AsyncIterat
         return
     except (OSError, ProtocolError) as error:
         cure = "something between here and APNs ends TLS: a firewall or a proxy; let this machine through to it"
-        yield failed(check, f"no TLS: {_why(error, net)}", cure)
+        yield failed(check, f"no TLS: {why(error, net)}", cure)
         return
     if target.issuer and target.issuer not in seen.issuer:
         cure = "have your network's TLS inspection leave push.apple.com alone: it reads every push, and breaks HTTP/2"
@@ -254,8 +283,9 @@ def _skew(target: Target, date: str, now: float) -> Finding:
     return ok(check, f"{text}, within {FAR_OFF:g} s")
 
 
-def _why(error: BaseException, net: Net) -> str:
+def why(error: BaseException, net: Net) -> str:
+    """What went wrong, in words."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {net.seconds:g} s"
+        return f"no answer within {net.seconds:g} s{f' by way of the proxy {net.through}' if net.through else ''}"
     strerror = error.strerror if isinstance(error, OSError) else None
     return strerror or str(error) or type(error).__name__

@@ -290,6 +290,7 @@ class Held:
             "environment": apns.Environment(self._environment.value),
             "endpoint": endpoint,
             "cafile": self._endpoints.cafile,
+            "proxy": self._endpoints.proxy,
             "clock": self._clock,
             "listener": self._listener,
         }

@@ -111,6 +111,7 @@ class ApnsProvider(Managing):
                 environment=apns.Environment(environment.value),
                 endpoint=self._endpoints.of(environment),
                 cafile=self._endpoints.cafile,
+                proxy=self._endpoints.proxy,
                 max_connections=1,
                 connect_attempts=1,
                 clock=self._clock,
