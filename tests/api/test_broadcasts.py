@@ -172,6 +172,19 @@ async def test_a_broadcast_has_at_most_5120_bytes(live: Live) -> None:
     assert problem["code"] == 70013
 
 
+async def test_validate_only_shows_what_would_be_sent_and_keeps_nothing(live: Live) -> None:
+    """OWN-19: As for a send: the payload and the headers in a 200, and problems as they would be told."""
+    path = f"/Apps/shop/Channels/{await channel(live)}/Broadcasts"
+    trial = await live.post(path, {"content": UPDATE, "validateOnly": True}, expect=200)
+    assert (trial["valid"], trial["recipients"], trial["failing"], trial["unaddressable"]) == (True, 1, 0, 0)
+    assert trial["sample"]["payload"]["aps"]["content-state"] == {"home": 1}
+    assert trial["sample"]["headers"]["apns-push-type"] == "liveactivity"
+    assert trial["payloadBytes"]["limit"] == 5120
+    problem = await live.post(path, {"content": {"body": "Hi"}, "validateOnly": True}, expect=400)
+    assert [each["context"] for each in problem["errors"]] == ["$.content.liveActivity"]
+    assert (await live.get("/Operations"))["operations"] == []
+
+
 async def test_an_unknown_app_or_channel_text_is_a_404(live: Live) -> None:
     """Before anything is kept."""
     await live.post("/Apps/nobody/Channels/abcd/Broadcasts", {"content": UPDATE}, expect=404)

@@ -176,6 +176,7 @@ def test_apps_channels_and_webhooks(there: Remote) -> None:
     assert channel in there.ok("channels", "list", "shop")
     assert "MOST_RECENT_MESSAGE_STORED" in there.ok("channels", "get", "shop", channel)
     update = '{"liveActivity": {"event": "update", "contentState": {"home": 1}}}'
+    assert '"home": 1' in there.ok("channels", "broadcast", "shop", channel, "--content", update, "--dry-run")
     assert "accepted as" in there.ok("channels", "broadcast", "shop", channel, "--content", update)
     there.ok("channels", "delete", "shop", channel, "--yes")
     made = there.run("webhooks", "create", "https://example.com/hook", "--type", "notification.*")

@@ -20,9 +20,11 @@ from .answers import OperationAccepted, account_of, operation_accepted
 from .channels import PARAMS, PATH, EnvironmentIn, access, channel_in_path
 from .idempotency import made_operation
 from .schedule import ExpiresAtIn, ScheduleIn, TtlIn, read_timing
-from .send import accept_send
+from .send import ValidateOnlyIn, accept_send
+from .sender import Sender
 from .state import ApiState
 from .tags import TagsIn, read_tags
+from .trial import Trial, TrialOut
 
 
 class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -45,6 +47,7 @@ class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None
     tags: TagsIn | None = None
+    validate_only: ValidateOnlyIn = False
 
 
 @endpoint(
@@ -57,6 +60,7 @@ class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     status=202,
     scope=Scope.SEND,
     errors=(404,),
+    also={200: TrialOut},
     basis="ours",
     params=PARAMS,
     response_headers={
@@ -70,7 +74,8 @@ async def broadcast(call: Call[ApiState]) -> Result:
     """Accepts a broadcast: an operation with one recipient, retried, recorded and listed as every other. Its
     notification is `to` the `channelId`; SENT means that APNs took it, and nobody learns how many devices follow.
 
-    It goes out with the app's default credential for the environment. At most 5,120 bytes.
+    It goes out with the app's default credential for the environment. At most 5,120 bytes. With `validateOnly` the
+    answer is a 200 with the payload and headers that would be sent.
     """
     body: BroadcastRequest = call.body
     now = call.state.now()
@@ -88,15 +93,19 @@ async def broadcast(call: Call[ApiState]) -> Result:
         leaves=now if timing.send_at is None else timing.send_at,
     )
     problems = [*problems, *tag_problems, *content_problems]
+    limit, renderer = provider.payload_limit("broadcast"), None
     if spec is not None:
         spec = msgspec.structs.replace(spec, environment=environment)
         problems += _broadcast_problems(spec)
         if not problems:
-            problems += payload_problems(spec, provider.payload_limit("broadcast"))[1]
-    if problems or spec is None:
+            renderer, problems = payload_problems(spec, limit)
+    if problems or spec is None or renderer is None:
         raise Invalid(problems)
-    recipients = [Recipient(channel=channel_id)]
-    return operation_accepted(call, await accept_send(call.state, account_of(call), spec, recipients, timing, tags))
+    account, recipients = account_of(call), [Recipient(channel=channel_id)]
+    if body.validate_only:
+        trial = Trial(spec, renderer, recipients, limit, call.state.clock)
+        return Result(await trial.run(call.state.store, account, Sender(app_name=app.name)), status=200)
+    return operation_accepted(call, await accept_send(call.state, account, spec, recipients, timing, tags))
 
 
 def _broadcast_problems(spec: SendSpec) -> list[FieldProblem]:

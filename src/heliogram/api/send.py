@@ -36,6 +36,9 @@ from .trial import Trial, TrialOut
 log = structlog.get_logger(__name__)
 
 MAX_SOUND = 255
+ValidateOnlyIn = Annotated[
+    bool, msgspec.Meta(description="Check and render everything, keep and send nothing; answers 200.")
+]
 _LABORIOUS = 2_000
 """Bytes of content from which on its templates are read beside the event loop."""
 _NAMES = {"sender": "from", "expires_at": "expiresAt", "validate_only": "validateOnly"}
@@ -79,9 +82,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None
     tags: TagsIn | None = None
-    validate_only: Annotated[
-        bool, msgspec.Meta(description="Check and render everything, keep and send nothing; answers 200.")
-    ] = False
+    validate_only: ValidateOnlyIn = False
 
 
 @endpoint(

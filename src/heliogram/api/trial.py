@@ -109,6 +109,8 @@ class Trial:
     async def _unaddressable(self, store: Store, account: bytes, sender: Sender) -> int:
         """How many of the recipients are users without a device that could be tried."""
         users = [each.user for each in self._recipients if each.user]
+        if not users:
+            return 0
         spec = self._spec
         devices = await store.devices_of_users(
             account, spec.app_name, set(users), kind=spec.kind, activity_id=spec.activity_id

@@ -10,6 +10,7 @@ from .content import content_of, content_options
 from .devices import environment_option
 from .remote import Link, connected, limit_option, page_size, yes_option
 from .showing import details, table
+from .trials import tell_trial
 
 if TYPE_CHECKING:
     from ..client import ChannelItem
@@ -105,9 +106,10 @@ def delete(link: Link, app: str, channel_id: str, environment: str | None, yes: 
 @click.option(
     "--ttl", type=click.IntRange(0), metavar="SECONDS", help="How long APNs may keep it, if the channel stores."
 )
+@click.option("--dry-run", is_flag=True, help="Check it and show the payload; nothing is sent.")
 @connected
 def broadcast(
-    link: Link, app: str, channel_id: str, environment: str | None, ttl: int | None, **content: object
+    link: Link, app: str, channel_id: str, environment: str | None, ttl: int | None, dry_run: bool, **content: object
 ) -> None:
     """Send to everybody who follows a channel.
 
@@ -118,6 +120,12 @@ def broadcast(
     from ..client import Environment
 
     said, where = content_of(content), None if environment is None else Environment(environment)
+    if dry_run:
+        link.show(
+            lambda client: client.channels.validate_broadcast(app, channel_id, said, environment=where, ttl=ttl),
+            tell_trial,
+        )
+        return
     link.show(
         lambda client: client.channels.broadcast(app, channel_id, said, environment=where, ttl=ttl),
         lambda made: click.echo(f"accepted as {made.operation_id}"),

@@ -11,11 +11,12 @@ from .content import content_of, content_options
 from .operations import tags_of, watched
 from .push_bulk import bulk
 from .remote import Link, connected, limit_option, page_size
-from .showing import clean, details, plural, table, when
+from .showing import table, when
+from .trials import tell_trial
 from .users import USER_ID
 
 if TYPE_CHECKING:
-    from ..client import Heliogram, Notification, OperationAccepted, Recipient, Trial
+    from ..client import Heliogram, Notification, OperationAccepted, Recipient
 
 EMPTY = "There is no such notification."
 STATUSES = click.Choice(["SCHEDULED", "QUEUED", "SENT", "FAILED", "CANCELED"], case_sensitive=False)
@@ -74,7 +75,7 @@ def send(
     more: dict[str, Any] = {name: options[name] for name in ("app", "send_at", "ttl")}
     more |= {"priority": None if priority is None else Priority(priority), "tags": tags_of(tags)}
     if dry_run:
-        link.show(lambda client: client.notifications.validate(to, content, **more), _tell_trial)
+        link.show(lambda client: client.notifications.validate(to, content, **more), tell_trial)
         return
     if not wait:
         link.show(
@@ -157,21 +158,3 @@ def _variables(words: tuple[str, ...]) -> dict[str, str] | None:
 def _tell_accepted(accepted: OperationAccepted) -> None:
     click.echo(f"accepted as {accepted.operation_id}")
     click.echo(f"What becomes of it: heliogram operations watch {accepted.operation_id}", err=True)
-
-
-def _tell_trial(trial: Trial) -> None:
-    sizes = trial.payload_bytes
-    details(
-        [
-            ("would be sent to", plural(trial.recipients - trial.unaddressable - trial.failing, "recipient")),
-            ("without a device", trial.unaddressable or None),
-            ("would fail", trial.failing or None),
-            ("payload", None if sizes is None else f"{sizes.smallest} to {sizes.largest} bytes of {sizes.limit}"),
-        ]
-    )
-    for problem in trial.problems:
-        click.echo(f"{problem.context.removeprefix('$.')}: {clean(problem.reason)}\n  {problem.cure}")
-    if trial.sample is not None:
-        import json
-
-        click.echo(json.dumps(trial.sample.payload, ensure_ascii=False, indent=2))

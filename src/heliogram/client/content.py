@@ -167,3 +167,4 @@ class BroadcastRequest(Given, frozen=True, kw_only=True):
     ttl: int | None = None
     expires_at: str | None = None
     tags: dict[str, str] | None = None
+    validate_only: bool = False

@@ -23,12 +23,13 @@ from .holdings import (
     DefaultFlag,
     RotateCredential,
 )
-from .outcomes import OperationAccepted, ResourceAccepted
+from .outcomes import OperationAccepted, ResourceAccepted, Trial
 from .sending import PUSH, schedule
 
 APPS = PUSH + "/Apps"
 CREDENTIALS = PUSH + "/Credentials"
 CHANNELS = APPS + "/{appName}/Channels"
+BROADCASTS = CHANNELS + "/{channelId}/Broadcasts"
 
 
 class Apps(Resource[Mode]):
@@ -291,19 +292,50 @@ class Channels(Resource[Mode]):
         idempotency_key: str | None = None,
     ) -> Call[OperationAccepted]:
         """Sends to everybody who follows the channel; the pointer of the operation."""
+        body = _broadcast(content, environment, priority, send_at, ttl, expires_at, tags)
+        path = {"appName": app, "channelId": channel_id}
         return Call(
-            method="POST",
-            route=CHANNELS + "/{channelId}/Broadcasts",
-            path={"appName": app, "channelId": channel_id},
-            body=BroadcastRequest(
-                content=content,
-                environment=environment,
-                priority=priority,
-                schedule=schedule(send_at),
-                ttl=ttl,
-                expires_at=moment(expires_at),
-                tags=tags,
-            ),
-            returns=OperationAccepted,
-            key=idempotency_key,
+            method="POST", route=BROADCASTS, path=path, body=body, returns=OperationAccepted, key=idempotency_key
         )
+
+    @operation
+    def validate_broadcast(
+        self,
+        app: str,
+        channel_id: str,
+        content: Content,
+        *,
+        environment: Environment | None = None,
+        priority: Priority | None = None,
+        send_at: datetime | str | None = None,
+        ttl: int | None = None,
+        expires_at: datetime | str | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Call[Trial]:
+        """The same, checked and rendered, but neither kept nor sent: the payload and headers that would be."""
+        body = _broadcast(content, environment, priority, send_at, ttl, expires_at, tags, validate_only=True)
+        path = {"appName": app, "channelId": channel_id}
+        return Call(method="POST", route=BROADCASTS, path=path, body=body, returns=Trial)
+
+
+def _broadcast(
+    content: Content,
+    environment: Environment | None,
+    priority: Priority | None,
+    send_at: datetime | str | None,
+    ttl: int | None,
+    expires_at: datetime | str | None,
+    tags: dict[str, str] | None,
+    *,
+    validate_only: bool = False,
+) -> BroadcastRequest:
+    return BroadcastRequest(
+        content=content,
+        environment=environment,
+        priority=priority,
+        schedule=schedule(send_at),
+        ttl=ttl,
+        expires_at=moment(expires_at),
+        tags=tags,
+        validate_only=validate_only,
+    )

@@ -1,0 +1,31 @@
+"""What would become of a send: what `--dry-run` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .showing import clean, details, plural
+
+if TYPE_CHECKING:
+    from ..client import Trial
+
+
+def tell_trial(trial: Trial) -> None:
+    """For a person."""
+    sizes = trial.payload_bytes
+    details(
+        [
+            ("would be sent to", plural(trial.recipients - trial.unaddressable - trial.failing, "recipient")),
+            ("without a device", trial.unaddressable or None),
+            ("would fail", trial.failing or None),
+            ("payload", None if sizes is None else f"{sizes.smallest} to {sizes.largest} bytes of {sizes.limit}"),
+        ]
+    )
+    for problem in trial.problems:
+        click.echo(f"{problem.context.removeprefix('$.')}: {clean(problem.reason)}\n  {problem.cure}")
+    if trial.sample is not None:
+        import json
+
+        click.echo(json.dumps(trial.sample.payload, ensure_ascii=False, indent=2))
