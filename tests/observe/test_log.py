@@ -87,6 +87,23 @@ def test_the_standard_logging_has_the_same_form() -> None:
     assert "RuntimeError: broken" in line["exception"]
 
 
+def test_nothing_in_a_request_moves_a_terminal() -> None:
+    """On a console what strangers sent is escaped: a colour, a title, a line of its own, in paths and in errors."""
+    out, sent = io.StringIO(), "/a\x1b]0;taken\x07\x9b31m\nforged \u202e"
+    logs.configure(stream=out, form="console")
+    for log in (logging.getLogger("heliogram.rest"), structlog.get_logger()):
+        try:
+            raise RuntimeError(f"broken by {sent}")
+        except RuntimeError:
+            log.exception("%s %s failed", "GET", sent) if isinstance(log, logging.Logger) else log.exception(
+                sent, at=sent
+            )
+    told = out.getvalue()
+    assert not [each for each in told if not each.isprintable() and each != "\n"]
+    assert "GET /a\\x1b]0;taken\\x07\\x9b31m\\nforged \\u202e failed" in told
+    assert "RuntimeError: broken by /a\\x1b]0;taken" in told
+
+
 @pytest.mark.parametrize(("level", "lane", "told"), [("info", 0, 0), ("debug", 0, 1), ("info", 1, 1), ("error", 1, 0)])
 def test_small_sends_have_lines_at_debug(level: str, lane: int, told: int) -> None:
     """There may be thousands a second; large ones have theirs at info. Each names the operation as the API does."""

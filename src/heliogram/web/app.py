@@ -13,6 +13,7 @@ from ..ports import Clock, Readiness, Sealer
 from . import pages
 from .context import Desk
 from .gate import Gate
+from .messages import Messages
 from .session import Sessions
 from .static import StaticFiles
 from .templating import environment
@@ -38,6 +39,7 @@ def build_dashboard(
         clock=clock,
         readiness=readiness,
         sessions=Sessions(sealer, clock),
+        messages=Messages(sealer, clock),
         throttle=SignInThrottle(clock),
         templates=environment(static),
         behind_proxy=behind_proxy,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import jinja2
 from starlette.requests import Request
@@ -14,15 +14,13 @@ from starlette.types import ASGIApp
 
 from ..ports import Clock, Readiness
 from .inprocess import Api, ApiProblem, segment
+from .messages import Messages, shown
 from .session import Session, Sessions, Transport
 from .static import at
 from .throttle import SignInThrottle
 
 __all__ = ["ApiProblem", "Desk", "api", "at", "desk", "form", "redirect", "render", "segment", "session"]
 
-MESSAGE_COOKIE = "heliogram-message"
-MESSAGE_SECONDS = 30
-MAX_MESSAGE = 500
 _AS_IT_IS = ":/%#?=@[]!$&'()*+,;"
 """What may stand in an address, as in the redirects of browsers without JavaScript."""
 
@@ -35,6 +33,7 @@ class Desk:
     clock: Clock
     readiness: Readiness
     sessions: Sessions
+    messages: Messages
     throttle: SignInThrottle
     templates: jinja2.Environment = field(repr=False)
     behind_proxy: bool = False
@@ -67,9 +66,12 @@ def api(request: Request) -> Api:
     return Api(desk(request).api, request.scope, who.key_id, who.secret)
 
 
-def form(request: Request) -> dict[str, str]:
-    """The fields of a POST, without the space around them; of several with one name the last. See `fields` for all."""
-    return {name: value.strip() for name, value in fields(request)}
+def form(request: Request, *, exact: Collection[str] = ()) -> dict[str, str]:
+    """The fields of a POST; of several with one name the last. Lines end in LF, for forms send CR LF. Ids and addresses
+    are pasted with space around them, which is taken off; fields in `exact`, such as a password or a text that people
+    will read, keep it. See `fields` for all."""
+    plain = {name: value.replace("\r\n", "\n").replace("\r", "\n") for name, value in fields(request)}
+    return {name: value if name in exact else value.strip() for name, value in plain.items()}
 
 
 def fields(request: Request) -> list[tuple[str, str]]:
@@ -89,13 +91,13 @@ def render(
 ) -> Response:
     """A page; for htmx the block alone (`content` when none is named). A message left by `redirect` is shown once."""
     found = desk(request).templates.get_template(template)
-    message = unquote(request.cookies.get(MESSAGE_COOKIE, ""))[:MAX_MESSAGE]
     fragment = is_fragment(request)
+    message = "" if fragment else desk(request).messages.read(request)
     only = (block or "content") if fragment else ""
-    html = found.render({**_known(request), "message": "" if fragment else message, "only": only, **context})
+    html = found.render({**_known(request), "message": message, "only": only, **context})
     response = HTMLResponse(html, status_code=status, headers={"Vary": "HX-Request, Cookie"})
-    if message and not fragment:
-        response.delete_cookie(MESSAGE_COOKIE, path=at("/"), httponly=True, samesite="strict")
+    if message:
+        shown(response)
     return response
 
 
@@ -124,15 +126,7 @@ def redirect(request: Request, path: str, *, message: str = "", status: int = 30
     else:
         response = RedirectResponse(at(path), status_code=status)
     if message:
-        response.set_cookie(
-            MESSAGE_COOKIE,
-            quote(message[:MAX_MESSAGE]),
-            max_age=MESSAGE_SECONDS,
-            path=at("/"),
-            secure=transport(request).secure,
-            httponly=True,
-            samesite="strict",
-        )
+        desk(request).messages.leave(response, message, secure=transport(request).secure)
     return response
 
 

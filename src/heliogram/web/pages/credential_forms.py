@@ -24,6 +24,8 @@ FIELDS = {
 }
 """What each form takes, by its name in the address."""
 SECRET = frozenset({"signingKey", "certificate", "privateKey", "pkcs12", "password"})
+EXACT = ("password",)
+"""Somebody may have a password that begins or ends with a space."""
 TABS = (("key", "Signing key (.p8)"), ("certificate", "Certificate (PEM)"), ("p12", "Certificate (.p12)"))
 
 
@@ -36,7 +38,7 @@ async def new(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     """Keeps a new credential, and leads to it."""
-    values = form(request)
+    values = form(request, exact=EXACT)
     kind = _kind(values.get("form", ""))
     body: dict[str, Any] = {"credentialType": values.get("credentialType", "APN"), "content": _content(kind, values)}
     body |= given(values, "appName")
@@ -56,7 +58,7 @@ async def ask_rotate(request: Request) -> Response:
 
 async def rotate(request: Request) -> Response:
     """New content under the same id."""
-    values, ident = form(request), segment(request.path_params["id"])
+    values, ident = form(request, exact=EXACT), segment(request.path_params["id"])
     kind = _kind(values.get("form", ""))
     _, problem = await tried(api(request).post(f"{ROOT}/{ident}/rotate", {"content": _content(kind, values)}))
     if problem is not None:
