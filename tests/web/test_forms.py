@@ -55,7 +55,7 @@ async def test_nobody_else_leaves_messages(at: Desk, change: str) -> None:
     browser = await left(at)
     sealed = browser.cookies[COOKIE]
     forged = change or sealed[:-4] + ("BBBB" if sealed.endswith("AAAA") else "AAAA")
-    answer = await at.browser().get("/dashboard/sign-in", headers={"Cookie": f"{COOKIE}={forged}".encode("latin-1")})
+    answer = await at.browser().get("/dashboard/sign-in", headers={b"cookie": f"{COOKIE}={forged}".encode("latin-1")})
     assert answer.status_code == 200
     assert 'class="note good"' not in answer.text
     assert "0900" not in answer.text
