@@ -16,6 +16,7 @@ from heliogram.settings import (
     ServeSettings,
     SettingsError,
     Url,
+    parse_networks,
     parse_roles,
 )
 
@@ -72,6 +73,7 @@ def test_an_address_is_shown_without_its_password() -> None:
     [
         ({"roles": frozenset({Role.API})}, "--role: the embedded store is for one process"),
         ({"queue": (NATS,)}, "--queue goes with --store"),
+        ({"trusted_proxies": parse_networks("10.0.0.2", option="")}, "--trusted-proxies goes with --behind-proxy"),
         ({"store": STORE, "senders": 1}, "--senders goes with the embedded store"),
         ({"store": STORE, "store_connections": 1}, "--store-connections: expected 2 to 200, got 1"),
         ({"store": STORE, "store_connections": MAX_STORE_CONNECTIONS + 1}, "expected 2 to 200, got 201"),

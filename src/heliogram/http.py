@@ -42,9 +42,7 @@ def bind(address: Address, *, option: str) -> socket.socket:
 class HttpServer(uvicorn.Server):
     """Serves until `should_exit`. Signals belong to the process, which has more to stop than HTTP."""
 
-    def __init__(
-        self, app: Any, *, tls_cert: Path | None = None, tls_key: Path | None = None, behind_proxy: bool = False
-    ) -> None:
+    def __init__(self, app: Any, *, tls_cert: Path | None = None, tls_key: Path | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -55,7 +53,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=behind_proxy,
+                proxy_headers=False,
                 ssl_certfile=tls_cert,
                 ssl_keyfile=tls_key,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,

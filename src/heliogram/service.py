@@ -27,6 +27,7 @@ from .domain.apps import ProviderName
 from .domain.ids import IdFactory
 from .domain.operations import Lane
 from .duties import Duties
+from .forwarded import Forwarded, Proxies
 from .http import HttpServer
 from .measures import WebhookCounts
 from .observe.activity import Activity, Lanes
@@ -130,12 +131,15 @@ class Service:
             else api.build_health(_HealthState(self._readiness))
         )
         front = self._front(app, sealer)
+        if tracing is not None:
+            front = tracing.app(front)
+        if settings.behind_proxy:
+            front = Forwarded(front, Proxies(settings.trusted_proxies))
         self._measured = HttpServer(self._metrics.app())
         self._http = HttpServer(
-            front if tracing is None else tracing.app(front),
+            front,
             tls_cert=settings.tls_cert,
             tls_key=settings.tls_key,
-            behind_proxy=settings.behind_proxy,
         )
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from .domain.backlog import DEFAULT_QUEUED, LEAST_QUEUED, MAX_QUEUED, QueueBounds
 from .domain.shards import DEFAULT_SHARDS, MAX_SHARDS, Sharding
+from .forwarded import Network
 
 MAX_DRAIN_SECONDS = 3600
 MAX_RETENTION_DAYS = 365
@@ -25,6 +26,7 @@ MAX_LEASE_SECONDS = 600
 STORE_SCHEMES = ("postgresql", "postgres")
 QUEUE_SCHEMES = ("nats", "tls")
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
+MAX_PROXIES = 64
 
 
 class SettingsError(ValueError):
@@ -98,6 +100,23 @@ def parse_urls(text: str, *, option: str, schemes: tuple[str, ...]) -> tuple[Url
     return tuple(Url.parse(each.strip(), option=option, schemes=schemes) for each in text.split(",") if each.strip())
 
 
+def parse_networks(text: str, *, option: str) -> tuple[Network, ...]:
+    """Reads addresses and networks with commas between. Raises `SettingsError` naming the option."""
+    found = []
+    for each in filter(None, map(str.strip, text.split(","))):
+        try:
+            network = ipaddress.ip_network(each)
+        except ValueError as error:
+            example = "10.0.0.7 or 10.0.0.0/24"
+            raise SettingsError(f"{option}: expected addresses or networks such as {example}: {error}") from None
+        if not network.prefixlen:
+            raise SettingsError(f"{option}: {each} is everybody, whom nobody should believe: name the proxies")
+        found.append(network)
+    if len(found) > MAX_PROXIES:
+        raise SettingsError(f"{option}: expected at most {MAX_PROXIES}, got {len(found)}: name networks")
+    return tuple(found)
+
+
 def parse_hot_teams(pairs: Iterable[str]) -> dict[str, int]:
     """Reads `TEAM=N` pairs. Raises `SettingsError`."""
     found = {}
@@ -154,6 +173,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
     dashboard: bool = True
     apns_production: Address | None = None
     apns_sandbox: Address | None = None
@@ -195,6 +215,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
             yield f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}"
         if not missing:
             yield from self._content_problems()
+        if self.trusted_proxies and not self.behind_proxy:
+            yield "--trusted-proxies goes with --behind-proxy: without it nobody is believed"
         keys_travel = Role.API in self.roles and self.tls_cert is None and not self.behind_proxy
         if keys_travel and not self.listen.is_loopback:
             yield (

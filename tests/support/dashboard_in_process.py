@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 from support.service import Service, serving
 
+from heliogram.forwarded import Forwarded, Proxies
 from heliogram.web import Front, build_dashboard
 
 LOOPBACK = "http://127.0.0.1:8080"
@@ -21,7 +22,7 @@ class Desk:
     def __init__(self, service: Service, *, behind_proxy: bool = False) -> None:
         self.service, self.clock = service, service.clock
         state = service.state
-        self.app = Front(
+        front = Front(
             service.app,
             build_dashboard(
                 service.app,
@@ -31,6 +32,7 @@ class Desk:
                 behind_proxy=behind_proxy,
             ),
         )
+        self.app = Forwarded(front, Proxies()) if behind_proxy else front
 
     def browser(self, url: str = LOOPBACK, **headers: str) -> httpx2.AsyncClient:
         """A browser of its own, which keeps cookies and follows no redirect."""

@@ -83,6 +83,18 @@ async def test_failures_are_counted_for_each_address_and_forgotten_in_bounds(at:
     assert throttle.wait("first") == 0
 
 
+async def test_an_ipv6_network_is_one_address(at: Desk) -> None:
+    """Whoever has one address has 2^64 of them; of IPv4 each counts for itself, and what is no address for itself."""
+    throttle = SignInThrottle(at.clock)
+    for number in range(MAX_FAILURES):
+        throttle.failed(f"2001:db8::{number:x}")
+        throttle.failed(f"192.0.2.{number}")
+        throttle.failed("")
+    assert throttle.wait("2001:db8:0:0:ffff::1") > 0
+    assert throttle.wait("2001:db8:0:1::") == throttle.wait("192.0.2.1") == 0
+    assert throttle.wait("") > 0
+
+
 async def test_the_cookie_over_tls(at: Desk) -> None:
     """`__Host-`, Secure, HttpOnly, SameSite=Strict, with an end; it holds nothing that can be read."""
     answer = await sign_in(at.browser("https://push.example"), at.service.key)

@@ -25,6 +25,7 @@ _SAMPLES: Final = {
     "hot_team": "{ ABCDE12345 = 4 }",
     "tls_cert": '"chain.pem"',
     "tls_key": '"key.pem"',
+    "trusted_proxies": '["10.0.0.2", "10.0.8.0/24"]',
     "apns_production": '"127.0.0.1:2197"',
     "apns_sandbox": '"127.0.0.1:2198"',
     "apns_manage_production": '"127.0.0.1:2196"',

@@ -26,6 +26,7 @@ from ..settings import (
     ServeSettings,
 )
 from .kinds import Counts, Flag, HostPort, Kind, Number, OneOf, PathTo, ProxyUrl, Roles, UrlOf, UrlsOf, Whole
+from .networks import Networks
 
 PREFIX: Final = "HELIOGRAM_"
 _FIELDS = {field.name: field for field in msgspec.structs.fields(ServeSettings)}
@@ -190,6 +191,14 @@ SETTINGS: Final = (
         kind=Flag(),
         group=HTTP,
         meaning="A proxy in front speaks TLS: allow plain HTTP beyond loopback.",
+    ),
+    Setting(
+        name="trusted_proxies",
+        kind=Networks(),
+        group=HTTP,
+        empty="one proxy, on this machine or in a private network",
+        meaning="With --behind-proxy: the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, addresses"
+        " or networks with commas between. The rightmost address that is none of theirs is the caller's.",
     ),
     Setting(
         name="dashboard",

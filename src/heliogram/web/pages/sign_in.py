@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from ..context import desk, form, redirect, render, session, transport
 from ..inprocess import Api, ApiProblem
-from ..session import forget, last_of
+from ..session import forget
 
 MAX_PART = 256
 
@@ -104,10 +104,8 @@ def _onward(path: str) -> str:
 
 
 def _address(request: Request) -> str:
-    """Whose failures are counted: behind a proxy the address it was asked from."""
-    forwarded = last_of(request, "x-forwarded-for") if desk(request).behind_proxy else ""
-    direct = request.client.host if request.client is not None else ""
-    return forwarded[:64] or direct
+    """Whose failures are counted."""
+    return request.client.host if request.client is not None else ""
 
 
 ROUTES = [
