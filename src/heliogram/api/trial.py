@@ -151,7 +151,7 @@ class Trial:
             return Failure.of(Code.NOT_SENT, reason)
         if self._sample is None:
             fields = msgspec.json.decode(payload)
-            self._sample = SampleOut(context=f"$.to[{index}]", headers=_headers(self._spec), payload=fields)
+            self._sample = SampleOut(context=f"$.to[{index}]", headers=headers_of(self._spec), payload=fields)
         return None
 
     def _sizes(self) -> PayloadSizesOut | None:
@@ -172,7 +172,7 @@ def _can_be_tried(device: Reached, types: frozenset[CredentialType]) -> bool:
     return bool(types & wanted)
 
 
-def _headers(spec: SendSpec) -> dict[str, str]:
+def headers_of(spec: SendSpec) -> dict[str, str]:
     """The headers that are the same for every recipient and not the service's own."""
     expires = None if spec.expires_at is None else str(spec.expires_at // 1000)
     headers = {

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .outcomes import OperationAccepted as OperationAccepted
     from .outcomes import OperationPage as OperationPage
     from .outcomes import Pagination as Pagination
+    from .outcomes import Payload as Payload
     from .outcomes import PayloadSizes as PayloadSizes
     from .outcomes import ResourceAccepted as ResourceAccepted
     from .outcomes import Sample as Sample
@@ -193,6 +194,7 @@ _PLACES = {
     "OperationTimeout": "errors",
     "Outcome": "enums",
     "Pagination": "outcomes",
+    "Payload": "outcomes",
     "PayloadSizes": "outcomes",
     "Priority": "enums",
     "Problem": "errors",

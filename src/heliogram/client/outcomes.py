@@ -184,6 +184,20 @@ class Sample(Told, frozen=True, kw_only=True):
     payload: dict[str, Any]
 
 
+class Payload(Told, frozen=True, kw_only=True):
+    """What APNs gets for a notification. It is not kept: this is made anew, by the same rules, from the content and the
+    recipient's variables, which are. `headers` are those that all the recipient's devices have in common: each attempt
+    adds its `apns-id`, its authorization, and the credential's bundle id as `apns-topic` unless the send names another.
+    `payload` and `size` (bytes) are None when it cannot be made, and `problem` says why; it also does when the payload
+    is over `limit`."""
+
+    headers: dict[str, str]
+    payload: dict[str, Any] | None
+    size: int | None
+    limit: int
+    problem: str | None
+
+
 class TrialProblem(Told, frozen=True, kw_only=True):
     """A recipient whose notification would be FAILED. `context` is its place in the request."""
 

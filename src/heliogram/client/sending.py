@@ -20,6 +20,7 @@ from .outcomes import (
     Operation,
     OperationAccepted,
     OperationPage,
+    Payload,
     ResourceAccepted,
     Trial,
 )
@@ -121,6 +122,16 @@ class Notifications(Resource[Mode]):
             route=PUSH + "/{pushNotificationId}",
             path={"pushNotificationId": notification_id},
             returns=Notification,
+        )
+
+    @operation
+    def payload(self, notification_id: str) -> Call[Payload]:
+        """The payload and headers that APNs gets, or got, for a notification, made anew from what is kept of it."""
+        return Call(
+            method="GET",
+            route=PUSH + "/{pushNotificationId}/Payload",
+            path={"pushNotificationId": notification_id},
+            returns=Payload,
         )
 
     @operation

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...domain import ids
-from ..context import ApiProblem, api, redirect, render, segment
+from ..context import ApiProblem, api, is_fragment, redirect, render, segment
 from ..inprocess import PUSH
 from ._composing import TOKEN
 from ._outcome_words import delivery_words, told
@@ -46,10 +46,13 @@ async def notifications(request: Request) -> Response:
 async def notification(request: Request) -> Response:
     """One notification: what became of it at each device."""
     ident = _ident(request)
-    found = await api(request).get(f"{PUSH}/{ident}")
+    asking = api(request)
+    found = await asking.get(f"{PUSH}/{ident}")
+    payload = None if is_fragment(request) else await asking.get(f"{PUSH}/{ident}/Payload")
     deliveries = [{**each, "words": delivery_words(each)} for each in found["deliveries"]]
     over = found["status"] in ("SENT", "FAILED", "CANCELED") and all(each["final"] for each in deliveries)
-    return render(request, "notifications/one.html", block="live", one=told(found), deliveries=deliveries, over=over)
+    known = {"one": told(found), "deliveries": deliveries, "over": over, "payload": payload}
+    return render(request, "notifications/one.html", block="live", **known)
 
 
 async def cancel(request: Request) -> Response:
