@@ -21,10 +21,13 @@ FILES = (
     "credentials",
     "depth",
     "events",
+    "history",
     "idempotency",
     "keys",
     "operations",
+    "reach",
     "registrations",
+    "repair",
     "retention",
     "standing",
     "users",
@@ -216,7 +219,7 @@ async def test_every_table_begins_with_the_account(connection: apsw.Connection) 
     """
     found = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     tables: list[Any] = connection.execute(found).fetchall()
-    assert len(tables) == 23
+    assert len(tables) == 24
     for name, sql in tables:
         if name == "account":
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from ..domain.apps import Environment
+from ..domain.history import TokenRefusal
 from ..domain.notifications import Outcome
 from ..ports import DeviceFate, DeviceStore, LeasedChunk, NoTap, PushResult, Tap
 from .plan import Target
@@ -56,6 +57,7 @@ class Fates:
             log.info("device.environment_learned", app=app_name, devices=learned)
             self._learned.clear()
         for target, result in self._waiting:
+            refusal = TokenRefusal(result.status, result.timestamp)
             if result.device is DeviceFate.REMOVE:
                 since = result.timestamp
                 if since is None:
@@ -70,6 +72,7 @@ class Fates:
                     reason=result.reason,
                     kind=self._kind,
                     remember=target.credential,
+                    refusal=refusal,
                 )
                 self._tap.pruned(self._chunk, removed=int(done), quarantined=0)
                 log.info("device.removed" if done else "device.kept", app=app_name, reason=result.reason, since=since)
@@ -84,6 +87,7 @@ class Fates:
                     environment=target.environment,
                     kind=self._kind,
                     remember=target.credential,
+                    refusal=refusal,
                 )
                 self._tap.pruned(self._chunk, removed=0, quarantined=int(done))
                 log.info("device.quarantined", app=app_name, reason=result.reason)

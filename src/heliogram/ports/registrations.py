@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..domain.apps import Environment, ProviderName
 from ..domain.devices import DeviceRegistration, NewDevice, Reached, Registered, TokenKind
+from ..domain.history import HistoryEntry, TokenRefusal
 from ..domain.lookups import Known, Wanted
 from .basics import Listed, Window
 
@@ -48,11 +49,13 @@ class DeviceStore(Protocol):
         reason: str = "",
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """Removes a token that the provider called dead, but only if the app registered it before `dead_since` (ms,
         ERR-1); without a time always. With `environment` the token in the other one stays, with `kind` those of other
-        kinds; `reason` is the provider's word. False when it was registered later, or is not there: then it is
-        remembered as refused for a day, with the credential `remember` and both of these given."""
+        kinds; `reason` is the provider's word, `refusal` the rest of its answer. False when it was registered later, or
+        is not there: then it is remembered as refused for a day, with the credential `remember` and both of these
+        given."""
 
     async def quarantine_device(
         self,
@@ -66,10 +69,11 @@ class DeviceStore(Protocol):
         environment: Environment | None = None,
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """Stops sending to a token, keeping it and the reason, until it is registered anew. With `environment` the
         token in the other one goes on, with `kind` those of other kinds. False when it is not there, or was registered
-        since `at`; `remember` as in `remove_device`."""
+        since `at`; `remember` and `refusal` as in `remove_device`."""
 
 
 class RegistrationStore(DeviceStore, Protocol):
@@ -119,3 +123,18 @@ class RegistrationStore(DeviceStore, Protocol):
     ) -> int:
         """Removes these tokens from a registration, in all environments and of all kinds or of one; how many devices
         that were. A registration without devices goes too."""
+
+    async def device_history(
+        self,
+        account: bytes,
+        window: Window,
+        *,
+        user_id: bytes | None = None,
+        tokens: Collection[tuple[ProviderName, bytes]] = (),
+        app_name: str | None = None,
+    ) -> Listed[HistoryEntry]:
+        """What happened to a user's devices, or to one token whoever had it (as in `registrations_with_token`), newest
+        first: the newest `history.KEPT` entries of each device, and when those that are there were first registered.
+
+        A renewed registration is no entry. A device that is deleted by request leaves one, that it was; of a deleted
+        user, and of an app that is gone, nothing is left."""

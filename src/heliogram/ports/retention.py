@@ -31,6 +31,9 @@ class RetentionStore(Protocol):
         """Removes refused tokens that are no longer believed (`DeviceStore.look_up`); how many, 0 when none is
         left."""
 
+    async def forget_history(self, before: int) -> int:
+        """Removes entries of devices' history older than `before` (ms); how many, 0 when none is left."""
+
     async def remove_leaving_apps(self) -> int:
         """Removes registrations of apps whose last credential was deleted (`AppStore.delete_credential`), and then the
         apps; how many rows, 0 when none is left."""

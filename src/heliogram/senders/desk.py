@@ -204,6 +204,7 @@ class Desk:
                 reason=call.reason,
                 kind=call.kind,
                 remember=call.remember,
+                refusal=call.refusal,
             )
         return self._store.quarantine_device(
             call.account,
@@ -215,4 +216,5 @@ class Desk:
             environment=call.environment,
             kind=call.kind,
             remember=call.remember,
+            refusal=call.refusal,
         )

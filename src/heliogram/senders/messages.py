@@ -14,6 +14,7 @@ from ..delivery.providers.apns import ApnsEndpoints
 from ..delivery.refusal import Refusal
 from ..domain.apps import Credential, Environment, ProviderName
 from ..domain.devices import TokenKind
+from ..domain.history import TokenRefusal
 from ..domain.operations import Counts, Lane
 from ..observe.engine import Sample
 from ..observe.tally import Digest
@@ -100,6 +101,7 @@ class Remove(Call, frozen=True, tag=True):
     reason: str
     kind: TokenKind | None
     remember: bytes | None
+    refusal: TokenRefusal | None
 
 
 class Quarantine(Call, frozen=True, tag=True):
@@ -114,6 +116,7 @@ class Quarantine(Call, frozen=True, tag=True):
     environment: Environment | None
     kind: TokenKind | None
     remember: bytes | None
+    refusal: TokenRefusal | None
 
 
 class Heard(Call, frozen=True, tag=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from ..domain.apps import App, Credential, CredentialState, Environment, ProviderName
 from ..domain.devices import Reached, TokenKind
+from ..domain.history import TokenRefusal
 from ..domain.lookups import Known, Wanted
 from ..domain.notifications import DeliveryRecord
 from ..domain.operations import Counts, Lane
@@ -196,6 +197,7 @@ class RemoteStore:
         reason: str = "",
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """See the port."""
         call = Remove(
@@ -208,6 +210,7 @@ class RemoteStore:
             reason=reason,
             kind=kind,
             remember=remember,
+            refusal=refusal,
         )
         return await self._there.call(call, bool)
 
@@ -223,6 +226,7 @@ class RemoteStore:
         environment: Environment | None = None,
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """See the port."""
         call = Quarantine(
@@ -235,6 +239,7 @@ class RemoteStore:
             environment=environment,
             kind=kind,
             remember=remember,
+            refusal=refusal,
         )
         return await self._there.call(call, bool)
 

@@ -48,6 +48,7 @@ TABLES = (
         joined={"user_id": "r.user_id"},
         join="LEFT JOIN registration r ON r.account_id = t.account_id AND r.id = t.registration_id",
     ),
+    Table("device_history", ("account_id", "app_name", "user_id", "slot", "id")),
     Table("refused_token", ("account_id", "app_name", "token", "kind", "environment")),
     Table("idempotency", ("account_id", "key"), rowid=True),
     Table("operation", ("account_id", "id")),

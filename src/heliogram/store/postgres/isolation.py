@@ -37,6 +37,8 @@ BY_ROWS: dict[str, str] = {
     "Registrations.remove_device": "registration",
     "Registrations.quarantine_device": "device",
     "RefusedTokens.forget_refused": ONE,
+    # What happened to a device is written by whoever changes its row, or keeps it because of another's.
+    "History.forget_history": ONE,
     # What one node says of itself; several keep the last answer of a credential, whichever is the latest.
     "Standings.tell_troubles": "credential_trouble of one node, credential",
     "Standings.tell_answers": ONE,

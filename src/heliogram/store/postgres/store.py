@@ -13,6 +13,7 @@ from ..sqlite.apps import Apps
 from ..sqlite.audit import Audit
 from ..sqlite.canceling import Canceling
 from ..sqlite.credentials import Credentials
+from ..sqlite.history import History
 from ..sqlite.idempotency import Idempotency
 from ..sqlite.keys import Keys
 from ..sqlite.lanes import Lanes
@@ -74,6 +75,7 @@ class PostgresStore(
     Standings,
     Users,
     Registrations,
+    History,
     RefusedTokens,
     Operations,
     Canceling,

@@ -23,6 +23,7 @@ from . import statements
 from .accounts import limits_of
 from .audit import write_audit
 from .base import Base, bad_cursor, cut_window, nobodys, page_of
+from .history import forget_app
 
 _sql = statements.load("apps")
 
@@ -145,12 +146,14 @@ def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, a
 
 
 def _remove_some(connection: apsw.Connection, where: dict[str, Any]) -> int:
-    """Removes at most `SLICE` of an app's registrations with their devices, and the app when these were the last; how
-    many rows that were, but for devices."""
+    """Removes at most `SLICE` of an app's registrations with their devices, of the devices' history after these, and
+    the app when that was the last; how many rows that were, but for devices."""
     some = {**where, "limit": SLICE}
     connection.execute(_sql.some_app_devices, some)
     connection.execute(_sql.some_app_registrations, some)
     count = connection.changes()
+    if count < SLICE:
+        count += forget_app(connection, where["account"], where["app"], SLICE - count)
     if count == SLICE:
         return count
     connection.execute(_sql.delete_app, where)

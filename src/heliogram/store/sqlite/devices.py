@@ -11,8 +11,10 @@ import msgspec
 from ...domain.apps import CredentialForm, Environment, ProviderName
 from ...domain.devices import MAX_DEVICES, DeviceState, NewDevice, Registered
 from ...domain.errors import Code, Conflict, NotFound
+from ...domain.history import DeviceEvent
 from ...domain.webhooks import EventType
 from . import statements
+from .history import Seat, Token, note
 from .refused import forget_token
 from .slots import ALL_SLOTS, Place, give_back, remove, take_out
 from .users import owner_of
@@ -40,6 +42,7 @@ class _Known(NamedTuple):
     activity: str | None
     registered_at: int
     token: bytes
+    created: int
 
     @property
     def place(self) -> Place:
@@ -136,7 +139,7 @@ def _leave(connection: apsw.Connection, where: dict[str, Any], twins: list[_Know
     (LIFE-3). Left there, what is for them would ring here."""
     for twin in twins:
         if twin.user != where["user"]:
-            take_out(connection, where["account"], twin.place, where["at"], MOVED)
+            take_out(connection, where["account"], twin.place, where["at"], MOVED, DeviceEvent.MOVED_AWAY)
 
 
 def _holder(connection: apsw.Connection, where: dict[str, Any], known: _Known | None) -> _Known | None:
@@ -160,11 +163,14 @@ def _clear(
     the installation was another user's."""
     if holder is None:
         return None, None
-    account, at, user = where["account"], where["at"], where["user"]
-    if holder.user != user or (known is not None and known.user == user):
-        take_out(connection, account, holder.place, at, REPLACED)
+    account, at, token = where["account"], where["at"], where["token"]
+    if holder.user != where["user"]:
+        take_out(connection, account, holder.place, at, REPLACED, DeviceEvent.MOVED_AWAY)
         return None, holder.token
-    remove(connection, account, holder.place, at, REPLACED)
+    if known is not None and known.user == holder.user:
+        take_out(connection, account, holder.place, at, REPLACED, DeviceEvent.TOKEN_CHANGED, successor=token)
+        return None, holder.token
+    remove(connection, account, holder.place, at, REPLACED, DeviceEvent.TOKEN_CHANGED, successor=token)
     connection.execute(_sql.touch_registration, {"account": account, "registration": holder.registration, "at": at})
     return holder.place, holder.token
 
@@ -187,10 +193,27 @@ def _renew(connection: apsw.Connection, where: dict[str, Any], new: NewDevice, k
         old = {"account": account, "registration": known.registration, "slot": known.slot}
         connection.execute(_sql.move_device, {**old, **moved})
         give_back(connection, account, known.place, at, (now, EventType.DEVICE_REMOVED, MOVED))
+        _moved(connection, where, known, place)
+    elif known.state != DeviceState.ACTIVE:
+        seat = Seat(known.app, known.user, known.slot)
+        note(connection, account, seat, _token(known, now["environment"]), DeviceEvent.REVIVED, at)
     if (now["environment"], now["learned"], now["installation"], now["activity"]) != known.indexed:
         connection.execute(_sql.place_device, now)
     connection.execute(_sql.renew_device, now)
     connection.execute(_sql.touch_registration, now)
+
+
+def _moved(connection: apsw.Connection, where: dict[str, Any], known: _Known, place: Place) -> None:
+    """A token went from one user to another. Neither's history names the other."""
+    account, at, token = where["account"], where["at"], _token(known, known.environment)
+    left, came = Seat(known.app, known.user, known.slot), Seat(known.app, where["user"], place.slot)
+    times = {"first_registered": known.created, "last_registered": known.registered_at}
+    note(connection, account, left, token, DeviceEvent.MOVED_AWAY, at, **times)
+    note(connection, account, came, token, DeviceEvent.MOVED_HERE, at)
+
+
+def _token(known: _Known, environment: str) -> Token:
+    return Token(known.provider, known.kind, environment, known.token)
 
 
 def _room(
@@ -206,7 +229,7 @@ def _room(
     if len(ALL_SLOTS) - len(free) >= MAX_DEVICES:
         here = {"account": where["account"], "registration": registration}
         oldest = Place(registration, int(connection.execute(_sql.oldest_device, here).get))
-        displaced = remove(connection, where["account"], oldest, where["at"], "", EventType.DEVICE_DISPLACED)
+        displaced = remove(connection, where["account"], oldest, where["at"], "", DeviceEvent.DISPLACED)
         free += bytes([oldest.slot])
     taken = {"account": where["account"], "registration": registration, "free": free[1:], "at": where["at"]}
     connection.execute(_sql.set_free_slots, taken)

@@ -9,13 +9,15 @@ import apsw
 
 from ...domain.apps import Environment, ProviderName
 from ...domain.devices import Device, DeviceRegistration, DeviceState, NewDevice, Reached, Registered, TokenKind
+from ...domain.history import DeviceEvent, TokenRefusal
 from ...domain.webhooks import EventType
 from ...ports import Listed, Window
 from . import statements
 from .base import Base, cut_window, page_of
 from .devices import FreshIds, register
+from .history import Token, note
 from .refused import refuse
-from .slots import Place, take_out, tell
+from .slots import Place, note_kept, said, seat_of, take_out, tell
 from .users import empty_registration
 
 _sql = statements.load("registrations")
@@ -141,7 +143,9 @@ class Registrations(Base):
     async def delete_registration(self, account: bytes, registration_id: bytes) -> bool:
         """Removes a registration and all its devices."""
         now = self._now()
-        return await self._write(lambda c: empty_registration(c, account, registration_id, now, DELETED) > 0)
+        return await self._write(
+            lambda c: empty_registration(c, account, registration_id, now, DELETED, DeviceEvent.DELETED) > 0
+        )
 
     async def delete_devices(
         self,
@@ -163,7 +167,7 @@ class Registrations(Base):
                 if (device.provider, device.token) in tokens and kind in (None, device.kind)
             ]
             for device in gone:
-                take_out(connection, account, Place(registration_id, device.slot), now, DELETED)
+                take_out(connection, account, Place(registration_id, device.slot), now, DELETED, DeviceEvent.DELETED)
             return len(gone)
 
         return await self._write(job)
@@ -199,9 +203,12 @@ class Registrations(Base):
             for token, environment in learned.items():
                 where = {"account": account, "app": app_name, "token": token, "environment": environment.value}
                 rows: Any = connection.execute(_sql.learn_environment, where).fetchall()
-                for (registration,) in rows:
+                for registration, slot, kind in rows:
                     here = {"account": account, "registration": registration, "at": now}
                     connection.execute(_sql.touch_registration, here)
+                    seat = seat_of(connection, account, Place(registration, slot))
+                    it = Token(ProviderName.APN.value, kind, environment.value, token)
+                    note(connection, account, seat, it, DeviceEvent.ENVIRONMENT_LEARNED, now)
                 count += len(rows)
             return count
 
@@ -219,6 +226,7 @@ class Registrations(Base):
         reason: str = "",
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """Removes a token that the provider called dead, but only if it was registered before `dead_since`."""
         where = {**_verdict(account, app_name, provider, token, environment, kind), "before": dead_since}
@@ -226,8 +234,11 @@ class Registrations(Base):
 
         def job(connection: apsw.Connection) -> bool:
             dead: Any = connection.execute(_sql.dead_devices, where).fetchall()
-            for registration, slot in dead:
-                take_out(connection, account, Place(registration, slot), now, reason)
+            for registration, slot, *_ in dead:
+                place = Place(registration, slot)
+                take_out(connection, account, place, now, reason, DeviceEvent.REMOVED, refusal=refusal)
+            if not dead and dead_since is not None:
+                note_kept(connection, where, reason, refusal, now)
             if remember is not None:
                 _remember(connection, where, remember, reason, now)
             return bool(dead)
@@ -246,17 +257,21 @@ class Registrations(Base):
         environment: Environment | None = None,
         kind: TokenKind | None = None,
         remember: bytes | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> bool:
         """Stops sending to a token until it is registered anew; False when it is not there or was since `at`."""
         where = {**_verdict(account, app_name, provider, token, environment, kind), "reason": reason, "at": at}
 
         def job(connection: apsw.Connection) -> bool:
             rows: Any = connection.execute(_sql.quarantine, where).fetchall()
-            for registration, of, of_kind in rows:
+            for registration, of, of_kind, slot in rows:
                 here = {"account": account, "registration": registration, "at": at}
                 connection.execute(_sql.touch_registration, here)
                 device = {**where, "environment": of, "kind": of_kind}
                 tell(connection, account, EventType.DEVICE_QUARANTINED, at, registration, device, reason)
+                seat = seat_of(connection, account, Place(registration, slot))
+                it = Token(provider.value, of_kind, of, token)
+                note(connection, account, seat, it, DeviceEvent.QUARANTINED, at, **said(reason, refusal))
             if remember is not None:
                 _remember(connection, where, remember, reason, at)
             return bool(rows)

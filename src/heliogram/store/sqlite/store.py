@@ -18,6 +18,7 @@ from .audit import Audit
 from .canceling import Canceling
 from .connection import BUSY_TIMEOUT_MS, connect, connect_reader, create_file, explained, require_sqlite
 from .credentials import Credentials
+from .history import History
 from .idempotency import Idempotency
 from .keys import Keys
 from .lanes import Lanes
@@ -45,6 +46,7 @@ class SqliteStore(
     LookAhead,
     Users,
     Registrations,
+    History,
     RefusedTokens,
     Operations,
     Canceling,

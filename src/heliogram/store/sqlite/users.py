@@ -9,11 +9,13 @@ import apsw
 
 from ...domain.devices import NewDevice, User
 from ...domain.errors import Code, Conflict, NotFound
+from ...domain.history import DeviceEvent
 from ...domain.ids import USER, encode
 from ...domain.lookups import Wanted
 from ...ports import Listed, Window
 from . import statements
 from .base import Base, cut_window, nobodys, page_of
+from .history import forget_user
 from .slots import Place, give_back, remove
 
 _sql = statements.load("users")
@@ -78,13 +80,15 @@ def _taken() -> Conflict:
     return Conflict(message, Code.EXTERNAL_ID_TAKEN, path="$.externalId")
 
 
-def empty_registration(connection: apsw.Connection, account: bytes, registration: bytes, at: int, reason: str) -> int:
-    """Removes a registration with all its devices; how many these were."""
+def empty_registration(
+    connection: apsw.Connection, account: bytes, registration: bytes, at: int, reason: str, past: DeviceEvent | None
+) -> int:
+    """Removes a registration with all its devices; how many these were. `past` as for `slots.remove`."""
     where = {"account": account, "registration": registration}
     rows: Any = connection.execute(_registrations.devices, where).fetchall()
     for slot, *_ in rows:
         place = Place(registration, slot)
-        remove(connection, account, place, at, reason)
+        remove(connection, account, place, at, reason, past)
         give_back(connection, account, place, at)
     return len(rows)
 
@@ -163,7 +167,7 @@ class Users(Base):
         return await self._write(job)
 
     async def delete_user(self, account: bytes, user_id: bytes, at: int) -> bool:
-        """Marks a user as deleted and removes its registrations in all apps."""
+        """Marks a user as deleted and removes its registrations in all apps, and what happened to its devices."""
         where = {"account": account, "user": user_id, "at": at}
 
         def job(connection: apsw.Connection) -> bool:
@@ -172,7 +176,8 @@ class Users(Base):
                 return False
             rows: Any = connection.execute(_sql.registrations_of_user, where).fetchall()
             for (registration,) in rows:
-                empty_registration(connection, account, registration, at, USER_DELETED)
+                empty_registration(connection, account, registration, at, USER_DELETED, None)
+            forget_user(connection, account, user_id)
             return True
 
         return await self._write(job)

@@ -8,7 +8,7 @@ SELECT 1 FROM app WHERE account_id = :account AND name = :app AND leaving IS NUL
 -- name: same_token
 -- The account's devices with this token, under whichever apps: at most one a provider, kind and environment of each.
 SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.environment, d.learned, d.state,
-       d.installation_id, d.activity_id, d.registered_at, d.token
+       d.installation_id, d.activity_id, d.registered_at, d.token, d.created
   FROM device d INDEXED BY device_by_token
   JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
  WHERE d.account_id = :account AND d.token = :token;
@@ -16,7 +16,7 @@ SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.e
 -- name: same_installation
 -- The device that is this installation's token of a kind and activity.
 SELECT d.app_name, d.provider, d.kind, d.registration_id, r.user_id, d.slot, d.environment, d.learned, d.state,
-       d.installation_id, d.activity_id, d.registered_at, d.token
+       d.installation_id, d.activity_id, d.registered_at, d.token, d.created
   FROM device d INDEXED BY device_by_installation
   JOIN registration r ON r.account_id = d.account_id AND r.id = d.registration_id
  WHERE d.account_id = :account AND d.app_name = :app AND d.installation_id = :installation AND d.kind = :kind
@@ -82,7 +82,7 @@ SELECT slot FROM device WHERE account_id = :account AND registration_id = :regis
 -- name: delete_device
 -- Takes a device out of its slot and says what it was.
 DELETE FROM device WHERE account_id = :account AND registration_id = :registration AND slot = :slot
-RETURNING app_name, provider, environment, kind, token;
+RETURNING app_name, provider, environment, kind, token, created, registered_at;
 
 -- name: delete_registration
 -- A registration, its devices gone, and whose it was.
@@ -94,7 +94,7 @@ SELECT app_name, user_id FROM registration WHERE account_id = :account AND id = 
 
 -- name: dead_devices
 -- The devices with a token that died, if they were registered before that; the other environment's stays.
-SELECT registration_id, slot FROM device INDEXED BY device_by_token
+SELECT registration_id, slot, environment, kind, registered_at FROM device INDEXED BY device_by_token
  WHERE account_id = :account AND token = :token AND app_name = :app AND provider = :provider
    AND (:before IS NULL OR registered_at < :before)
    AND (:environment IS NULL OR environment IN ('', :environment))
@@ -108,13 +108,13 @@ UPDATE device INDEXED BY device_by_token SET state = 'quarantined', state_reason
    AND registered_at <= :at
    AND (:environment IS NULL OR environment IN ('', :environment))
    AND (:kind IS NULL OR kind = :kind)
-RETURNING registration_id, environment, kind;
+RETURNING registration_id, environment, kind, slot;
 
 -- name: learn_environment
 -- Which environment an APNs token is of, told by APNs; only where nobody has said it.
 UPDATE device INDEXED BY device_by_token SET environment = :environment, learned = 1
  WHERE account_id = :account AND token = :token AND app_name = :app AND provider = 'APN' AND environment = ''
-RETURNING registration_id;
+RETURNING registration_id, slot, kind;
 
 -- name: get_registration
 -- A registration, unless its app is being removed.
