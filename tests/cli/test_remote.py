@@ -358,7 +358,7 @@ def test_tail_follows_until_it_is_interrupted_and_ends_well(there: Remote) -> No
 
 
 def test_tables_fit_a_terminal_of_80_columns_and_lose_nothing() -> None:
-    """Long ids are folded, not cut; in a pipe each row is one line without colours."""
+    """An id stays in one piece while the rest has room; in a pipe each row is one line without colours."""
     ident = "comms_operation_" + "0" * 26
     rows = [(ident, "x" * 30, "[red]")] * 2
     code = f"from heliogram.cli.showing import table; table(('a', 'b', 'c'), {rows!r}, empty='')"
@@ -371,7 +371,7 @@ def test_tables_fit_a_terminal_of_80_columns_and_lose_nothing() -> None:
     os.close(main)
     assert done.returncode == 0
     assert max(map(len, text.splitlines())) <= 80
-    assert "".join(line[: text.index("b")].strip() for line in text.splitlines()[1:]).count(ident) == 2
+    assert text.count(ident) == 2
     assert "[red]" in text
     piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
     assert [line.split() for line in piped.splitlines()] == [["A", "B", "C"], *[[ident, "x" * 30, "[red]"]] * 2]

@@ -19,8 +19,9 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 def login(url: str, name: str) -> None:
     """Keep an API key, so that the other commands need none.
 
-    The key is asked for without showing it, or read from standard input, tried, and kept in
-    ~/.config/heliogram/config.toml, which only you can read. The profile of the last login is the one that is used.
+    The key is asked for without showing it (its id and then its secret, or both with a full stop between), or read from
+    standard input, tried, and kept in ~/.config/heliogram/config.toml, which only you can read. The profile of the last
+    login is the one that is used.
 
     \b
       heliogram login --url https://push.example.com
@@ -31,11 +32,8 @@ def login(url: str, name: str) -> None:
         raise click.UsageError("--profile: expected 1 to 64 of A-Z, a-z, 0-9, '-' and '_'")
     if _is_open(url):
         click.echo(f"warning: everybody on the way to {url} can read the key; use https://, or an SSH tunnel", err=True)
-    if sys.stdin.isatty():
-        given = click.prompt("API key (keyId.secret)", hide_input=True, err=True)
-    else:
-        given = sys.stdin.readline()
-    link = Link(url, str(given).strip(), as_json=False)
+    given = _asked_for() if sys.stdin.isatty() else sys.stdin.readline()  # a pipe gives both in one line
+    link = Link(url, given.strip(), as_json=False)
     with told_in_words() as trouble:
         trouble.link = link
         _try(link)
@@ -59,6 +57,14 @@ def logout(name: str | None) -> None:
         known.default = next(iter(sorted(known.profiles)), None)
     known.write()
     click.echo(f"forgot profile {name!r}")
+
+
+def _asked_for() -> str:
+    """What is typed or pasted, in one piece or in the two that `api-keys create` shows."""
+    given = str(click.prompt("API key (the keyId, or keyId.secret)", hide_input=True, err=True)).strip()
+    if "." in given:
+        return given
+    return f"{given}.{str(click.prompt('its secret', hide_input=True, err=True)).strip()}"
 
 
 def _is_open(url: str) -> bool:

@@ -67,10 +67,10 @@ def serve(as_json: bool, **given: Any) -> None:
         elif Role.API not in settings.roles:
             roles = " and ".join(sorted(settings.roles))
             click.echo(f"heliogram ({roles}) is ready: {url}/health/ready says how it is")
-        elif settings.store is not None:
-            click.echo(f"heliogram is ready at {url} (documentation at {url}/docs, data in {settings.store})")
         else:
-            click.echo(f"heliogram is ready at {url} (documentation at {url}/docs, data in {settings.data})")
+            dashboard = f"dashboard at {url}/dashboard, " if settings.dashboard else ""
+            kept = settings.data if settings.store is None else settings.store
+            click.echo(f"heliogram is ready at {url} ({dashboard}API documentation at {url}/docs, data in {kept})")
 
     try:
         run(settings, ready)

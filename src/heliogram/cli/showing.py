@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _WIDE = 10_000
 """Columns of a pipe: nothing is cut or broken there."""
+_ID = re.compile(r"[a-z_]+_[0-9a-z]{26}|-")
+_LEAST = 5
+"""Characters that a column needs beside those that are kept in one piece."""
 
 
 def console(*, err: bool = False) -> Console:
@@ -38,12 +42,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     from rich.table import Table
     from rich.text import Text
 
+    terminal = console()
+    whole = _whole(columns, cells, terminal.width)
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for at, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=at in whole)
     for row in cells:
         made.add_row(*(Text(cell) for cell in row))
-    console().print(made)
+    terminal.print(made)
 
 
 def details(pairs: Iterable[tuple[str, object]]) -> None:
@@ -77,6 +83,14 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return when(value) or ""
     return clean(str(value))
+
+
+def _whole(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> set[int]:
+    """The columns of ids, which one wants to copy in one piece; none where they leave the others too little room."""
+    ids = {at for at in range(len(columns)) if all(_ID.fullmatch(row[at]) for row in rows)}
+    taken = sum(max(len(row[at]) for row in rows) for at in ids)
+    left = width - taken - 2 * len(columns)
+    return ids if left >= _LEAST * (len(columns) - len(ids)) else set()
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -36,7 +36,11 @@ def demo(once: bool, data: Path) -> None:
         try:
             story = Story(data, processes, narrator)
             story.tell()
-            if not once:
+            if once:
+                click.echo(
+                    "\nEverything is stopped again. Without ONCE=1 (--once) it keeps running, to look around in."
+                )
+            else:
                 story.stay()
         except StepFailed as error:
             narrator.failed(str(error))

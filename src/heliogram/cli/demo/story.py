@@ -31,7 +31,7 @@ class Story:
         self._file = data / "demo.json"
         self._memory, self._remembered = memory.load(self._file)
         self._phone = ""
-        self._service_url = self._simulator_url = ""
+        self._service_url = self._simulator_url = self._user = ""
 
     def __repr__(self) -> str:
         return f"Story(service={self._service_url!r}, simulator={self._simulator_url!r})"
@@ -51,17 +51,17 @@ class Story:
             self._make_signing_key(simulator)
             self._upload_credential(service)
             token = self._launch_phone(simulator)
-            user = self._forwarded(service, token)
-            operation = self._send(service, user)
+            self._user = self._forwarded(service, token)
+            operation = self._send(service, self._user)
             self._watch_operation(service, operation)
             self._look_at_phone(simulator)
-            self._where_to_look(user)
         finally:
             simulator.close()
             service.close()
 
     def stay(self) -> None:
-        """Keeps everything running until Ctrl-C."""
+        """Says where to look, and keeps everything running until Ctrl-C."""
+        self._where_to_look()
         click.echo("\nEverything keeps running; Ctrl-C stops it.")
         pause = threading.Event()
         while not pause.wait(1.0):
@@ -203,9 +203,9 @@ class Story:
         last = items[-1]
         self._narrator.phone([f"▪ {APP.upper()}", str(last.get("title")), str(last.get("body"))])
 
-    def _where_to_look(self, user: str) -> None:
+    def _where_to_look(self) -> None:
         netrc = memory.save_netrc(self._data / "demo.netrc", self._memory)
-        body = json.dumps({"to": [{"userId": user}], "from": {"appName": APP}, "content": {"body": "Again"}})
+        body = json.dumps({"to": [{"userId": self._user}], "from": {"appName": APP}, "content": {"body": "Again"}})
         click.echo("\nLook further:")
         click.echo(f"  the dashboard                {self._service_url}/dashboard")
         click.echo(f"    sign in with               {self._memory.api_key_id}, and the apiSecret of {self._file}")
