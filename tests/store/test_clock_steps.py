@@ -135,9 +135,9 @@ async def test_a_step_while_a_claim_waits_for_its_turn_gives_no_lease_that_is_ov
     store: Any = bench.store
     real = store._write
 
-    async def late(job: Any) -> Any:
+    async def late(job: Any, **how: Any) -> Any:
         bench.clock.step(HOUR)
-        return await real(job)
+        return await real(job, **how)
 
     store._write = late
     (chunk,) = await bench.store.claim(Lane.TX, 0, limit=1, now=asked, until=asked + LEASE_MS, worker="w")

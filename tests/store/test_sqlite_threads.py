@@ -70,10 +70,10 @@ async def set_up(tmp_path: Path) -> AsyncIterator[Setup]:
         await made.writer.close()
 
 
-async def queued(setup: Setup, jobs: list[Callable[[apsw.Connection], object]]) -> list[object]:
+async def queued(setup: Setup, jobs: list[Callable[[apsw.Connection], object]], *, bare: bool = False) -> list[object]:
     """Runs jobs that all queued up behind the one that runs; exceptions are returned."""
     held = await setup.hold()
-    tasks = [asyncio.ensure_future(setup.writer.run(job)) for job in jobs]
+    tasks = [asyncio.ensure_future(setup.writer.run(job, bare=bare)) for job in jobs]
     await asyncio.sleep(0)  # the tasks put their jobs
     setup.gate.set()
     await held
@@ -91,14 +91,33 @@ async def test_what_queued_up_is_one_transaction(tmp_path: Path) -> None:
         assert setup.rows() == list(range(21))
 
 
-async def test_a_failing_job_fails_alone(tmp_path: Path) -> None:
-    """Its writes are undone, its caller gets the error, the others are committed."""
+@pytest.mark.parametrize("bare", [False, True])
+async def test_a_failing_job_fails_alone(tmp_path: Path, bare: bool) -> None:
+    """Its writes are undone, its caller gets the error, the others are committed; also without savepoints."""
     async with set_up(tmp_path) as setup:
-        results = await queued(setup, [insert(1), fail, insert(2), insert(1), insert(3)])
+        results = await queued(setup, [insert(1), fail, insert(2), insert(1), insert(3)], bare=bare)
         assert isinstance(results[1], LookupError)
         assert "UNIQUE" in str(results[3])
         assert [results[n] for n in (0, 2, 4)] == [1, 2, 3]
         assert setup.rows() == [1, 2, 3]
+
+
+async def test_a_bare_job_that_fails_before_it_writes_costs_no_second_run(tmp_path: Path) -> None:
+    """As one does that is refused: what others of its group wrote stands."""
+    runs = 0
+
+    def count(connection: apsw.Connection) -> int:
+        nonlocal runs
+        runs += 1
+        return insert(1)(connection)
+
+    def refuse(_: apsw.Connection) -> None:
+        raise LookupError("no room")
+
+    async with set_up(tmp_path) as setup:
+        results = await queued(setup, [count, refuse, insert(2)], bare=True)
+        assert isinstance(results[1], LookupError)
+        assert (setup.rows(), runs) == ([1, 2], 1)
 
 
 async def test_a_group_is_bounded(tmp_path: Path) -> None:

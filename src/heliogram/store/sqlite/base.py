@@ -59,23 +59,30 @@ class Base:
             wal_bytes=wal,
         )
 
-    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False) -> T:
-        return await self._writer.run(job, long=long)
+    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False, bare: bool = False) -> T:
+        return await self._writer.run(job, long=long, bare=bare)
 
-    async def _write_times(self, job: Callable[[apsw.Connection, int], T], *, mark: int | None = None) -> T:
+    async def _write_times(
+        self, job: Callable[[apsw.Connection, int], T], *, mark: int | None = None, bare: bool = False
+    ) -> T:
         """Writes what says when: `job` gets by how many ms the clock on the wall was set since `mark`, else since this
         was called."""
         since = self._steps.mark() if mark is None else mark
+        moved = 0
 
         def settled(connection: apsw.Connection) -> T:
+            nonlocal moved
+            if moved:  # in an attempt that was rolled back, or this would not be run again
+                self._steps.unsettle(moved)
             moved = self._steps.settle(connection)
             try:
                 return job(connection, self._steps.since(since))
             except BaseException:
                 self._steps.unsettle(moved)
+                moved = 0
                 raise
 
-        return await self._write(settled)
+        return await self._write(settled, bare=bare)
 
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._reader.run(job)

@@ -147,7 +147,7 @@ class Operations(Base):
             _insert(connection, account, operation, packed, shard, hold, step)
 
         if hold is not None:
-            await self._write_times(job)
+            await self._write_times(job, bare=True)
         else:
             await self._write(job, long=operation.recipients > CHUNK_SIZE)
 

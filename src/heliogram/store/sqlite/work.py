@@ -62,6 +62,17 @@ def append(connection: apsw.Connection, values: Where) -> bool:
     return bool(parts)
 
 
+def finish_whole(connection: apsw.Connection, values: Where) -> bool:
+    """Appends the last result part and ends the chunk, as `append` and `let_go` do, in one go; False, and nothing
+    written, for one that another attempt holds or whose operation was asked to stop."""
+    parts: Any = connection.execute(_sql.finish_with_part, values).fetchall()
+    if not parts:
+        return False
+    connection.execute(_sql.insert_part, {**values, "part": parts[0][0]})
+    end_operation(connection, values)
+    return True
+
+
 def let_go(connection: apsw.Connection, sql: str, values: Where) -> bool:
     """Ends or gives back a chunk; of an operation that was asked to stop, the rest of it ends here and now."""
     if connection.execute(_sql.stopped, values).fetchone() is not None:
@@ -187,8 +198,14 @@ class Work(Base):
         values = {**_fence(chunk), "at": at}
         if not records or counts is None:
             return await self._write(lambda c: let_go(c, _sql.finish_chunk, values))
-        last = _part(chunk, pack_records(records), counts, max(record.at for record in records))
-        return await self._write(lambda c: append(c, last) and let_go(c, _sql.finish_chunk, values))
+        last = _part(chunk, pack_records(records), counts, max([record.at for record in records]))
+
+        def job(connection: apsw.Connection) -> bool:
+            if finish_whole(connection, {**last, "ended": at}):
+                return True
+            return append(connection, last) and let_go(connection, _sql.finish_chunk, values)
+
+        return await self._write(job, bare=True)
 
     async def release(self, chunk: Lease, due: int, at: int, *, held: bytes | None = None) -> bool:
         """Gives the chunk back, to be claimed again from `due` on. False when fenced off."""

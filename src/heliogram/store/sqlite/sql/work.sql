@@ -34,6 +34,15 @@ VALUES (:account, :operation, :first, :part, :attempt, :packed);
 UPDATE chunk SET state = 2, due = :at, updated = max(updated, :at)
  WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1;
 
+-- name: finish_with_part
+-- The chunk is done with one more part, which has this number; not if its operation was asked to stop.
+UPDATE chunk
+   SET parts = parts + 1, sent = :sent, failed = :failed, unaddressable = :unaddressable, state = 2, due = :ended,
+       updated = max(updated, :at, :ended)
+ WHERE account_id = :account AND operation_id = :operation AND first = :first AND attempt = :attempt AND state = 1
+   AND NOT EXISTS (SELECT 1 FROM operation WHERE account_id = :account AND id = :operation AND canceled IS NOT NULL)
+RETURNING parts;
+
 -- name: stopped
 -- Whether the operation of a chunk that this attempt holds was asked to stop.
 SELECT 1 FROM chunk c JOIN operation o ON o.account_id = c.account_id AND o.id = c.operation_id
