@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.clock import FakeClock
-from support.stores import opened, recipients_of
+from support.stores import opened, recipients_of, token_of
 
 from heliogram.domain.accounts import AuditEvent
 from heliogram.domain.operations import Lane
@@ -141,7 +141,7 @@ async def test_a_service_forgets_what_is_over(tmp_path: Path, days: int) -> None
         await store.delete_user(bench.account, user, clock.ms)
         event = AuditEvent(id=bench.ids.new(), at=clock.ms, actor="cli", action="a", subject="s")
         await store.record_audit(bench.account, event)
-        chores = chores_of(store, clock, retention_days=days)
+        chores = chores_of(store, clock, retention_days=days, history_days=90)
         clock.advance(days * DAY - 1)
         await work(chores)
         assert await store.get_operation(bench.account, made.id) is not None
@@ -154,6 +154,27 @@ async def test_a_service_forgets_what_is_over(tmp_path: Path, days: int) -> None
         clock.advance(401 * DAY)
         await work(chores)
         assert (await store.list_audit(bench.account, Window())).items == ()
+
+
+@pytest.mark.parametrize("days", [1, 90, 365])
+async def test_what_happened_to_devices_is_forgotten_after_its_own_time(tmp_path: Path, days: int) -> None:
+    """At the bound of the setting, not a millisecond before."""
+    async with opened(tmp_path) as bench:
+        await bench.app()
+        made = await bench.device(token_of(1))
+        await bench.store.delete_registration(bench.account, made.registration_id)
+
+        async def told() -> int:
+            listed = await bench.store.device_history(bench.account, Window(), user_id=made.user_id)
+            return len(listed.items)
+
+        chores = chores_of(bench.store, bench.clock, retention_days=1, history_days=days)
+        bench.clock.advance(days * DAY)
+        await work(chores)
+        assert await told() == 1
+        bench.clock.advance(1)
+        await work(chores)
+        assert await told() == 0
 
 
 async def work(chores: list[Chore]) -> None:
@@ -175,6 +196,7 @@ async def test_every_hour_certificates_that_end_soon_are_told_of(
             return []
 
         monkeypatch.setattr(bench.store, "warn_of_ending_credentials", warn)
-        (chore,) = [c for c in chores_of(bench.store, bench.clock, retention_days=7) if c.name == "certificates"]
+        chores = chores_of(bench.store, bench.clock, retention_days=7, history_days=90)
+        (chore,) = [c for c in chores if c.name == "certificates"]
         await chore.slice()
         assert (asked, chore.every) == ([bench.clock.ms], 3600)

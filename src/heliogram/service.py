@@ -168,7 +168,8 @@ class Service:
 
     def _chores(self) -> list[Chore]:
         backing = self._backing
-        chores = chores_of(backing.store, backing.clock, retention_days=self._settings.retention_days)
+        days, history = self._settings.retention_days, self._settings.history_days
+        chores = chores_of(backing.store, backing.clock, retention_days=days, history_days=history)
         if backing.shared is not None:
             chores.append(upgrade_chore(backing.shared))
             if backing.broker is None:

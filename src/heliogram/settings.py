@@ -190,6 +190,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int = DEFAULT_QUEUED
     max_queued_per_account: int | None = None
     retention_days: int = 7
+    history_days: int = 90
     webhooks_allow_private: bool = False
     webhooks_allow_http: bool = False
 
@@ -213,6 +214,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
         yield from self._cluster_problems()
         if not 1 <= self.retention_days <= MAX_RETENTION_DAYS:
             yield f"--retention-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.retention_days}"
+        if not 1 <= self.history_days <= MAX_RETENTION_DAYS:
+            yield f"--history-days: expected 1 to {MAX_RETENTION_DAYS}, got {self.history_days}"
         if not missing:
             yield from self._content_problems()
         if self.trusted_proxies and not self.behind_proxy:

@@ -109,10 +109,11 @@ class _Ended:
         return Step(removal.rows, self._place is not None)
 
 
-def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]:
-    """The chores of a service: operations and deleted users go after `retention_days`, what is left of removed apps at
-    once, the audit log and ended API keys after 400 days, idempotency keys and refused tokens after 24 hours; of
-    certificates that end soon is told. What waits for webhooks is the pump's to bound."""
+def chores_of(store: Store, clock: Clock, *, retention_days: int, history_days: int) -> list[Chore]:
+    """The chores of a service: operations and deleted users go after `retention_days`, what happened to devices after
+    `history_days`, what is left of removed apps at once, the audit log and ended API keys after 400 days, idempotency
+    keys and refused tokens after 24 hours; of certificates that end soon is told. What waits for webhooks is the pump's
+    to bound."""
 
     def now() -> int:
         return int(clock.time() * 1000)
@@ -131,6 +132,10 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
 
     async def tokens() -> Step:
         gone = await store.forget_refused(now())
+        return Step(gone, gone > 0)
+
+    async def history() -> Step:
+        gone = await store.forget_history(now() - history_days * DAY_MS)
         return Step(gone, gone > 0)
 
     async def troubles() -> Step:
@@ -158,6 +163,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int) -> list[Chore]
         Chore(name="users", every=10 * MINUTE, slice=users),
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
         Chore(name="tokens", every=10 * MINUTE, slice=tokens),
+        Chore(name="history", every=10 * MINUTE, slice=history),
         Chore(name="troubles", every=10 * MINUTE, slice=troubles),
         Chore(name="certificates", every=60 * MINUTE, slice=certificates),
         Chore(name="audit", every=24 * 60 * MINUTE, slice=audit),

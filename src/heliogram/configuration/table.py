@@ -287,6 +287,13 @@ SETTINGS: Final = (
         meaning="How long operations, their notifications and results are kept after their end, and deleted users.",
     ),
     Setting(
+        name="history_days",
+        kind=Whole(1, MAX_RETENTION_DAYS),
+        group=KEEPING,
+        unit="days",
+        meaning="How long it is kept what happened to devices: that a token died, moved, or was refused.",
+    ),
+    Setting(
         name="metrics",
         kind=HostPort(),
         group=KEEPING,
