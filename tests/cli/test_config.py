@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from heliogram.cli.demo.processes import variables
 from heliogram.cli.root import cli
+from heliogram.service import endpoints_of
 from heliogram.settings import Address, Role, ServeSettings
 
 SECRET = "postgresql://me:hidden@db.example/push"
@@ -122,6 +123,17 @@ def test_a_secret_that_cannot_be_told_is_refused(
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert "hidden" not in result.output
+
+
+def test_the_proxy_is_shown_without_its_password(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And reaches the engine with it."""
+    url = "http://push:hid%40den@proxy.example:3128"
+    assert effective("--apns-proxy", url)["apns_proxy"]["value"] == "http://proxy.example:3128"
+    settings = served(monkeypatch, HELIOGRAM_APNS_PROXY=url)
+    endpoints = endpoints_of(settings)
+    assert endpoints.proxy == url
+    assert "hid" not in f"{settings!r}{endpoints!r}"
+    assert "http://proxy.example:3128" in repr(endpoints)
 
 
 def test_systemd_may_hand_over_secrets(here: Path) -> None:

@@ -65,7 +65,7 @@ class SmallProxy:
             else:
                 target = await self.negotiate(reader, writer)
                 await self._relay(reader, writer, *self.resolve.get(target[0], target))
-        except (Refused, ConnectionError, asyncio.IncompleteReadError):
+        except (Refused, OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.transport.abort()

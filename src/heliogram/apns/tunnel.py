@@ -78,9 +78,9 @@ async def http_connect(stream: Stream, endpoint: Endpoint, login: Login | None) 
     if found is None:
         raise ProxyFailed("its answer is not HTTP/1.1; is it an HTTP proxy?")
     status = int(found[1])
-    if status == 407:
+    if status in (401, 407):  # tinyproxy says 401 to a wrong password
         what = "wants a user and a password" if login is None else "did not take the user and password"
-        raise ProxyFailed(f"{what} (407); check those in the proxy's URL")
+        raise ProxyFailed(f"{what} ({status}); check those in the proxy's URL")
     if not 200 <= status < 300:
         raise ProxyFailed(f"refused the tunnel: {status} {_plain(found[2] or b'')}".rstrip())
     if rest:
