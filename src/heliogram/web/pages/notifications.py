@@ -51,7 +51,7 @@ async def notification(request: Request) -> Response:
     payload = None if is_fragment(request) else await asking.get(f"{PUSH}/{ident}/Payload")
     deliveries = [{**each, "words": delivery_words(each)} for each in found["deliveries"]]
     over = found["status"] in ("SENT", "FAILED", "CANCELED") and all(each["final"] for each in deliveries)
-    known = {"one": told(found), "deliveries": deliveries, "over": over, "payload": payload}
+    known: dict[str, Any] = {"one": told(found), "deliveries": deliveries, "over": over, "payload": payload}
     return render(request, "notifications/one.html", block="live", **known)
 
 
