@@ -174,6 +174,23 @@ def test_check_ends_with_1_and_a_line_for_each_problem(data: Path) -> None:
     assert json.loads(found.stdout)["problems"] == result.stdout.splitlines()
 
 
+def test_check_puts_right_what_it_can(data: Path, tmp_path: Path) -> None:
+    """In the data directory; never in a backup."""
+    backup = tmp_path / "kept.db"
+    assert run("backup", str(backup), "--data", str(data)).exit_code == 0
+    connection = apsw.Connection(str(data / "heliogram.db"))
+    connection.execute("UPDATE queue_depth SET waiting = waiting + 7")
+    connection.close()
+    refused = run("check", "--backup", str(backup), "--repair")
+    assert (refused.exit_code, "a backup is never changed" in refused.stderr) == (2, True)
+    mended = run("check", "--data", str(data), "--repair")
+    assert mended.exit_code == 0, mended.output
+    assert "repaired: all accounts: recipients that wait were counted as 7, and are 0\n" in mended.stdout
+    assert "checking again\n" in mended.stderr
+    again = run("check", "--data", str(data), "--repair", "--json")
+    assert "repaired" not in json.loads(again.stdout)
+
+
 def test_check_of_what_is_no_database_is_a_problem(data: Path) -> None:
     """Not a traceback."""
     (data / "heliogram.db").write_text("Dear diary, " * 500)

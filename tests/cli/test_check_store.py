@@ -71,6 +71,42 @@ def test_a_database_that_is_well_and_one_that_is_not(url: str, monkeypatch: pyte
     assert found["store"].startswith("postgresql://")
 
 
+def miscount(url: str) -> None:
+    """Seven more wait than there are."""
+
+    async def done() -> None:
+        link = await asyncpg.connect(url)
+        await link.execute("INSERT INTO queue_depth VALUES ('', 0, 7, 0) ON CONFLICT DO NOTHING")
+        await link.close()
+
+    asyncio.run(done())
+
+
+def test_a_repair_is_told_and_checked(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line for each change, then what is left; 0 when that is nothing."""
+    monkeypatch.chdir(tmp_path)
+    miscount(url)
+    ill = run("check", "--store", url)
+    assert ill.stderr.endswith(
+        ": 1 problems; --repair puts right what can be, and a backup can be restored: pg_restore\n"
+    )
+    mended = run("check", "--store", url, "--repair")
+    first, second = mended.stdout.splitlines()
+    assert (mended.exit_code, first) == (
+        0,
+        "repaired: all accounts: recipients that wait were counted as 7, and are 0",
+    )
+    assert " is well: " in second
+    assert mended.stderr.endswith("looking whether webhooks were told more than there ever was\n")
+    spoil(url)
+    left = run("check", "--store", url, "--repair", "--json")
+    told = json.loads(left.stdout)
+    assert (left.exit_code, told["repaired"]) == (1, [])
+    assert told["refused"][0].startswith("the schema is not what this version of heliogram works on")
+    assert told["cures"][told["problems"][0]].startswith("make it as it is in a new database of this version")
+    assert "\n  not repaired: make it as it is" in run("check", "--store", url, "--repair").output
+
+
 def test_what_cannot_be_reached_is_told_without_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A directory that is named is meant, whatever the environment says."""
     monkeypatch.chdir(tmp_path)

@@ -14,6 +14,10 @@ from heliogram.store.sqlite.statements import Statement, load_all
 NOT_THERE = {
     "check.devices_out_of_reach": "there is no table `reachable`: an index of `device` stands for it",
     "check.reach_astray": "the same",
+    "reach.delete_entry": "the same",
+    "reach.devices_missed": "the same",
+    "reach.entries_astray": "the same",
+    "reach.put_entry": "the same",
 }
 """Statements of the embedded store that have no text for PostgreSQL, and why."""
 
@@ -66,4 +70,4 @@ def test_a_statement_without_a_text_is_told_by_file_and_name() -> None:
 def test_files_of_both_stores_have_the_same_names() -> None:
     """A statement's key is its file's name and its own; what PostgreSQL has alone is in files of its own."""
     alone = {key.partition(".")[0] for key in load_all(PACKAGE)} - {key.partition(".")[0] for key in load_all()}
-    assert alone == {"devices", "examining", "nodes", "queueing"}
+    assert alone == {"activity", "devices", "examining", "nodes", "queueing"}

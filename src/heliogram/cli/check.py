@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,11 @@ from .options import data_option, print_json, store_option
 
 if TYPE_CHECKING:
     from ..settings import Url
-    from ..store.sqlite.check import Findings
+    from ..store.sqlite.check import Findings, Progress
+    from ..store.sqlite.repair import Repair
+
+COUNT_SECONDS = 5.0
+"""How often it is told how much was looked at."""
 
 
 @click.command()
@@ -27,9 +31,11 @@ if TYPE_CHECKING:
     help="Check this backup in place of the database in --data.",
 )
 @click.option("--full", is_flag=True, help="Look at every operation and registration, not at a sample: it takes long.")
+@click.option("--repair", is_flag=True, help="Put right what can be put right safely, then check again.")
 @as_json_option
-def check(data: Path, store: Url | None, backup_file: Path | None, full: bool, as_json: bool) -> None:
-    """Check the database of --data, that of --store, or a backup. Reads only; works beside a running service.
+def check(data: Path, store: Url | None, backup_file: Path | None, full: bool, repair: bool, as_json: bool) -> None:
+    """Check the database of --data, that of --store, or a backup. Works beside a running service, and reads only unless
+    --repair is given.
 
     Looks for damage (every page, row and index), references to what is not there, the owner and the schema; then that
     counters make up what results say, that every chunk has recipients, and that slots of devices are given once. It
@@ -38,17 +44,27 @@ def check(data: Path, store: Url | None, backup_file: Path | None, full: bool, a
     On PostgreSQL damage of pages is pg_amcheck's; beside all the rest it looks at the schema's every part, at invalid
     indexes, at the coming days' partitions, and at leases that nobody takes over.
 
+    --repair changes what follows for certain from what is there: counts of what waits, counters that results tell,
+    slots, rows that belong to nothing. Each change is told and noted in the audit log. What would be a guess is left as
+    it is, with what to do.
+
     \b
     Exit code: 0 all is well, 1 there are problems (one line each on standard output), 2 wrong usage.
     """
+    if repair and backup_file is not None:
+        raise click.UsageError("--repair: a backup is never changed; restore it, then repair what was restored")
     shared = None if backup_file is not None else _shared(store)
-    place, findings = _of_server(shared, full) if shared is not None else _of_file(data, backup_file, full)
+    desk = _Server(shared) if shared is not None else _File(data, backup_file)
+    told = _progress(full or repair)
+    findings, repaired = desk.examine(full, told), None
+    if repair and findings.problems:
+        repaired = desk.repair(findings, told)
+        told("checking again")
+        findings = desk.examine(full, told)
     if as_json:
-        _print(findings, place, full, is_file=shared is None)
+        _print(findings, desk, full, repaired)
     else:
-        for line in findings.problems:
-            click.echo(line)
-        _summary(findings, place, is_file=shared is None)
+        _tell(findings, desk, repair, repaired)
     raise SystemExit(1 if findings.problems else 0)
 
 
@@ -60,57 +76,132 @@ def _shared(store: Url | None) -> Url | None:
     return store if said or not named else None
 
 
-def _of_file(data: Path, backup_file: Path | None, full: bool) -> tuple[str, Findings]:
-    from ..datadir import DATABASE
-    from ..store.sqlite.check import examine
+class _File:
+    """The embedded database, or a backup."""
 
-    file = data / DATABASE if backup_file is None else backup_file
-    if not file.is_file():
-        raise click.UsageError(f"there is no database in {data}: give the directory of `heliogram serve` with --data")
-    return str(file), examine(file, full=full)
+    key, cure = "file", "heliogram restore"
+
+    def __init__(self, data: Path, backup_file: Path | None) -> None:
+        from ..datadir import DATABASE
+
+        self._data = data
+        self._file = data / DATABASE if backup_file is None else backup_file
+        self.place = str(self._file)
+        if not self._file.is_file():
+            raise click.UsageError(
+                f"there is no database in {data}: give the directory of `heliogram serve` with --data"
+            )
+
+    def examine(self, full: bool, told: Progress) -> Findings:
+        from ..store.sqlite.check import examine
+
+        return examine(self._file, full=full, progress=told)
+
+    def repair(self, findings: Findings, told: Progress) -> Repair:
+        from ..datadir import StartError, require_here
+        from ..store.errors import StoreError
+        from ..store.sqlite.repair import repair_file
+
+        try:
+            require_here(self._data)
+            return repair_file(self._file, findings, _now(), told)
+        except (StartError, StoreError) as error:
+            raise click.ClickException(str(error)) from None
 
 
-def _of_server(url: Url, full: bool) -> tuple[str, Findings]:
-    from ..store.errors import StoreError
+class _Server:
+    """A PostgreSQL database."""
 
-    try:
-        from ..store.postgres.check import examine
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"--store {url} needs {error.name}, which is not installed: pip install 'heliogram[server,cluster]'"
-        ) from None
-    try:
-        return str(url), examine(url.text, full=full, progress=_progress(full))
-    except StoreError as error:
-        raise click.ClickException(str(error)) from None
+    key, cure = "store", "pg_restore"
+
+    def __init__(self, url: Url) -> None:
+        self._url = url
+        self.place = str(url)
+
+    def examine(self, full: bool, told: Progress) -> Findings:
+        from ..store.errors import StoreError
+
+        try:
+            from ..store.postgres.check import examine
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"--store {self._url} needs {error.name}, which is not installed:"
+                " pip install 'heliogram[server,cluster]'"
+            ) from None
+        try:
+            return examine(self._url.text, full=full, progress=told)
+        except StoreError as error:
+            raise click.ClickException(str(error)) from None
+
+    def repair(self, findings: Findings, told: Progress) -> Repair:
+        from ..store.errors import StoreError
+        from ..store.postgres.repair import repair_database
+
+        try:
+            return repair_database(self._url.text, findings, _now(), told)
+        except StoreError as error:
+            raise click.ClickException(str(error)) from None
 
 
-def _progress(full: bool) -> Callable[[str], object]:
-    """Says how far it is, where that may take long."""
-    return (lambda line: click.echo(line, err=True)) if full else (lambda line: None)
+def _now() -> int:
+    from ..observe.clock import SystemClock
+
+    return int(SystemClock().time() * 1000)
 
 
-def _summary(findings: Findings, place: str, *, is_file: bool) -> None:
+def _progress(aloud: bool) -> Progress:
+    """Says how far it is, where that may take long; counts at most every few seconds."""
+    last = -COUNT_SECONDS
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if line[:1].isdigit():
+            now = time.monotonic()
+            if now - last < COUNT_SECONDS:
+                return
+            last = now
+        click.echo(line, err=True)
+
+    return tell if aloud else lambda _: None
+
+
+def _tell(findings: Findings, desk: _File | _Server, repair: bool, repaired: Repair | None) -> None:
+    from ..store.cures import cure_of
+
+    for line in repaired.done if repaired is not None else ():
+        click.echo(f"repaired: {line}")
+    for line in findings.problems:
+        click.echo(line)
+        if repair:
+            click.echo(f"  not repaired: {cure_of(line)}", err=True)
+    for line in repaired.refused if repaired is not None else ():
+        click.echo(f"not repaired: {line}", err=True)
     for note in findings.notes:
         click.echo(f"note: {note}", err=True)
     if findings.problems:
-        cure = "heliogram restore" if is_file else "pg_restore"
-        click.echo(f"{place}: {len(findings.problems)} problems; a backup can be restored: {cure}", err=True)
+        ways = f"a backup can be restored: {desk.cure}"
+        if not repair and not findings.beyond_repair:
+            ways = f"--repair puts right what can be, and {ways}"
+        click.echo(f"{desk.place}: {len(findings.problems)} problems; {ways}", err=True)
     else:
         looked_at = f"{findings.operations:,} operations, {findings.registrations:,} registrations"
-        click.echo(f"{place} is well: schema {findings.schema}, {looked_at} looked at")
+        click.echo(f"{desk.place} is well: schema {findings.schema}, {looked_at} looked at")
 
 
-def _print(findings: Findings, place: str, full: bool, *, is_file: bool) -> None:
-    print_json(
-        {
-            "file" if is_file else "store": place,
-            "ok": not findings.problems,
-            "problems": findings.problems,
-            "notes": findings.notes,
-            "schema": findings.schema,
-            "full": full,
-            "operations": findings.operations,
-            "registrations": findings.registrations,
-        }
-    )
+def _print(findings: Findings, desk: _File | _Server, full: bool, repaired: Repair | None) -> None:
+    from ..store.cures import cure_of
+
+    shown = {
+        desk.key: desk.place,
+        "ok": not findings.problems,
+        "problems": findings.problems,
+        "notes": findings.notes,
+        "schema": findings.schema,
+        "full": full,
+        "operations": findings.operations,
+        "registrations": findings.registrations,
+    }
+    if repaired is not None:
+        cures = {line: cure_of(line) for line in findings.problems}
+        shown |= {"repaired": repaired.done, "refused": repaired.refused, "cures": cures}
+    print_json(shown)

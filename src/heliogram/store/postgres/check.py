@@ -6,16 +6,16 @@ Damage of pages and indexes is for `pg_amcheck`, which reads every one of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
 from ..errors import StoreDamaged, StoreError
 from ..sqlite import statements
-from ..sqlite.check import ASTRAY, Findings, examine_rows
+from ..sqlite.check import ASTRAY, Findings, Progress, examine_rows
 from .blueprint import schema_problems
-from .catalogue import PACKAGE
+from .catalogue import PACKAGE, Values
 from .errors import as_store_error, is_of_database, place_of, wrong_url
 from .facade import run_job
 from .halves import require_whole
@@ -36,7 +36,36 @@ _TAKEN_OVER = "do workers run?"
 CONNECT_SECONDS = 10.0
 _SETTINGS = {"application_name": "heliogram check", "jit": "off", "timezone": "UTC", "lock_timeout": "10s"}
 
-Progress = Callable[[str], object]
+_BEGINNINGS = frozenset(
+    each.key
+    for each in (
+        *_ASTRAY,
+        _check.oldest_operations,
+        _check.newest_operations,
+        _check.oldest_registrations,
+        _check.newest_registrations,
+    )
+)
+"""With what is asked by these something new is looked at, for which no earlier answer matters."""
+_WRONG_SCHEMA = "the schema is not what this version of heliogram works on, and nothing is changed in such a one"
+
+
+class _Glances:
+    """Runs what is asked in snapshots that are given up as soon as may be: a table that is being read cannot have
+    partitions made or dropped, and whoever wants to write to it waits behind whoever wants that."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.changed = 0
+
+    def __repr__(self) -> str:
+        return f"_Glances({self._link!r})"
+
+    async def execute(self, statement: str, values: Values) -> Sequence[Any]:
+        """The rows that a statement answers."""
+        if isinstance(statement, statements.Statement) and statement.key in _BEGINNINGS:
+            await self._link.command(f"ROLLBACK; {SNAPSHOT}")
+        return await self._link.execute(statement, values)
 
 
 def examine(url: str, *, full: bool = False, progress: Progress = lambda _: None) -> Findings:
@@ -51,7 +80,7 @@ async def look(url: str, *, full: bool = False, progress: Progress = lambda _: N
     """As `examine`, within an event loop."""
     place, findings = place_of(url), Findings()
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
+        connection = await connected(url)
         try:
             await _examine(Link(connection), place, findings, full, progress)
         finally:
@@ -65,7 +94,13 @@ async def look(url: str, *, full: bool = False, progress: Progress = lambda _: N
         if not findings.problems and not isinstance(meant, StoreDamaged):
             raise meant from error
         findings.add(f"what follows was not looked at: {meant}")
+        findings.beyond_repair = findings.beyond_repair or f"not all of it can be read: {meant}"
     return findings
+
+
+async def connected(url: str) -> Any:
+    """A connection for looking and for putting right. Raises what asyncpg raises."""
+    return await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
 
 
 async def _examine(link: Link, place: str, findings: Findings, full: bool, progress: Progress) -> None:
@@ -75,27 +110,32 @@ async def _examine(link: Link, place: str, findings: Findings, full: bool, progr
         await require_whole(connection, place)
     except StoreError as error:
         findings.add(str(error))
+        findings.beyond_repair = str(error)
         return
     if await connection.fetchval("SELECT to_regclass('heliogram_schema') IS NULL"):
         findings.add(f"{place} is no database of heliogram")
+        findings.beyond_repair = "it is not a database of heliogram: give the URL of one"
         return
     row = await connection.fetchrow("SELECT version, least FROM heliogram_schema")
     version, least = (0, 0) if row is None else (row[0], row[1])
     findings.schema, known = version, len(migrations())
     if version > known:
         findings.add(f"{place} has schema {version}, this version of heliogram knows up to {known}: use the newer one")
+        findings.beyond_repair = "it is a newer version's: repair it with that"
         return
     progress("looking at the schema")
     await schema_problems(link, findings, version, least)
+    if findings.problems:
+        findings.beyond_repair = _WRONG_SCHEMA
     if version < known:
         findings.notes.append(
             f"schema {version}: the next start brings it to {known}; what we keep in it is checked from then on"
         )
         return
-    await link.command(SNAPSHOT)  # all that follows sees one moment
+    await _examine_server(link, findings, progress)
     try:
-        await _examine_server(link, findings, progress)
-        await run_job(lambda c: examine_rows(c, findings, _ASTRAY, full=full, progress=progress), link)
+        glances = _Glances(link)
+        await run_job(lambda c: examine_rows(c, findings, _ASTRAY, full=full, progress=progress), glances)
     finally:
         if not link.closed:
             await link.command("ROLLBACK")

@@ -30,6 +30,8 @@ SAMPLE_REGISTRATIONS = 20_000
 MOST_PROBLEMS = 100
 PAGE = 1_000
 """Of all there is, so many are read at a time."""
+DAMAGED = "the file is damaged, and writing to it may make it worse: stop the service, restore a backup"
+Progress = Callable[[str], object]
 _TREE = re.compile(r"Tree (\d+) page")
 
 ASTRAY = {
@@ -52,13 +54,23 @@ _REGISTRATIONS = (_sql.oldest_registrations, _sql.newest_registrations)
 
 
 class Findings(msgspec.Struct, kw_only=True):
-    """What was looked at, and what is wrong: one line each, at most 100. `notes` are no problems."""
+    """What was looked at, and what is wrong: one line each, at most 100. `notes` are no problems.
+
+    What a repair goes by: `astray` is how much there is of what must not be there, by the statement that counted it;
+    each chunk, operation and registration with which something is wrong, by its keys, the account's id first; and in
+    `beyond_repair` why nothing of it may be put right here.
+    """
 
     schema: int = 0
     operations: int = 0
     registrations: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
+    astray: dict[str, int] = msgspec.field(default_factory=dict)
+    wrong_chunks: list[tuple[bytes, bytes, int]] = msgspec.field(default_factory=list)
+    wrong_operations: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
+    wrong_registrations: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
+    beyond_repair: str = ""
 
     def add(self, problem: str) -> None:
         """One more problem, unless there are enough."""
@@ -79,14 +91,16 @@ def owner_problem(connection: apsw.Connection, path: Path) -> tuple[int, str | N
 
 def damage(connection: apsw.Connection) -> list[str]:
     """What SQLite finds: pages, rows and indexes, then references to rows that are not there."""
-    problems = _damaged_pages(connection)
+    return _damaged_pages(connection) + _dangling(connection)
+
+
+def _dangling(connection: apsw.Connection) -> list[str]:
     broken: Counter[tuple[str, str]] = Counter()
     for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         broken[str(table), str(parent)] += 1
-    problems += [
+    return [
         f"references: {n} rows of {table} name a {parent} that is not there" for (table, parent), n in broken.items()
     ]
-    return problems
 
 
 def _damaged_pages(connection: apsw.Connection) -> list[str]:
@@ -111,23 +125,31 @@ def _damaged_pages(connection: apsw.Connection) -> list[str]:
     return [f"integrity: {line}" for line in lines]
 
 
-def examine(path: Path, *, full: bool = False) -> Findings:
-    """Everything, in one snapshot: beside a running service, too. Damage that ends the reading is a finding."""
+def examine(path: Path, *, full: bool = False, progress: Progress = lambda _: None) -> Findings:
+    """Everything, in one snapshot: beside a running service, too. Damage that ends the reading is a finding. `progress`
+    hears how far it is."""
     findings = Findings()
     try:
         with opened_read_only(path) as connection:
-            _examine(connection, path, findings, full)
+            _examine(connection, path, findings, full, progress)
     except StoreError as error:
         findings.add(str(error))
+        findings.beyond_repair = DAMAGED
     return findings
 
 
-def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: bool) -> None:
+def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: bool, progress: Progress) -> None:
     findings.schema, problem, _ = owner_problem(connection, path)
     if problem is not None:
         findings.add(problem)
+        findings.beyond_repair = "it is not a database that this version of heliogram may change"
         return
-    for line in damage(connection):
+    progress("looking at every page and index")
+    for line in _damaged_pages(connection):
+        findings.add(line)
+        findings.beyond_repair = DAMAGED
+    progress("looking at references")
+    for line in _dangling(connection):
         findings.add(line)
     if findings.schema < len(migrations()):
         findings.notes.append(
@@ -135,7 +157,7 @@ def _examine(connection: apsw.Connection, path: Path, findings: Findings, full: 
             " checked from then on"
         )
         return
-    examine_rows(connection, findings, _ASTRAY, full=full)
+    examine_rows(connection, findings, _ASTRAY, full=full, progress=progress)
 
 
 def examine_rows(
@@ -144,7 +166,7 @@ def examine_rows(
     astray: Mapping[Statement, str],
     *,
     full: bool,
-    progress: Callable[[str], object] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> None:
     """What must be true of what we keep, whatever the store: `astray` are statements that count what must not be there,
     and words for it. `progress` hears how far it is."""
@@ -152,21 +174,28 @@ def examine_rows(
         progress(f"looking whether {words.partition(':')[0]}")
         count: Any = connection.execute(sql).get
         if count:
+            findings.astray[sql.name] = count
             findings.add(f"{count} {words}")
     for row in _sample(connection, _OPERATIONS, None if full else SAMPLE_OPERATIONS):
         findings.operations += 1
         if findings.operations % PAGE == 0:
             progress(f"{findings.operations:,} operations looked at")
-        for problem in _operation_problems(connection, _Operation(*row)):
+        problems = list(_operation_problems(connection, _Operation(*row), findings))
+        if problems:
+            findings.wrong_operations.append((row[0], row[1]))
+        for problem in problems:
             findings.add(f"{ids.encode(ids.OPERATION, row[1])}: {problem}")
-    for _, ident, free, taken in _sample(connection, _REGISTRATIONS, None if full else SAMPLE_REGISTRATIONS):
+    for account, ident, free, taken in _sample(connection, _REGISTRATIONS, None if full else SAMPLE_REGISTRATIONS):
         findings.registrations += 1
         if findings.registrations % (10 * PAGE) == 0:
             progress(f"{findings.registrations:,} registrations looked at")
         slots = [int(slot) for slot in str(taken or "").split(",") if slot]
+        whole = sorted([*free, *slots]) == list(ALL_SLOTS)
+        if not slots or not whole:
+            findings.wrong_registrations.append((account, ident))
         if not slots:
             findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: it has no device")
-        if sorted([*free, *slots]) != list(ALL_SLOTS):
+        if not whole:
             findings.add(f"{ids.encode(ids.DEVICE_REGISTRATION, ident)}: free slots and devices do not make up its 63")
 
 
@@ -211,7 +240,7 @@ class _Chunk(NamedTuple):
         return self.sent, self.failed, self.unaddressable, self.canceled
 
 
-def _operation_problems(connection: apsw.Connection, operation: _Operation) -> Iterator[str]:
+def _operation_problems(connection: apsw.Connection, operation: _Operation, findings: Findings) -> Iterator[str]:
     where = {"account": operation.account, "operation": operation.id}
     chunks = [_Chunk(*row) for row in connection.execute(_sql.chunks_of, where)]
     expected = 0
@@ -219,7 +248,10 @@ def _operation_problems(connection: apsw.Connection, operation: _Operation) -> I
         if chunk.first != expected:
             yield f"a chunk begins at recipient {chunk.first}, expected {expected}"
         expected = chunk.first + chunk.size
-        yield from _chunk_problems(connection, {**where, "first": chunk.first}, chunk)
+        problems = list(_chunk_problems(connection, {**where, "first": chunk.first}, chunk))
+        if problems:
+            findings.wrong_chunks.append((operation.account, operation.id, chunk.first))
+        yield from problems
     if expected != operation.recipients:
         yield f"its chunks hold {expected} recipients, it says {operation.recipients}"
     over = operation.status in (OperationStatus.COMPLETED, OperationStatus.CANCELED)

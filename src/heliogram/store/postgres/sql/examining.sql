@@ -68,3 +68,10 @@ SELECT 'trigger', t.tgname || ' of ' || c.relname, pg_get_triggerdef(t.oid)
 SELECT 'constraint', k.conname || ' of ' || c.relname, pg_get_constraintdef(k.oid)
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
  WHERE k.connamespace = :schema::text::regnamespace AND k.conparentid = 0 AND NOT c.relispartition;
+
+-- name: references_not_validated
+-- References that were not looked at when they were made, and their tables.
+SELECT quote_ident(k.conname), k.conrelid::regclass::text FROM pg_constraint k
+ WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.convalidated
+   AND k.connamespace = current_schema()::regnamespace
+ ORDER BY 2, 1;
