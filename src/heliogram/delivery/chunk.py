@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -16,7 +17,7 @@ from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
-from ..domain.operations import Lane
+from ..domain.operations import Counts, Lane
 from ..lines import named, tell
 from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, NoTap, Providers, Push, PushResult, Retry, SendingStore, Tap, WorkQueue
@@ -70,8 +71,16 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """Goes around each attempt at a chunk."""
 
 
+class Answered(NamedTuple):
+    """The answer to a chunk's only push, which left before there was a `ChunkDelivery`, through a gate that is open."""
+
+    gate: Gate
+    opened: OpenedCredential
+    result: PushResult
+
+
 class ChunkDelivery:
-    """Delivers one chunk and records every outcome.
+    """Delivers one chunk and records every outcome; what was `answered` already, without sending it.
 
     After a crash, what repeats is at most what was answered since the last record: with the same `apns-id`, and for
     alerts the same collapse id. When another worker has taken the chunk over (the lease ran out), it stops at its
@@ -79,8 +88,9 @@ class ChunkDelivery:
     and the store ends the rest.
     """
 
-    def __init__(self, chunk: LeasedChunk, tools: Tools) -> None:
+    def __init__(self, chunk: LeasedChunk, tools: Tools, answered: Answered | None = None) -> None:
         self._chunk = chunk
+        self._answered = answered
         self._tools = tools
         self._spec: SendSpec = chunk.spec
         self._progress = Progress(chunk.records)
@@ -117,7 +127,7 @@ class ChunkDelivery:
         finally:
             await self._recorder.close()
         if self._ended and not self._recorder.fenced:
-            self._tell_ended()
+            tell_ended(self._chunk, self._recorder.counts)
             return
         await write(clock, lambda: self._fates.settle(self._now()))
         if self._recorder.fenced:
@@ -157,7 +167,7 @@ class ChunkDelivery:
         account, held = self._chunk.account_id, self._waiting.credential
         if again is None or self._stop.done():
             await (queue.done(self._chunk) if again is None else queue.retry(self._chunk, again))
-            self._tell_ended()
+            tell_ended(self._chunk, self._recorder.counts)
             for credential_id in self._tried | self._waiting.ended:
                 if breakers.pass_on(account, credential_id):
                     await queue.let_go(account, credential_id, most=1)  # somebody else is to try
@@ -171,21 +181,12 @@ class ChunkDelivery:
         if held is not None and breakers.failing(account, held) is None:
             await queue.let_go(account, held)  # it was mended before the chunk was there to be told
 
-    def _tell_ended(self) -> None:
-        chunk, counts = self._chunk, self._recorder.counts
-        tell(
-            log,
-            chunk.lane,
-            "chunk.ended",
-            chunk.operation_id,
-            first=chunk.first,
-            attempt=chunk.attempt,
-            sent=counts.sent,
-            failed=counts.failed,
-            unaddressable=counts.unaddressable,
-        )
-
     async def _deliver(self) -> None:
+        if self._answered is not None:
+            gate, opened, result = self._answered
+            self._is_only = True
+            await self._send_by(gate, opened.credential.id, self._take_late(gate, opened, result))
+            return
         plan = await self._planner.plan()
         for record in plan.records:
             self._recorder.take(record)
@@ -202,9 +203,12 @@ class ChunkDelivery:
         provider, own = self._tools.providers[ProviderName.APN], self._spec.topic is None
         topic = provider.topic_key(self._spec.measured_as) if own else None
         gate = self._tools.breakers.gate(self._chunk.account_id, credential_id, topic, self._chunk.id)
+        await self._send_by(gate, credential_id, self._send_through(gate, credential_id, targets))
+
+    async def _send_by(self, gate: Gate, credential_id: bytes, sending: Awaitable[None]) -> None:
         self._gate = gate
         try:
-            await self._send_through(gate, credential_id, targets)
+            await sending
         finally:
             self._gate = None
             gate.close(self._now())
@@ -285,6 +289,9 @@ class ChunkDelivery:
         if gate.is_shut and not self._stop.done():
             had = {id(result.tag) for results in answered for result in results}
             self._waiting.hold(gate, [push.tag for push in pushes if id(push.tag) not in had], self._now())
+
+    async def _take_late(self, gate: Gate, opened: OpenedCredential, result: PushResult) -> None:
+        self._take_all(gate, opened, [result])
 
     async def _pour_one(self, gate: Gate, opened: OpenedCredential, push: Push) -> None:
         """`_pour` of one: what most sends are."""
@@ -384,6 +391,21 @@ class ChunkDelivery:
 
     def _now(self) -> int:
         return int(self._tools.clock.time() * 1000)
+
+
+def tell_ended(chunk: LeasedChunk, counts: Counts) -> None:
+    """The log's line of a chunk that has ended."""
+    tell(
+        log,
+        chunk.lane,
+        "chunk.ended",
+        chunk.operation_id,
+        first=chunk.first,
+        attempt=chunk.attempt,
+        sent=counts.sent,
+        failed=counts.failed,
+        unaddressable=counts.unaddressable,
+    )
 
 
 def _by_credential(targets: Sequence[Target]) -> dict[bytes, list[Target]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -172,6 +172,17 @@ class Credentials(msgspec.Struct, frozen=True):
         return self.defaults[type_], _ENVIRONMENT[type_]
 
 
+def plain_choices(credentials: Credentials) -> tuple[tuple[Environment | None, bytes, Environment], ...]:
+    """What is known of a token's environment, and the credential and environment for it, where there is one and it is
+    the only one to try."""
+    choices = [(known, credentials.choose(known)) for known in (None, *Environment)]
+    return tuple(
+        (known, *choice)
+        for known, choice in choices
+        if choice is not None and (known is not None or credentials.other(choice[1]) is None)
+    )
+
+
 class Plan:
     """Pushes to make now, and records that need none: unaddressable recipients and devices without a credential."""
 
@@ -181,7 +192,7 @@ class Plan:
         self._now = now
         self._choices: dict[Environment | None, tuple[bytes, Environment] | None] = {}
         self._others: dict[Environment, tuple[bytes, Environment] | None] = {}
-        self._plain_choices = tuple(self._plain())
+        self._plain_choices = plain_choices(credentials)
         self.targets: list[Target] = []
         self.records: list[DeliveryRecord] = []
 
@@ -282,14 +293,6 @@ class Plan:
 
     def _usable(self, device: Reached) -> bool:
         return device.provider is ProviderName.APN and self._choose(device.environment) is not None
-
-    def _plain(self) -> Iterator[tuple[Environment | None, bytes, Environment]]:
-        """What is known of a token's environment, and the credential and environment for it, where there is one and it
-        is the only one to try."""
-        for known in (None, *Environment):
-            choice = self._choose(known)
-            if choice is not None and (known is not None or self._credentials.other(choice[1]) is None):
-                yield known, *choice
 
     def _choose(self, environment: Environment | None) -> tuple[bytes, Environment] | None:
         """As `Credentials.choose`, which is asked once."""

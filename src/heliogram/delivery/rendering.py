@@ -109,6 +109,32 @@ def render(renderer: Renderer, chunk: LeasedChunk, targets: Sequence[Target], te
     return rendered
 
 
+def push_of(chunk: LeasedChunk, target: Target, terms: Terms) -> Push | None:
+    """The push for the first recipient of a chunk whose renderer is known and light, as `render` would write it; None
+    when there is none, for which `render` has the reason."""
+    spec, renderer = chunk.spec, None if chunk.known is None else chunk.known.renderer
+    if renderer is None or terms.now >= terms.deadline:
+        return None
+    payload, refusal = renderer.attempt(chunk.recipients[0].variables, terms.limit)
+    if refusal is not None:
+        return None
+    push_type, collapse_id = spec.push_type, spec.collapse_id
+    notification = ids.uuid_text(chunk.id)
+    if collapse_id is None and terms.collapse_by_id and push_type == PushType.ALERT:
+        collapse_id = notification
+    return Push(
+        tag=target,
+        token=target.token,
+        apns_id=ids.DeliveryTexts(chunk.operation_id).of(chunk.first, target.slot) if target.slot else notification,
+        payload=payload,
+        push_type=push_type,
+        priority=spec.apns,
+        expiration=_expiration(spec),
+        collapse_id=collapse_id,
+        topic=spec.topic,
+    )
+
+
 class _Letters:
     """Writes the pushes of one chunk."""
 

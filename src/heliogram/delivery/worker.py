@@ -15,6 +15,7 @@ from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
 from .chunk import ChunkDelivery, Tools
 from .heartbeats import HEARTBEAT_S, Heartbeats
+from .single import SingleDelivery, target_of
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +120,9 @@ class Worker:
         self._room.set()
 
     async def _deliver(self, chunk: LeasedChunk) -> None:
-        delivery = ChunkDelivery(chunk, self._tools)
+        target = target_of(chunk, self._tools)
+        delivery: ChunkDelivery | SingleDelivery
+        delivery = ChunkDelivery(chunk, self._tools) if target is None else SingleDelivery(chunk, self._tools, target)
         end_beats = self._beats.add(chunk, delivery.stop)
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:

@@ -1,0 +1,170 @@
+"""The first try of a send to one device: what most sends are, and what costs most when it is treated as one of many.
+
+Only the usual is done here: one device, one credential that works, an answer that says accepted. Whatever else there is
+to a send goes to `ChunkDelivery`, before anything has left or with the answer that came.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import structlog
+
+from ..domain.apps import DefaultCredential, Environment, OpenedCredential, ProviderName
+from ..domain.errors import Unavailable
+from ..domain.lookups import Known
+from ..domain.notifications import Outcome
+from ..domain.operations import Counts
+from ..lines import named
+from ..ports import LeasedChunk, Push
+from .breaker import Gate
+from .chunk import Answered, ChunkDelivery, Tools, tell_ended
+from .plan import Credentials, Target, plain_choices
+from .planning import YOUNG_S
+from .policy import Deadline
+from .rendering import Terms, push_of
+from .waiting import records_of_accepted
+
+log = structlog.get_logger(__name__)
+
+_ACCEPTED, _APN = Outcome.ACCEPTED, ProviderName.APN  # named once: to ask the enumeration takes a seventh of a µs
+_ONE = Counts(sent=1)
+_KNOWN_APPS = 256
+
+
+class SingleDelivery:
+    """Delivers what `target_of` found to be a send to one device. See `ChunkDelivery` for what it promises."""
+
+    def __init__(self, chunk: LeasedChunk, tools: Tools, target: Target) -> None:
+        self._chunk, self._tools, self._target = chunk, tools, target
+        self._gate: Gate | None = None
+        self._whole: ChunkDelivery | None = None
+        self._stopped = False
+
+    def __repr__(self) -> str:
+        return f"SingleDelivery({self._chunk!r}, stopped={self._stopped})"
+
+    def stop(self) -> None:
+        """The operation was cancelled: let nothing more leave."""
+        self._stopped = True
+        if self._whole is not None:
+            self._whole.stop()
+        elif self._gate is not None:
+            self._gate.halt()
+
+    async def run(self) -> None:
+        """Sends, and gives the chunk back: done, or to be retried."""
+        tools, chunk, spec = self._tools, self._chunk, self._chunk.spec
+        topic = tools.providers[_APN].topic_key(spec.measured_as) if spec.topic is None else None
+        gate = tools.breakers.gate(chunk.account_id, self._target.credential, topic, chunk.id)
+        self._gate, handed = gate, False
+        try:
+            answered = await self._try(gate)
+            if answered is not None and await self._finish(answered):
+                return
+            handed = answered is not None
+        finally:
+            self._gate = None
+            if not handed:
+                gate.close(self._now())
+        self._whole = ChunkDelivery(chunk, tools, answered)
+        if self._stopped:
+            self._whole.stop()
+        await self._whole.run()
+
+    async def _try(self, gate: Gate) -> Answered | None:
+        """The answer, None when nothing has left."""
+        if self._stopped or gate.is_shut:
+            return None
+        try:
+            opened = await self._tools.open_credential(self._chunk.account_id, self._target.credential)
+        except ValueError:  # it will be met again, and told
+            return None
+        if opened is None or not self._is_good(opened):
+            return None
+        push = self._push()
+        if push is None or gate.is_shut:
+            return None
+        result = await self._tools.providers[_APN].send_one(opened, push, stop=gate.stop)
+        return None if result is None else Answered(gate, opened, result)
+
+    def _is_good(self, opened: OpenedCredential) -> bool:
+        ends = opened.credential.public.get("notAfter")
+        return opened.credential.revoked is None and (ends is None or self._now() <= ends)
+
+    def _push(self) -> Push | None:
+        """What is sent; None when that cannot be, which is another's to say."""
+        tools, chunk, now = self._tools, self._chunk, self._now()
+        settings, spec = tools.settings, chunk.spec
+        terms = Terms(
+            limit=tools.providers[_APN].payload_limit(spec.measured_as),
+            now=now,
+            deadline=Deadline.of(chunk.start, spec.expires_at, settings.policy).first,
+            collapse_by_id=settings.collapse_by_id,
+        )
+        return push_of(chunk, self._target, terms)
+
+    async def _finish(self, answered: Answered) -> bool:
+        """Records an acceptance, and ends the chunk with it; False when there is more to it."""
+        gate, opened, result = answered
+        if result.outcome is not _ACCEPTED or self._stopped or gate.is_probe:
+            return False
+        tools, chunk, now = self._tools, self._chunk, self._now()
+        records = records_of_accepted(chunk, [result], now)
+        ident = opened.credential.id
+        tools.heard.take(chunk.account_id, ident, result.status, result.reason, now, success=True)
+        if tools.resting:
+            tools.resting.wake(chunk.account_id, self._target.token)
+        try:
+            written = await tools.queue.done(chunk, records, _ONE)
+        except Unavailable:
+            return False
+        if written:
+            tools.tap.wrote(chunk, records, _ONE)
+            tell_ended(chunk, _ONE)
+        else:
+            log.warning("chunk.taken_over", **named(chunk))
+        return True
+
+    def _now(self) -> int:
+        return int(self._tools.clock.time() * 1000)
+
+
+def target_of(chunk: LeasedChunk, tools: Tools) -> Target | None:
+    """The one device that a small send is to, when that is all there is to find out: the store said so a moment ago,
+    nothing was tried, and there is one credential that may carry it."""
+    known, spec = chunk.known, chunk.spec
+    if known is None or chunk.records or len(chunk.recipients) != 1 or tools.resting:
+        return None
+    renderer, app = known.renderer, known.app
+    if renderer is None or renderer.heavy or app is None or known.refused or spec.apn is not None:
+        return None
+    if spec.channel is not None or tools.clock.monotonic() - known.at >= YOUNG_S:
+        return None
+    return _target(chunk, known, _choices(app.default_credentials))
+
+
+def _target(
+    chunk: LeasedChunk, known: Known, choices: dict[Environment | None, tuple[bytes, Environment]]
+) -> Target | None:
+    recipient, slot, environment = chunk.recipients[0], 0, None
+    token, provider = recipient.token, recipient.provider
+    if recipient.user:
+        devices = known.devices.get(recipient.user, ())
+        if len(devices) != 1:
+            return None
+        device = devices[0]
+        slot, token, provider, environment = device.slot, device.token, device.provider, device.environment
+    elif token:
+        environment = known.environments.get(token)
+    if provider is not _APN or not token or environment not in choices:
+        return None
+    credential, chosen = choices[environment]
+    return Target(chunk.first, slot, token, provider, chosen, credential)
+
+
+@lru_cache(_KNOWN_APPS)
+def _choices(defaults: tuple[DefaultCredential, ...]) -> dict[Environment | None, tuple[bytes, Environment]]:
+    """The credential and environment for what is known of a token's, where there is only one to try."""
+    choices = plain_choices(Credentials({each.type: each.id for each in defaults}))
+    return {known: (credential, chosen) for known, credential, chosen in choices}
