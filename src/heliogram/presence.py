@@ -11,7 +11,7 @@ import structlog
 from .domain.errors import Unavailable
 from .domain.operations import Lane
 from .pacing import first_of, pause
-from .ports import Clock, ReferenceStore
+from .ports import ActivityStore, Clock, ReferenceStore
 from .store.errors import SchemaTooNew
 from .upkeep import Chore, Step
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 SEEN_SECONDS = 15.0
 
 
-class SharedStore(ReferenceStore, Protocol):
+class SharedStore(ReferenceStore, ActivityStore, Protocol):
     """What a store that several nodes share offers beside `ports.Store`."""
 
     async def ping(self) -> None:
@@ -93,3 +93,12 @@ def gather_chore(store: SharedStore) -> Chore:
         return Step(done, more=done > 0)
 
     return Chore(name="gather shards", every=60.0, slice=slice_)
+
+
+def activity_chore(store: SharedStore) -> Chore:
+    """Every ten minutes: what nodes told each other that nobody looks at any more."""
+
+    async def slice_() -> Step:
+        return Step(await store.forget_activity(), more=False)
+
+    return Chore(name="activity", every=600.0, slice=slice_)

@@ -31,10 +31,12 @@ from .forwarded import Forwarded, Proxies
 from .http import HttpServer
 from .measures import WebhookCounts
 from .observe.activity import Activity, Lanes
+from .observe.everywhere import AllNodes
 from .observe.metrics import Metrics
 from .observe.tally import Digest, Tally
-from .ports import Health, Provider, Providers, Readiness, Sealer, WorkQueue
-from .presence import Presence, gather_chore, upgrade_chore
+from .observe.telling import Telling
+from .ports import ActivityBook, Health, Provider, Providers, Readiness, Sealer, WorkQueue
+from .presence import Presence, activity_chore, gather_chore, upgrade_chore
 from .queue.db import DbQueue
 from .readiness import Look, NodeReadiness
 from .security import AesGcmSealer, KeyHasher, RegistrationTokens, SecretMaker, StoreAuthenticator
@@ -92,6 +94,7 @@ class Service:
         self._dispatcher: Dispatcher | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._activity = Activity(clock, lanes_seen, node=self._name, sends=Role.WORKER in roles)
+        self._telling, self._book = self._everywhere(lanes_seen)
         self._queue, lanes = self._queue_and_lanes(breakers)
         self._sender: Sender | None = None
         if Role.WORKER in roles:
@@ -145,6 +148,15 @@ class Service:
     def __repr__(self) -> str:
         return f"Service({','.join(sorted(self._settings.roles))}, {self._backing.store!r}, {self._sender!r})"
 
+    def _everywhere(self, lanes: Lanes) -> tuple[Telling | None, ActivityBook]:
+        """What tells the other nodes what this one sends, and what shows the last minutes of all."""
+        shared, clock = self._backing.shared, self._backing.clock
+        if shared is None:
+            return None, self._activity
+        sends = Role.WORKER in self._settings.roles
+        telling = Telling(shared, self._activity, clock, self._ident) if sends else None
+        return telling, AllNodes(shared, clock, lanes, node=self._name, telling=telling)
+
     def _front(self, app: ASGIApp, sealer: Sealer) -> ASGIApp:
         """The API with the dashboard beside it, where both are wanted."""
         settings = self._settings
@@ -171,7 +183,7 @@ class Service:
         days, history = self._settings.retention_days, self._settings.history_days
         chores = chores_of(backing.store, backing.clock, retention_days=days, history_days=history)
         if backing.shared is not None:
-            chores.append(upgrade_chore(backing.shared))
+            chores += [upgrade_chore(backing.shared), activity_chore(backing.shared)]
             if backing.broker is None:
                 chores.append(gather_chore(backing.shared))
         return chores
@@ -229,7 +241,7 @@ class Service:
             health=health,
             readiness=self._readiness,
             shards=Shards(self._settings.sharding, store, clock),
-            activity=self._activity,
+            activity=self._book,
             settings=api.ApiSettings(queue=self._settings.queue_bounds, hold_ms=self._settings.lease_seconds * 1000),
         )
 
@@ -283,6 +295,8 @@ class Service:
         if self._duties is not None:
             await self._duties.finish(until - time.monotonic())
         unlisten()
+        if self._telling is not None:
+            self._telling.stop()
         if self._presence is not None:
             self._presence.stop()
         await asyncio.gather(*present)
@@ -294,6 +308,8 @@ class Service:
             return [], lambda: None
         self._presence = Presence(shared, clock, self._ident, self._name, ",".join(sorted(self._settings.roles)))
         queue, running = self._queue, [asyncio.create_task(self._presence.run())]
+        if self._telling is not None:
+            running.append(asyncio.create_task(self._telling.run()))
         if self._backing.broker is not None:  # which tells those whom it concerns
             shared.hush()
             return running, lambda: None

@@ -112,8 +112,8 @@ class _Ended:
 def chores_of(store: Store, clock: Clock, *, retention_days: int, history_days: int) -> list[Chore]:
     """The chores of a service: operations and deleted users go after `retention_days`, what happened to devices after
     `history_days`, what is left of removed apps at once, the audit log and ended API keys after 400 days, idempotency
-    keys and refused tokens after 24 hours; of certificates that end soon is told. What waits for webhooks is the pump's
-    to bound."""
+    keys and refused tokens after 24 hours, ended sessions when they would have ended; of certificates that end soon is
+    told. What waits for webhooks is the pump's to bound."""
 
     def now() -> int:
         return int(clock.time() * 1000)
@@ -136,6 +136,10 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int, history_days: 
 
     async def history() -> Step:
         gone = await store.forget_history(now() - history_days * DAY_MS)
+        return Step(gone, gone > 0)
+
+    async def sessions() -> Step:
+        gone = await store.forget_sessions(now())
         return Step(gone, gone > 0)
 
     async def troubles() -> Step:
@@ -164,6 +168,7 @@ def chores_of(store: Store, clock: Clock, *, retention_days: int, history_days: 
         Chore(name="idempotency", every=10 * MINUTE, slice=keys),
         Chore(name="tokens", every=10 * MINUTE, slice=tokens),
         Chore(name="history", every=10 * MINUTE, slice=history),
+        Chore(name="sessions", every=10 * MINUTE, slice=sessions),
         Chore(name="troubles", every=10 * MINUTE, slice=troubles),
         Chore(name="certificates", every=60 * MINUTE, slice=certificates),
         Chore(name="audit", every=24 * 60 * MINUTE, slice=audit),

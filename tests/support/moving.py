@@ -265,7 +265,10 @@ class Meddler:
             )
 
     async def forget(self) -> None:
-        """What ended is removed, some of it."""
+        """What ended is removed, some of it; somebody signs out."""
+        store, now = self.bench.store, self.bench.clock.ms
+        await store.forget_sessions(now)
+        await store.end_session(self.bench.account, str(self.done), now + self.random.choice((2_000, 60_000)))
         if self.random.random() < 0.2:
             now = self.bench.clock.ms
             await self.bench.store.remove_ended(now - self.random.choice((0, 5_000)), now)

@@ -59,9 +59,11 @@ class LaneOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ActivityOut(msgspec.Struct, frozen=True, kw_only=True):
     """The last five minutes of the account: the seconds in which something ended, the oldest first, and why attempts
     did not succeed. `node` is who answers; `sends` is false when that node neither sends nor hears of those that do:
-    its seconds and reasons are empty then."""
+    its seconds and reasons are empty then. `nodes` are those whose pushes are counted: on a shared store all that send,
+    also one that is gone since."""
 
     node: str
+    nodes: list[str]
     sends: bool
     seconds: list[SecondOut]
     reasons: list[ReasonOut]
@@ -77,10 +79,12 @@ class OutcomeName(enum.StrEnum):
 
 
 class OutcomeOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How one attempt at one device ended. `status` is APNs' (0 when it never answered); `token` is masked."""
+    """How one attempt at one device ended. `status` is APNs' (0 when it never answered); `token` is masked; `node` sent
+    it."""
 
     sequence: int
     at: str
+    node: str
     notification_id: str
     operation_id: str
     outcome: OutcomeName
@@ -122,13 +126,17 @@ class OutcomesQuery(msgspec.Struct, kw_only=True):
 async def get_activity(call: Call[ApiState]) -> ActivityOut:
     """Recipients that ended in each of the last 300 seconds, why attempts failed, and what waits.
 
-    Counted in memory: nothing is known of the time before the node was started.
+    Counted in memory: nothing is known of the time before the node was started. Nodes on a shared store tell each other
+    while somebody asks, within two seconds; percentiles are of all their answers together. What a node that died had
+    not told yet, five minutes at most if nobody was asking, is in the lists of notifications alone.
     """
     account, book = account_of(call), call.state.activity
+    await book.refresh(account)
     depths = {depth.lane: depth for depth in await book.lanes(account)}
     now = call.state.now()
     return ActivityOut(
         node=book.node,
+        nodes=book.nodes(account),
         sends=book.sends,
         seconds=[_second(each) for each in book.seconds(account)],
         reasons=[ReasonOut(reason=reason, count=count) for reason, count in book.reasons(account)],
@@ -147,12 +155,14 @@ async def get_activity(call: Call[ApiState]) -> ActivityOut:
     basis="ours",
 )
 async def list_activity_outcomes(call: Call[ApiState]) -> OutcomesOut:
-    """The latest outcomes of the account that this node knows, of which it keeps the newest 1,000.
+    """The latest outcomes of the account that this node knows, of which it keeps the newest 1,000. On a shared store
+    they are those of all nodes, and each of them counts the sequence alike: the next request may go to another one.
 
-    At most about 100 of each second are kept, failures first. What became of every notification is in the lists of
-    notifications and operations.
+    At most about 100 of each second and node are kept, failures first. What became of every notification is in the
+    lists of notifications and operations.
     """
     query: OutcomesQuery = call.query
+    await call.state.activity.refresh(account_of(call))
     seen = call.state.activity.outcomes(account_of(call), after=query.after, limit=query.limit)
     return OutcomesOut(outcomes=[_outcome(each) for each in seen.outcomes], last=seen.last, missed=seen.missed)
 
@@ -180,6 +190,7 @@ def _outcome(seen: SeenOutcome) -> OutcomeOut:
     return OutcomeOut(
         sequence=seen.sequence,
         at=precise_moment(seen.at),
+        node=seen.node,
         notification_id=ids.encode(ids.NOTIFICATION, seen.notification_id),
         operation_id=ids.encode(ids.OPERATION, ids.split_notification_id(seen.notification_id)[0]),
         outcome=OutcomeName(seen.outcome),

@@ -267,9 +267,11 @@ class LaneLoad(Told, frozen=True, kw_only=True):
 class Activity(Told, frozen=True, kw_only=True):
     """The last five minutes of the account: the seconds in which something ended, the oldest first, and why attempts
     did not succeed. `node` is who answers; `sends` is false when that node neither sends nor hears of those that do:
-    its seconds and reasons are empty then."""
+    its seconds and reasons are empty then. `nodes` are those whose pushes are counted: on a shared store all that send,
+    also one that is gone since."""
 
     node: str
+    nodes: list[str]
     sends: bool
     seconds: list[Second]
     reasons: list[Reason]
@@ -277,10 +279,12 @@ class Activity(Told, frozen=True, kw_only=True):
 
 
 class SeenOutcome(Told, frozen=True, kw_only=True):
-    """How one attempt at one device ended. `status` is APNs' (0 when it never answered); `token` is masked."""
+    """How one attempt at one device ended. `status` is APNs' (0 when it never answered); `token` is masked; `node` sent
+    it."""
 
     sequence: int
     at: datetime
+    node: str
     notification_id: str
     operation_id: str
     outcome: SeenAs

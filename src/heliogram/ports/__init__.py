@@ -9,6 +9,7 @@ from __future__ import annotations
 from .accounts import AccountStore
 from .activity import (
     ActivityBook,
+    ActivityStore,
     LaneDepth,
     LaneStore,
     NoActivity,
@@ -17,6 +18,8 @@ from .activity import (
     SeenOutcome,
     SeenOutcomes,
     Tap,
+    ToldActivity,
+    Wanted,
 )
 from .apps import AppStore, OneAppStore
 from .audit import AuditStore
@@ -39,6 +42,7 @@ from .providers import (
 from .registrations import DeviceStore, RegistrationStore
 from .retention import Removal, RetentionStore
 from .sending import SendingStore
+from .sessions import SessionStore
 from .store import Store
 from .users import UserStore
 from .webhooks import (
@@ -74,6 +78,7 @@ __all__ = [
     "ON_THE_ROAD",
     "AccountStore",
     "ActivityBook",
+    "ActivityStore",
     "AnswerStore",
     "AppStore",
     "AuditStore",
@@ -135,13 +140,16 @@ __all__ = [
     "SeenOutcome",
     "SeenOutcomes",
     "SendingStore",
+    "SessionStore",
     "Slots",
     "Standing",
     "StandingStore",
     "Store",
     "Tap",
     "Timer",
+    "ToldActivity",
     "UserStore",
+    "Wanted",
     "WebhookChange",
     "WebhookStore",
     "WebhookWork",

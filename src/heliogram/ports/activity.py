@@ -22,6 +22,10 @@ MAX_ACTIVE_ACCOUNTS = 1_000
 """Accounts whose activity is kept; the one of which nothing was heard for longest leaves."""
 
 
+MAX_TOLD = 200
+"""Rows of what other nodes tell that are read at once."""
+
+
 class Tap(Protocol):
     """Is told of outcomes, in the process that sends."""
 
@@ -74,6 +78,53 @@ class MeasuredStore(Protocol):
         for a while."""
 
 
+class ToldActivity(msgspec.Struct, frozen=True):
+    """What a node told of an account. `turn` orders what all nodes told of it, without a gap that could be filled
+    later; `last` counts the account's outcomes up to and with these, `outcomes` are so many of them. `age` is how long
+    ago (ms) it was told."""
+
+    turn: int
+    node: bytes
+    name: str
+    age: int
+    last: int
+    outcomes: int
+    body: bytes
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An account is looked at. `fresh`: nobody had looked for a while, so the nodes that send (`senders`) have yet to
+    notice and tell what they know, after `turn`."""
+
+    fresh: bool
+    turn: int
+    senders: frozenset[bytes]
+
+
+class ActivityStore(Protocol):
+    """Where nodes tell each other of the last minutes, of accounts that somebody looks at. What is told is numbered in
+    the order in which it can be read, so whoever has read up to a turn has missed nothing before it."""
+
+    async def want_activity(self, account: bytes, for_ms: int) -> Wanted:
+        """Somebody looks at an account, for so long from now on. Raises `StoreError`, as all of these."""
+
+    async def wanted_activity(self) -> list[bytes]:
+        """Accounts that somebody looks at: at most 200, those first that are wanted longest."""
+
+    async def tell_activity(
+        self, account: bytes, node: bytes, number: int, name: str, outcomes: int, body: bytes
+    ) -> bool:
+        """What a node knows of an account that nobody was told; whether anybody wants to know. A `number` that the node
+        has told before is passed over, since it may not know whether it was heard."""
+
+    async def told_activity(self, account: bytes, after: int) -> list[ToldActivity]:
+        """What was told after a turn, in order, at most `MAX_TOLD` at once."""
+
+    async def forget_activity(self) -> int:
+        """Removes what is older than the window, but for rows with some of the newest outcomes, which stay for a day;
+        how many rows."""
+
+
 class SecondOf(msgspec.Struct, frozen=True, kw_only=True):
     """How many recipients ended in the second that began at `at` (s since 1970), and how long APNs took for half and
     for 99 of 100 of its answers (ms, None when there was none)."""
@@ -88,10 +139,11 @@ class SecondOf(msgspec.Struct, frozen=True, kw_only=True):
 
 class SeenOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one attempt ended for good: the kept tail of what happens. `sequence` counts all of them in the account, the
-    ones that were not kept too; `at` is in ms. `token` is masked."""
+    ones that were not kept too; `at` is in ms, `node` sent it. `token` is masked."""
 
     sequence: int
     at: int
+    node: str
     notification_id: bytes
     outcome: str
     status: int
@@ -108,7 +160,7 @@ class SeenOutcomes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivityBook(Protocol):
-    """The last minutes, by account, as this process saw them."""
+    """The last minutes, by account: as this node saw them, or all nodes together."""
 
     @property
     def node(self) -> str:
@@ -117,6 +169,12 @@ class ActivityBook(Protocol):
     @property
     def sends(self) -> bool:
         """Whether this node sends, or hears of those that do."""
+
+    async def refresh(self, account: bytes) -> None:
+        """Brings what is known of an account up to date. Raises `StoreError`."""
+
+    def nodes(self, account: bytes) -> list[str]:
+        """The names of the nodes whose pushes these are."""
 
     def seconds(self, account: bytes) -> list[SecondOf]:
         """The seconds in which something happened, the oldest first."""
@@ -136,6 +194,13 @@ class NoActivity:
 
     node = ""
     sends = False
+
+    async def refresh(self, account: bytes) -> None:
+        """Nothing to bring."""
+
+    def nodes(self, account: bytes) -> list[str]:
+        """None."""
+        return []
 
     def seconds(self, account: bytes) -> list[SecondOf]:
         """None."""

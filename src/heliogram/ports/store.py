@@ -15,6 +15,7 @@ from .keys import KeyStore
 from .operations import OperationStore
 from .registrations import RegistrationStore
 from .retention import RetentionStore
+from .sessions import SessionStore
 from .users import UserStore
 from .webhooks import WebhookStore
 from .work import WorkStore
@@ -34,6 +35,7 @@ class Store(
     WorkStore,
     WebhookStore,
     RetentionStore,
+    SessionStore,
     LaneStore,
     MeasuredStore,
     Protocol,

@@ -60,6 +60,7 @@ TABLES = (
     Table("webhook", ("account_id", "id")),
     Table("event", ("account_id", "sequence"), rowid=True),
     Table("webhook_batch", ("account_id", "webhook_id", "id"), rowid=True),
+    Table("ended_session", ("account_id", "id")),
 )
 """In the order in which they are copied. Their numbers in the notes are their places here."""
 
@@ -80,6 +81,8 @@ OWN_OF_TARGET = {
     "going",
     "credential_answer",
     "credential_trouble",
+    "activity_wanted",
+    "activity_told",
 }
 """Tables that the target has for itself."""
 

@@ -56,6 +56,7 @@ BY_ROWS: dict[str, str] = {
     "Webhooks.end_webhook_test": ONE,
     "Keys.touch_api_key": ONE,
     "Keys.prune_api_keys": ONE,
+    "EndedSessions.forget_sessions": ONE,
     "Audit.record_audit": ONE,
     "Audit.prune_audit": ONE,
 }

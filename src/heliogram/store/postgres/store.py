@@ -20,11 +20,13 @@ from ..sqlite.lanes import Lanes
 from ..sqlite.operations import Operations
 from ..sqlite.refused import RefusedTokens
 from ..sqlite.registrations import Registrations
+from ..sqlite.sessions import EndedSessions
 from ..sqlite.standing import Standings
 from ..sqlite.users import Users
 from ..sqlite.webhook_sweep import WebhookSweep
 from ..sqlite.webhook_work import WebhookTelling
 from ..sqlite.webhooks import Webhooks
+from .activity import SharedActivity
 from .base import PostgresBase
 from .bell import Bell
 from .devices import Devices
@@ -64,6 +66,7 @@ class PostgresStore(
     Waking,
     NodeReferences,
     Keeping,
+    SharedActivity,
     Devices,
     Foresight,
     PostgresBase,
@@ -83,6 +86,7 @@ class PostgresStore(
     Webhooks,
     WebhookTelling,
     WebhookSweep,
+    EndedSessions,
     Lanes,
 ):
     """`ports.Store` in a PostgreSQL database, which any number of nodes share."""

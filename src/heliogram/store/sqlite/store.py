@@ -28,6 +28,7 @@ from .references import References
 from .refused import RefusedTokens
 from .registrations import Registrations
 from .retention import Retention
+from .sessions import EndedSessions
 from .standing import Standings
 from .threads import reader, writer
 from .users import Users
@@ -56,6 +57,7 @@ class SqliteStore(
     WebhookTelling,
     WebhookSweep,
     Retention,
+    EndedSessions,
     Lanes,
 ):
     """`ports.Store` in one SQLite file, which several processes may open at once."""
