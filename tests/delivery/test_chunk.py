@@ -13,12 +13,12 @@ from support.stores import recipients_of, token_of
 
 from heliogram.delivery.chunk import ChunkDelivery
 from heliogram.domain import ids
-from heliogram.domain.apps import CredentialType, Environment
+from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.notifications import Content, NotificationStatus, Outcome, Recipient, SendSpec
 from heliogram.domain.operations import OperationStatus, cut
 from heliogram.domain.render import Renderer
 from heliogram.domain.template import Variables
-from heliogram.ports import LeasedChunk
+from heliogram.ports import LeasedChunk, Window
 from heliogram.wire import Received
 
 pytestmark = pytest.mark.anyio
@@ -172,6 +172,7 @@ async def test_a_dead_token_leaves_the_registration(delivery: Delivery, apns: Ap
     assert registration is not None
     assert [each.token for each in registration.devices] == [token_of(2)]
     assert (await delivery.operation(operation)).stats.sent == 1
+    assert await history(delivery, 1) == [("REMOVED", "Unregistered", 410, bench.clock.ms - 1)]
 
 
 async def test_a_token_registered_after_it_died_is_kept(delivery: Delivery, apns: ApnsServer) -> None:
@@ -185,6 +186,16 @@ async def test_a_token_registered_after_it_died_is_kept(delivery: Delivery, apns
     registration = await bench.store.get_registration(bench.account, made.registration_id)
     assert registration is not None
     assert len(registration.devices) == 1
+    told = await history(delivery, 1)
+    assert ("REFUSED", "Unregistered", 410, bench.clock.ms - 1) in told
+    assert ("REGISTERED", None, None, None) in told
+
+
+async def history(delivery: Delivery, number: int) -> list[tuple[str, str | None, int | None, int | None]]:
+    """What is kept of a token: what happened, and what APNs said."""
+    tokens = {(ProviderName.APN, token_of(number))}
+    listed = await delivery.bench.store.device_history(delivery.bench.account, Window(), tokens=tokens)
+    return [(str(each.event), each.reason, each.status, each.invalid_since) for each in listed.items]
 
 
 async def test_a_suspect_token_is_quarantined_with_the_reason(delivery: Delivery, apns: ApnsServer) -> None:
@@ -198,6 +209,7 @@ async def test_a_suspect_token_is_quarantined_with_the_reason(delivery: Delivery
     registration = await bench.store.get_registration(bench.account, made.registration_id)
     assert registration is not None
     assert (registration.devices[0].state, registration.devices[0].state_reason) == ("quarantined", "BadDeviceToken")
+    assert ("QUARANTINED", "BadDeviceToken", 400, None) in await history(delivery, 1)
     again = await bench.accept([Recipient(user=made.user_id)])
     await delivery.deliver()
     assert len(apns.requests) == 1

@@ -11,9 +11,10 @@ from support.stores import known_environments, recipients_of
 
 from heliogram.delivery.refusal import WHOLE, Refusal
 from heliogram.domain.apps import Environment, ProviderName
+from heliogram.domain.history import TokenRefusal
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane, OperationStatus
-from heliogram.ports import LastAnswer, LeasedChunk, Standing
+from heliogram.ports import LastAnswer, LeasedChunk, Standing, Window
 from heliogram.senders.messages import Alarm, Canceled, Mended, Ready, Refused, Wake, encode
 from heliogram.store.errors import StoreError, StoreFull
 
@@ -138,8 +139,16 @@ async def test_what_answers_say_of_devices_is_done(pair: Pair) -> None:
         bench.account, "shop", ProviderName.APN, TOKEN, reason="BadDeviceToken", at=pair.clock.ms
     )
     assert await pair.remote.remove_device(
-        bench.account, "shop", ProviderName.APN, b"\xcd" * 32, dead_since=pair.clock.ms, reason="Unregistered"
+        bench.account,
+        "shop",
+        ProviderName.APN,
+        b"\xcd" * 32,
+        dead_since=pair.clock.ms,
+        reason="Unregistered",
+        refusal=TokenRefusal(410, 7),
     )
+    told = await store.device_history(bench.account, Window(), tokens={(ProviderName.APN, b"\xcd" * 32)})
+    assert [(each.status, each.invalid_since) for each in told.items] == [(410, 7)]
     assert await pair.remote.devices_of_users(bench.account, "shop", [user]) == {}
 
 

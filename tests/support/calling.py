@@ -221,6 +221,7 @@ _STRUCTS: dict[str, Callable[[Speaker], dict[str, Any]]] = {
     "RegisterDevice": Speaker.device,
     "CreateRegistrationToken": lambda self: {"appName": self.text("appName"), **self.someone()},
     "RegistrationQuery": Speaker.someone,
+    "DeviceHistoryQuery": Speaker.someone,
     "CredentialContent": Speaker.credential,
 }
 """Objects whose fields do not go together in every way."""

@@ -164,10 +164,10 @@ async def list_device_registrations(call: Call[ApiState]) -> dict[str, Any]:
     query, cursor, window = window_of(call.query)
     account, store, app_name = account_of(call), call.state.store, query.app_name
     if query.token is not None:
-        tokens = _asked(query)
+        tokens = tokens_of_query(query)
         listed = await store.registrations_with_token(account, window, tokens=tokens, app_name=app_name)
     else:
-        user_id = await _user_of(call, query)
+        user_id = await user_of_query(call, query)
         listed = await store.list_registrations(account, window, user_id=user_id, app_name=app_name)
     items = [_out(call, each) for each in listed.items]
     return listing("deviceRegistrations", items, listed, query, cursor)
@@ -267,14 +267,14 @@ def tokens_asked(text: str) -> set[tuple[ProviderName, bytes]]:
     return found
 
 
-def _asked(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
+def tokens_of_query(query: RegistrationQuery) -> set[tuple[ProviderName, bytes]]:
     """The token whose registrations are asked for. Raises `Invalid` for a text that is none."""
     if query.user_id is not None or query.external_id is not None:
         raise Invalid([FieldProblem("token", "give either token or a user (userId, externalId), not both")])
     return tokens_asked("" if query.token is None else query.token)
 
 
-async def _user_of(call: Call[ApiState], query: RegistrationQuery) -> bytes:
+async def user_of_query(call: Call[ApiState], query: RegistrationQuery) -> bytes:
     """The user whose registrations are asked for; no user's id for one that nobody has."""
     if query.user_id is not None and query.external_id is not None:
         raise Invalid([FieldProblem("externalId", "give either userId or externalId, not both")])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .content import Sound as Sound
     from .enums import ActivityEvent as ActivityEvent
     from .enums import CredentialType as CredentialType
+    from .enums import DeviceEvent as DeviceEvent
     from .enums import DeviceState as DeviceState
     from .enums import Environment as Environment
     from .enums import InterruptionLevel as InterruptionLevel
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from .errors import OperationTimeout as OperationTimeout
     from .errors import Problem as Problem
     from .errors import Unreachable as Unreachable
+    from .history import DeviceHistory as DeviceHistory
+    from .history import DeviceHistoryPage as DeviceHistoryPage
     from .holdings import App as App
     from .holdings import AppCounts as AppCounts
     from .holdings import AppPage as AppPage
@@ -167,6 +170,9 @@ _PLACES = {
     "DefaultFlag": "holdings",
     "Delivery": "outcomes",
     "Device": "holdings",
+    "DeviceEvent": "enums",
+    "DeviceHistory": "history",
+    "DeviceHistoryPage": "history",
     "DeviceState": "enums",
     "Environment": "enums",
     "Failing": "holdings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .binding import Mode, Resource, listing, operation
 from .calls import Call, Pages
 from .enums import Environment, Provider, TokenKind
+from .history import DeviceHistory, DeviceHistoryPage
 from .holdings import (
     CreateRegistrationToken,
     RegisterDevice,
@@ -57,6 +58,31 @@ class Registrations(Resource[Mode]):
             path={"deviceRegistrationId": registration_id},
             returns=Registration,
         )
+
+    @listing
+    def history(
+        self,
+        *,
+        user_id: str | None = None,
+        external_id: str | None = None,
+        token: str | None = None,
+        app: str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+    ) -> Pages[DeviceHistory]:
+        """What happened to a user's devices (`user_id`, or `external_id`), or to a device token, newest first: why a
+        phone gets nothing."""
+        query = {
+            "userId": user_id,
+            "externalId": external_id,
+            "token": token,
+            "appName": app,
+            "pageSize": page_size,
+            "pageToken": page_token,
+        }
+        route = PUSH + "/DeviceHistory"
+        call = Call[DeviceHistoryPage](method="GET", route=route, query=query, returns=DeviceHistoryPage)
+        return Pages(call=call, entries="device_history")
 
     @operation
     def create(

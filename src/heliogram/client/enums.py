@@ -21,6 +21,22 @@ class CredentialType(Open):
     FCM = "FCM"
 
 
+class DeviceEvent(Open):
+    """What may happen to a device."""
+
+    DELETED = "DELETED"
+    DISPLACED = "DISPLACED"
+    ENVIRONMENT_LEARNED = "ENVIRONMENT_LEARNED"
+    MOVED_AWAY = "MOVED_AWAY"
+    MOVED_HERE = "MOVED_HERE"
+    QUARANTINED = "QUARANTINED"
+    REFUSED = "REFUSED"
+    REGISTERED = "REGISTERED"
+    REMOVED = "REMOVED"
+    REVIVED = "REVIVED"
+    TOKEN_CHANGED = "TOKEN_CHANGED"  # noqa: S105 - a name, no secret
+
+
 class DeviceState(Open):
     """A quarantined token is kept, with the reason, and never sent to until it is registered anew."""
 
