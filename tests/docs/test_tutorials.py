@@ -90,8 +90,9 @@ def follow(page: str, folder: Path, replaced: dict[str, str] | None = None, befo
 
 def test_the_first_push(tmp_path: Path) -> None:
     """From nothing to a notification on a virtual iPhone, then to a dead token that nothing is wasted on."""
-    said = follow("first-push.md", tmp_path)
+    said = follow("first-push.md", tmp_path, {"scripts/setup run": "true"})  # this environment is ready
     assert "1 accepted by APNs" in said
+    assert "SENT: accepted for 1 device" in said
     assert "Unregistered" in said
     assert "There is no such device" in said
     assert "1 without a device" in said

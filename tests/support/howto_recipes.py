@@ -166,7 +166,7 @@ RECIPES: dict[str, Recipe] = {
         },
         {
             1: "ID=$(heliogram api-keys create --name old | awk '{print $2; exit}')",
-            4: REGISTRATION,
+            5: REGISTRATION,
         },
     ),
     "docs/howto/live-activities.md": Recipe(
@@ -184,6 +184,13 @@ RECIPES: dict[str, Recipe] = {
         expected=("would register 2 devices", "registered 2 devices"),
     ),
     "docs/howto/monitor.md": Recipe(before={0: BEGUN}, furnished=False),
+    "docs/howto/nothing-arrives.md": Recipe(
+        {
+            "comms_pushnotification_01h9krwprkeee8fzqspvwy6nq8": "$(heliogram push list --user user-42 --json"
+            " | jq -r '.[0].id')"
+        },
+        expected=("1 accepted by APNs", "it is ready"),
+    ),
     "docs/howto/personalise.md": Recipe({"80c1…": TOKEN}),
     "docs/howto/register-devices.md": Recipe(
         LONG | {"user-42": "new-42", "5F0E3B8C-…": "5F0E3B8C-1D9A-4C57-8E2B-7A6F90D1C3B4"}
@@ -272,7 +279,7 @@ NOT_RUN: dict[tuple[str, int], str] = {
     ("docs/howto/test-with-pytest.md", 0): "tests/docs/test_client_examples.py runs it in a project of its own",
     **{("docs/howto/move-to-postgresql.md", number): _MOVED for number in (0, 1, 3)},
     **{("docs/howto/several-nodes.md", number): _CLUSTER for number in (0, 1)},
-    **{("docs/tutorial/first-push.md", number): _TUTORIAL for number in range(11)},
+    **{("docs/tutorial/first-push.md", number): _TUTORIAL for number in range(14)},
     **{("docs/tutorial/your-iphone.md", number): _TUTORIAL for number in range(4)},
     **{("docs/howto/command-line.md", number): _REMOTE for number in range(6)},
     **{("docs/howto/python-client.md", number): _REMOTE for number in range(2)},

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _WIDE = 10_000
 """Columns of a pipe: nothing is cut or broken there."""
 _ID = re.compile(r"[a-z_]+_[0-9a-z]{26}|-")
-_LEAST = 5
-"""Characters that a column needs beside those that are kept in one piece."""
+_ROOM, _ROOM_OF_ID = 7, 20
+"""Characters of a column that is folded, beside those that are kept in one piece."""
 
 
 def console(*, err: bool = False) -> Console:
@@ -43,7 +43,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     from rich.text import Text
 
     terminal = console()
-    whole = _whole(columns, cells, terminal.width)
+    whole = _whole(cells, terminal.width)
     made = Table(box=None, pad_edge=False, header_style="bold")
     for at, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=at in whole)
@@ -85,12 +85,19 @@ def _cell(value: object) -> str:
     return clean(str(value))
 
 
-def _whole(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> set[int]:
-    """The columns of ids, which one wants to copy in one piece; none where they leave the others too little room."""
-    ids = {at for at in range(len(columns)) if all(_ID.fullmatch(row[at]) for row in rows)}
-    taken = sum(max(len(row[at]) for row in rows) for at in ids)
-    left = width - taken - 2 * len(columns)
-    return ids if left >= _LEAST * (len(columns) - len(ids)) else set()
+def _whole(rows: Sequence[Sequence[str]], width: int) -> set[int]:
+    """The columns of ids, which one wants to copy in one piece, as far as they leave the others room."""
+    columns = range(len(rows[0]))
+    widest = [max(len(row[at]) for row in rows) for at in columns]
+    ids = {at for at in columns if all(_ID.fullmatch(row[at]) for row in rows)}
+    need = [min(widest[at], _ROOM_OF_ID if at in ids else _ROOM) for at in columns]
+    left, whole = width - 2 * len(need) - sum(need), set[int]()
+    for at in sorted(ids):
+        more = widest[at] - need[at]
+        if more <= left:
+            left -= more
+            whole.add(at)
+    return whole
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
