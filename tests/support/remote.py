@@ -49,7 +49,7 @@ class Remote:
             **{name: None for name in os.environ if name.startswith("HELIOGRAM_")},
             "HELIOGRAM_URL": self.url,
             "HELIOGRAM_API_KEY": self.key,
-            "HELIOGRAM_CONFIG": str(self.data / "no-such-profile.toml"),
+            "XDG_CONFIG_HOME": str(self.data / "no-profiles"),
             **(env or {}),
         }
         return CliRunner().invoke(cli, words, input=input, env=settings)

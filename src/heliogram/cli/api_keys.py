@@ -1,4 +1,4 @@
-"""`heliogram api-keys`: works on the data directory, beside a running service or without one."""
+"""`heliogram api-keys`: on the data directory, beside a running service or without one; or at one over its API."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..domain.accounts import ALL_SCOPES, DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_KEY_NAME, Scope
-from .data import Desk, as_json_option, date, on_store, require_printable
+from . import api_keys_remote
+from .data import Desk, date, on_store, require_printable
+from .here_or_there import here_or_there
 from .options import data_option, master_key_option, print_json, store_option
+from .remote import yes_option
 
 if TYPE_CHECKING:
     from ..domain.accounts import ApiKey
     from ..security import SecretMaker
     from ..settings import Url
+    from .remote import Link
 
 DAY_MS = 86_400_000
 MAX_DAYS = 3650
@@ -27,8 +31,15 @@ account_option = click.option("--account", metavar="NAME", help="Whose; default:
 def api_keys() -> None:
     """Make, list, rotate and revoke the API keys that back ends call with.
 
-    Works on the data directory or the database, whether `heliogram serve` runs or not; a running one notices within a
-    second.
+    \b
+    On this machine: with --data (./data) or --store, whether `heliogram serve` runs or not; a running one notices
+    within a second. Needs no key.
+      heliogram api-keys create --data /var/lib/heliogram --name back-end
+    At a running service, from anywhere: with --profile, --url or --remote. Needs a key with the scope admin, and
+    changes the account of that key alone.
+      heliogram api-keys list --profile staging
+
+    Both print the same, with --json too.
     """
 
 
@@ -46,8 +57,9 @@ def api_keys() -> None:
 )
 @click.option("--expires-days", type=click.IntRange(1, MAX_DAYS), help="Let it expire so many days from now.")
 @master_key_option
-@as_json_option
+@here_or_there
 def create(
+    link: Link | None,
     data: Path,
     store: Url | None,
     account: str | None,
@@ -67,6 +79,9 @@ def create(
     if len(name) > MAX_KEY_NAME:
         raise click.UsageError(f"--name: expected at most {MAX_KEY_NAME} characters, got {len(name)}")
     wanted = [scope for scope in ALL_SCOPES if not scopes or scope in scopes]
+    if link is not None:
+        _show_secret(*api_keys_remote.create(link, name, wanted, expires_days), as_json)
+        return
 
     async def work(desk: Desk) -> tuple[str, str]:
         owner = await desk.account(account)
@@ -85,10 +100,10 @@ def create(
 @data_option
 @store_option
 @account_option
-@as_json_option
-def list_(data: Path, store: Url | None, account: str | None, as_json: bool) -> None:
+@here_or_there
+def list_(link: Link | None, data: Path, store: Url | None, account: str | None, as_json: bool) -> None:
     """List the keys, newest first, ended ones too; never a secret."""
-    rows = on_store(data, store, lambda desk: _rows(desk, account))
+    rows = api_keys_remote.rows(link) if link else on_store(data, store, lambda desk: _rows(desk, account))
     if as_json:
         print_json(rows)
         return
@@ -102,10 +117,18 @@ def list_(data: Path, store: Url | None, account: str | None, as_json: bool) -> 
 @click.argument("key_id")
 @data_option
 @store_option
-@as_json_option
-def revoke(key_id: str, data: Path, store: Url | None, as_json: bool) -> None:
-    """End a key; a running service refuses it within a second."""
+@yes_option
+@here_or_there
+def revoke(link: Link | None, key_id: str, data: Path, store: Url | None, yes: bool, as_json: bool) -> None:
+    """End a key; a running service refuses it within a second.
+
+    A running service keeps an account's last admin key: that one can be ended on its machine alone.
+    """
     raw = _raw(key_id)
+    if link is not None:
+        api_keys_remote.revoke(link, key_id, yes=yes)
+        _tell_revoked(key_id, as_json)
+        return
 
     async def work(desk: Desk) -> bool:
         found = await desk.store.find_caller(raw)
@@ -116,10 +139,7 @@ def revoke(key_id: str, data: Path, store: Url | None, as_json: bool) -> None:
 
     if not on_store(data, store, work):
         raise _no_active(key_id, data)
-    if as_json:
-        print_json({"keyId": key_id, "revoked": True})
-    else:
-        click.echo(f"revoked {key_id}")
+    _tell_revoked(key_id, as_json)
 
 
 @api_keys.command()
@@ -134,12 +154,25 @@ def revoke(key_id: str, data: Path, store: Url | None, as_json: bool) -> None:
     help="How long the old key goes on beside the new one.",
 )
 @master_key_option
-@as_json_option
+@here_or_there
 def rotate(
-    key_id: str, data: Path, store: Url | None, grace_seconds: int, master_key: Path | None, as_json: bool
+    link: Link | None,
+    key_id: str,
+    data: Path,
+    store: Url | None,
+    grace_seconds: int,
+    master_key: Path | None,
+    as_json: bool,
 ) -> None:
-    """Make a successor with the same name and scopes, and let the old key expire. The secret is shown this once."""
+    """Make a successor with the same name and scopes, and let the old key expire. The secret is shown this once.
+
+    \b
+      heliogram api-keys rotate key_01h9krwprkeee8fzqspvwy6nq8 --grace-seconds 3600
+    """
     raw = _raw(key_id)
+    if link is not None:
+        _show_secret(*api_keys_remote.rotate(link, key_id, grace_seconds), as_json)
+        return
 
     async def work(desk: Desk) -> tuple[str, str] | None:
         found = await desk.store.find_caller(raw)
@@ -165,6 +198,13 @@ def _maker(desk: Desk, data: Path, store: Url | None, master_key: Path | None) -
 
     ring = load_master_key(data, file=master_key, make=store is None)
     return SecretMaker(desk.ids, KeyHasher(ring), RegistrationTokens(ring))
+
+
+def _tell_revoked(key_id: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"keyId": key_id, "revoked": True})
+    else:
+        click.echo(f"revoked {key_id}")
 
 
 def _show_secret(key_id: str, secret: str, as_json: bool) -> None:

@@ -21,7 +21,7 @@ def cli() -> None:
     Run it:
       heliogram serve                the REST API and the delivery workers, data in ./data
       heliogram config example       a file of all settings; see also: config show, config check
-      heliogram api-keys create      a key for your back end
+      heliogram api-keys create      a key for your back end; with --profile NAME at a service elsewhere
       heliogram doctor               what is wrong, and what to do about it
       heliogram accounts create      a tenant of its own, for another team or customer
       heliogram backup DEST          a copy of the database, while it runs; see also: restore, check
@@ -34,7 +34,7 @@ def cli() -> None:
       heliogram push send            to users or tokens; push bulk: to everybody in a CSV or JSONL file
       heliogram operations watch ID  until a send has ended; heliogram tail: outcomes as they come
       heliogram explain ID           what became of one notification, why, and what to do
-      heliogram apps, credentials, users, devices, channels, webhooks
+      heliogram apps, credentials, users, devices, channels, webhooks, audit
 
     \b
     Send one push straight to APNs, without the service:
@@ -48,6 +48,11 @@ COMMANDS = (
     ("accounts", "accounts:accounts", "Make, list, limit and disable the accounts of an instance."),
     ("api-keys", "api_keys:api_keys", "Make, list, rotate and revoke the API keys that back ends call with."),
     ("apps", "apps:apps", "List the apps of a running service, and choose the default one."),
+    (
+        "audit",
+        "audit:audit",
+        "Tell who changed keys, apps, credentials, webhooks and the account, at a running service.",
+    ),
     ("backup", "backup:backup", "Copy the database into the new file DEST, whether `heliogram serve` runs or not."),
     ("check", "check:check", "Check the database of --data, that of --store, or a backup."),
     (
