@@ -167,6 +167,29 @@ def test_users_and_devices_are_found_changed_and_removed(there: Remote) -> None:
     assert there.run("users", "update", user).exit_code == 2
 
 
+def test_what_happened_to_a_phone_is_told_when_it_is_gone(there: Remote) -> None:
+    """By user and by token, in words: what APNs said, since when, and when the app had registered it (ERR-1)."""
+    phone, token = there.phone("shop", "gus")
+    registered = there.ok("devices", "history", "gus")
+    assert "Registered" in registered
+    assert f"{token[:4]}…{token[-4:]}" in registered
+    phone.uninstall()
+    there.run("push", "send", "--user", "gus", "--app", "shop", "--body", "Anybody?", "--wait")
+    for how in (("gus",), ("--token", token), (there.json("users", "get", "gus")["id"], "--app", "shop")):
+        told = there.ok("devices", "history", *how)
+        assert re.search(r"Removed .* alert  shop", told)
+        assert re.search(r"APNs answered 410 Unregistered, not valid since 2[0-9 :-]+Z", told)
+        assert "The app had registered it" in told
+        assert token not in told
+    [entry] = there.json("devices", "history", "gus")
+    assert (entry["event"], entry["status"], entry["reason"]) == ("REMOVED", 410, "Unregistered")
+    done = there.run("devices", "history", "nobody")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Nothing is known to have happened" in done.stderr
+    assert there.run("devices", "history").exit_code == 2
+    assert there.run("devices", "history", "gus", "--token", token).exit_code == 2
+
+
 def test_apps_channels_and_webhooks(there: Remote) -> None:
     """Listed, shown, made and deleted."""
     assert "shop" in there.ok("apps", "list")

@@ -12,8 +12,12 @@ from .showing import clean, when
 from .users import USER_ID
 
 if TYPE_CHECKING:
-    from ..client import Heliogram, Pager, Registration
+    from ..client import DeviceHistory, Heliogram, Pager, Registration
 
+NO_HISTORY = (
+    "Nothing is known to have happened: nobody has such a device, and none was removed lately. Pushes to people without"
+    " a device are told by: heliogram push list"
+)
 EMPTY = "There is no such device. Apps register theirs; by hand: heliogram devices register --help"
 KINDS = (
     "alert",
@@ -62,6 +66,34 @@ def list_(link: Link, user: str | None, token: str | None, app: str | None, limi
         return client.registrations.list(page_size=page_size(limit), **more)
 
     link.show_list(ask, _told, limit=limit)
+
+
+@devices.command()
+@click.argument("user", required=False)
+@click.option("--token", metavar="TOKEN", help="What happened to this device token, whoever has or had it.")
+@click.option("--app", metavar="NAME", help="Only in this app.")
+@limit_option
+@connected
+def history(link: Link, user: str | None, token: str | None, app: str | None, limit: int) -> None:
+    """Why does this phone get nothing? What happened to a user's devices, or to a token, newest first.
+
+    USER is the user's id, or your own name for the user. It is told after a device is gone, too: that APNs called its
+    token dead, that somebody else signed in on the phone, that it was removed.
+
+    \b
+      heliogram devices history user-42
+      heliogram devices history --token 9f86d081884c7d65…
+    """
+    if (user is None) == (token is None):
+        raise click.UsageError("say whose: USER, or --token TOKEN")
+
+    def ask(client: Heliogram) -> Pager[DeviceHistory]:
+        more = {"app": app, "token": token}
+        if user is not None:
+            more["user_id" if USER_ID.fullmatch(user) else "external_id"] = user
+        return client.registrations.history(page_size=page_size(limit), **more)
+
+    link.show_list(ask, lambda found: _happened(found, users=user is None), limit=limit)
 
 
 @devices.command()
@@ -118,3 +150,30 @@ def _told(found: list[Registration]) -> None:
             click.echo(
                 f"  {device.token}\n    {device.kind}, {where}, {state}, registered {when(device.registered_at)}"
             )
+
+
+def _happened(found: list[DeviceHistory], *, users: bool) -> None:
+    from ..domain.history_words import Happened, words_of
+
+    if not found:
+        click.echo(NO_HISTORY, err=True)
+    for each in found:
+        moments = (each.invalid_since, each.first_registered_at, each.last_registered_at)
+        since, first, last = (when(moment) or "" for moment in moments)
+        words = words_of(
+            Happened(
+                event=each.event,
+                provider=each.provider,
+                environment=each.environment or "",
+                reason=clean(each.reason or ""),
+                status=each.status,
+                invalid_since=since,
+                first_registered=first,
+                last_registered=last,
+                new_token=each.new_token or "",
+            )
+        )
+        whose = f"  user {each.user_id}" if users else ""
+        click.echo(f"{when(each.at)}  {words.title:<22}  {each.token}  {each.kind}  {each.app_name}{whose}")
+        if words.text:
+            click.echo(f"  {words.text}")
