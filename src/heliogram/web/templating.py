@@ -46,6 +46,7 @@ def environment(static: StaticFiles) -> jinja2.Environment:
     made.filters |= {
         "when": when,
         "clock": clock_text,
+        "wall": wall,
         "span": span,
         "number": number,
         "query": query,
@@ -70,6 +71,13 @@ def when(timestamp: str, now: float) -> str:
 def clock_text(timestamp: str) -> str:
     """A moment in full, in UTC: `2026-11-22 20:50:00 UTC`."""
     return parsed(timestamp).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def wall(timestamp: str) -> str:
+    """A moment as it was written, where its clock hangs: `2026-11-24 09:00 +01:00`."""
+    at = datetime.fromisoformat(timestamp)
+    zone = at.isoformat()[-6:] if at.utcoffset() else "UTC"
+    return f"{at:%Y-%m-%d %H:%M}{f':{at:%S}' if at.second else ''} {zone}"
 
 
 def span(seconds: float) -> str:

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from ..context import ApiProblem, api, form, redirect, render
 from ..inprocess import PUSH
-from ._composing import read
+from ._composing import EVENTS, FIELDS, KINDS, LABELS, WRITTEN, field_of, kind_of, read
+from ._lock_screen import shown
 
 OF_THE_FORM = (400, 404, 409)
 START = {
@@ -21,26 +22,27 @@ START = {
 }
 NOBODY = "00" * 32
 """A token that no device has: it stands for a recipient who is not named yet."""
+OF_THE_ADDRESS = ("to", "appName", "kind", "event", "activityId")
 KEY = "once"
 """The field that makes a send with the same form the same send."""
 
 
 async def compose(request: Request) -> Response:
-    """The form; `to` and `appName` may stand in the address."""
-    given = {name: value for name, value in request.query_params.items() if name in ("to", "appName")}
+    """The form; what is composed, for whom and from which app may stand in the address."""
+    given = {name: value for name, value in request.query_params.items() if name in OF_THE_ADDRESS}
     return await _page(request, {**START, **given, KEY: secrets.token_urlsafe(18)})
 
 
 async def preview(request: Request) -> Response:
     """What it would be: nothing is kept or sent."""
-    filled = form(request)
+    filled = form(request, exact=WRITTEN)
     trial, problem, wrong = await _tried(request, filled)
     return await _page(request, filled, trial=trial, problem=problem, wrong=wrong, looked=True)
 
 
 async def send(request: Request) -> Response:
     """Sends it, once."""
-    filled = form(request)
+    filled = form(request, exact=WRITTEN)
     asked = read(filled)
     if asked.wrong:
         return await _page(request, filled, wrong=asked.wrong, status=400)
@@ -51,7 +53,7 @@ async def send(request: Request) -> Response:
     except ApiProblem as problem:
         if problem.status not in OF_THE_FORM:
             raise
-        return await _page(request, filled, problem=problem, wrong=_wrong(problem), status=problem.status)
+        return await _page(request, filled, problem=problem, wrong=_wrong(problem, filled), status=problem.status)
     return redirect(request, f"/operations/{made['operationId']}", message="Accepted: it is on disk, and on its way.")
 
 
@@ -67,21 +69,14 @@ async def _tried(request: Request, filled: dict[str, str]) -> tuple[Any, ApiProb
     except ApiProblem as problem:
         if problem.status not in OF_THE_FORM:
             raise
-        return None, problem, _wrong(problem)
+        return None, problem, _wrong(problem, filled)
 
 
-def _wrong(problem: ApiProblem) -> dict[str, str]:
+def _wrong(problem: ApiProblem, filled: dict[str, str]) -> dict[str, str]:
     """What the API says of each field of the form."""
     found: dict[str, str] = {}
     for each in problem.errors:
-        context = str(each.get("context", "")).removeprefix("$.")
-        if context.startswith("to[0]"):
-            name = "variables" if "variables" in context else "to"
-        elif context.startswith("from"):
-            name = "appName"
-        else:
-            name = context.removeprefix("content.").partition(".")[0].partition("[")[0]
-        found.setdefault(name, str(each.get("message", "")))
+        found.setdefault(field_of(str(each.get("context", "")), kind_of(filled)), str(each.get("message", "")))
     return found
 
 
@@ -96,7 +91,7 @@ async def _page(
     status: int = 200,
 ) -> Response:
     apps = await _apps(request)
-    values = {name: filled.get(name, "") for name in FIELDS}
+    values = {name: filled.get(name, "") for name in FIELDS} | {"kind": kind_of(filled)}
     return render(
         request,
         "compose/form.html",
@@ -104,32 +99,18 @@ async def _page(
         status=status,
         apps=apps,
         app_options=[(each["name"], each["name"] + (" (default)" if each["isDefault"] else "")) for each in apps],
+        kinds=KINDS,
+        events=EVENTS,
+        labels=LABELS,
         filled=values,
-        shown=None if trial is None else _shown(trial, values),
+        leaves=read(filled).request.get("schedule", {}).get("sendAt", [""])[0],
+        shown=None if trial is None else shown(trial, values),
         trial=trial,
         problem=problem,
         wrong=wrong or {},
         fault={name: (wrong or {}).get(name, "") for name in FIELDS},
         looked=looked,
     )
-
-
-FIELDS = (
-    *(
-        "appName",
-        "to",
-        "title",
-        "subtitle",
-        "body",
-        "variables",
-        "pushType",
-        "sound",
-        "badge",
-        "collapseId",
-        "priority",
-    ),
-    *("interruptionLevel", "category", "threadId", "image", "ttl", "data", "contentAvailable", KEY),
-)
 
 
 async def _apps(request: Request) -> list[dict[str, Any]]:
@@ -141,27 +122,6 @@ async def _apps(request: Request) -> list[dict[str, Any]]:
             raise
         return []
     return sorted(found, key=lambda each: not each["isDefault"])
-
-
-def _shown(trial: Any, values: dict[str, str]) -> dict[str, Any]:
-    """What a lock screen shows of the sample's payload."""
-    sample = trial["sample"]
-    if sample is None:
-        return {"alert": False, "app": values["appName"] or "App"}
-    aps = sample["payload"].get("aps", {})
-    alert = aps.get("alert") if isinstance(aps, dict) else None
-    texts = alert if isinstance(alert, dict) else {"body": alert}
-    return {
-        "alert": alert is not None,
-        "app": values["appName"] or "App",
-        "title": texts.get("title", ""),
-        "subtitle": texts.get("subtitle", ""),
-        "body": texts.get("body", ""),
-        "badge": aps.get("badge"),
-        "sound": aps.get("sound"),
-        "image": sample["payload"].get("image"),
-        "quiet": aps.get("interruption-level") == "passive",
-    }
 
 
 ROUTES = [

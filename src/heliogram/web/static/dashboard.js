@@ -35,6 +35,13 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = before; }, 2000);
 });
 
+// Times in a form are those of the viewer's clock, unless somebody says otherwise.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const input of document.querySelectorAll("[data-zone]")) {
+    if (!input.value) input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  }
+});
+
 // On a phone the navigation is one line: where one is comes into sight.
 document.addEventListener("DOMContentLoaded", () => {
   const here = document.querySelector(".side [aria-current]");
