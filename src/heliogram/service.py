@@ -125,15 +125,16 @@ class Service:
         if backing.broker is not None:
             looks.append(("the queue", backing.broker.look))
         self._readiness = NodeReadiness(clock, looks)
+        state: api.ApiState | None = None
+        if Role.API in roles:
+            health = NodeHealth(store, clock, breakers, heard, self._ident)
+            state = self._api_state(health, providers, sealer, telling)
         app = (
-            api.build(
-                self._api_state(NodeHealth(store, clock, breakers, heard, self._ident), providers, sealer, telling),
-                answered=self._metrics.requests.answered,
-            )
-            if Role.API in roles
-            else api.build_health(_HealthState(self._readiness))
+            api.build_health(_HealthState(self._readiness))
+            if state is None
+            else api.build(state, answered=self._metrics.requests.answered)
         )
-        front = self._front(app, sealer)
+        front = self._front(app, state)
         if tracing is not None:
             front = tracing.app(front)
         if settings.behind_proxy:
@@ -157,18 +158,22 @@ class Service:
         telling = Telling(shared, self._activity, clock, self._ident) if sends else None
         return telling, AllNodes(shared, clock, lanes, node=self._name, telling=telling)
 
-    def _front(self, app: ASGIApp, sealer: Sealer) -> ASGIApp:
+    def _front(self, app: ASGIApp, state: api.ApiState | None) -> ASGIApp:
         """The API with the dashboard beside it, where both are wanted."""
-        settings = self._settings
-        if Role.API not in settings.roles or not settings.dashboard:
+        if state is None or not self._settings.dashboard:
             return app
         from .web import Front, build_dashboard  # its templates are nothing that other nodes need
 
-        clock, readiness = self._backing.clock, self._readiness
-        return Front(
+        dashboard = build_dashboard(
             app,
-            build_dashboard(app, sealer=sealer, clock=clock, readiness=readiness, behind_proxy=settings.behind_proxy),
+            sealer=state.sealer,
+            authenticator=state.authenticator,
+            ended=state.store,
+            clock=state.clock,
+            readiness=state.readiness,
+            behind_proxy=self._settings.behind_proxy,
         )
+        return Front(app, dashboard)
 
     def _heard(self, digest: Digest) -> None:
         """Something became of pushes, here or in a sender process."""

@@ -22,17 +22,22 @@ class Desk:
     def __init__(self, service: Service, *, behind_proxy: bool = False) -> None:
         self.service, self.clock = service, service.clock
         state = service.state
-        front = Front(
+        dashboard = build_dashboard(
             service.app,
-            build_dashboard(
-                service.app,
-                sealer=state.sealer,
-                clock=state.clock,
-                readiness=state.readiness,
-                behind_proxy=behind_proxy,
-            ),
+            sealer=state.sealer,
+            authenticator=state.authenticator,
+            ended=state.store,
+            clock=state.clock,
+            readiness=state.readiness,
+            behind_proxy=behind_proxy,
         )
+        self.streams = dashboard.streams
+        front = Front(service.app, dashboard)
         self.app = Forwarded(front, Proxies()) if behind_proxy else front
+
+    def restarted(self) -> Desk:
+        """Another node, or the same one after a restart: it shares the store and the master key, and nothing else."""
+        return Desk(self.service)
 
     def browser(self, url: str = LOOPBACK, **headers: str) -> httpx2.AsyncClient:
         """A browser of its own, which keeps cookies and follows no redirect."""

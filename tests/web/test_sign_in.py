@@ -9,7 +9,8 @@ import pytest
 from support.dashboard_in_process import Desk, csrf, desk, sign_in
 
 from heliogram.domain.accounts import Scope
-from heliogram.web.session import LIFETIME_SECONDS
+from heliogram.store.errors import StoreUnavailable
+from heliogram.web.session import BELIEVED_SECONDS, LIFETIME_SECONDS
 from heliogram.web.throttle import MAX_ADDRESSES, MAX_FAILURES, WINDOW_SECONDS, SignInThrottle
 
 pytestmark = pytest.mark.anyio
@@ -212,6 +213,61 @@ async def test_signing_out_ends_the_session_wherever_its_cookie_is(at: Desk) -> 
     assert answer.headers["location"] == "/dashboard/sign-in"
     assert "heliogram-local" not in browser.cookies
     assert "You are signed out." in (await browser.get("/dashboard/sign-in")).text
+    assert (await copy.get("/dashboard/")).status_code == 303
+
+
+async def test_signing_out_holds_on_other_nodes_and_after_a_restart(at: Desk) -> None:
+    """On a node that has just looked within a second, on one that has not at once, and so for as long as it lasts."""
+    browser, other = await at.signed_in(), at.restarted()
+    copy = other.browser()
+    copy.cookies.update(browser.cookies)
+    assert (await copy.get("/dashboard/")).status_code == 200
+    await browser.post("/dashboard/sign-out", data={"csrf": await csrf(browser)})
+    at.clock.advance(BELIEVED_SECONDS)
+    assert (await copy.get("/dashboard/")).status_code == 303
+    later = at.restarted().browser()
+    later.cookies.update(copy.cookies)
+    at.clock.advance(LIFETIME_SECONDS - BELIEVED_SECONDS - 1)
+    assert await at.service.store.forget_sessions(at.clock.ms) == 0
+    assert (await later.get("/dashboard/")).status_code == 303
+    at.clock.advance(1)
+    assert await at.service.store.forget_sessions(at.clock.ms) == 1
+
+
+async def test_to_sign_in_again_ends_the_session_before(at: Desk) -> None:
+    """Its cookie, wherever it is kept, opens nothing on any node."""
+    browser = await at.signed_in()
+    copy = at.restarted().browser()
+    copy.cookies.update(browser.cookies)
+    assert (await sign_in(browser, at.service.key, csrf=await csrf(browser))).status_code == 303
+    assert (await copy.get("/dashboard/")).status_code == 303
+    assert (await browser.get("/dashboard/")).status_code == 200
+
+
+async def test_while_the_store_is_away_nobody_is_let_in_unasked(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page says so and when to try again; signing out says what it could not do, and holds on this node."""
+
+    async def away(*_: object) -> bool:
+        raise StoreUnavailable("the database is away")
+
+    browser = await at.signed_in()
+    copy = at.browser()
+    copy.cookies.update(browser.cookies)
+    token = await csrf(browser)
+    with monkeypatch.context() as patched:
+        patched.setattr(at.service.store, "end_session", away)
+        patched.setattr(at.service.store, "is_session_ended", away)
+        at.clock.advance(BELIEVED_SECONDS)
+        answer = await browser.get("/dashboard/operations")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "the database is away" in answer.text
+        assert (await browser.get("/dashboard/sign-in")).status_code == 200
+    assert (await browser.get("/dashboard/")).status_code == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(at.service.store, "end_session", away)
+        answer = await browser.post("/dashboard/sign-out", data={"csrf": token})
+        assert answer.headers["location"] == "/dashboard/sign-in"
+        assert "could not be reached" in (await browser.get("/dashboard/sign-in")).text
     assert (await copy.get("/dashboard/")).status_code == 303
 
 

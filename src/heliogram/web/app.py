@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from ..ports import Clock, Readiness, Sealer
+from ..ports import Authenticator, Clock, Readiness, Sealer, SessionStore
 from . import pages
 from .context import Desk
 from .gate import Gate
@@ -26,21 +26,24 @@ def build_dashboard(
     api: ASGIApp,
     *,
     sealer: Sealer,
+    authenticator: Authenticator,
+    ended: SessionStore,
     clock: Clock,
     readiness: Readiness,
     behind_proxy: bool = False,
     tick_seconds: float = 1.0,
 ) -> Dashboard:
-    """The pages over an API. `behind_proxy`: a proxy in front speaks TLS; `tick_seconds` lie between two pictures of
-    what is live."""
+    """The pages over an API. `ended` remembers who signed out; `behind_proxy`: a proxy in front speaks TLS;
+    `tick_seconds` lie between two pictures of what is live."""
     static = StaticFiles()
     desk = Desk(
         api=api,
         clock=clock,
         readiness=readiness,
-        sessions=Sessions(sealer, clock),
+        sessions=Sessions(sealer, clock, ended),
         messages=Messages(sealer, clock),
         throttle=SignInThrottle(clock),
+        authenticator=authenticator,
         templates=environment(static),
         behind_proxy=behind_proxy,
         tick_seconds=tick_seconds,

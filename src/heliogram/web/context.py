@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from ..ports import Clock, Readiness
+from ..ports import Authenticator, Clock, Readiness
 from .inprocess import Api, ApiProblem, segment
 from .messages import Messages, shown
 from .session import Session, Sessions, Transport
 from .static import at
+from .streams import Streams
 from .throttle import SignInThrottle
 
 __all__ = ["ApiProblem", "Desk", "api", "at", "desk", "form", "redirect", "render", "segment", "session"]
@@ -35,6 +36,8 @@ class Desk:
     sessions: Sessions
     messages: Messages
     throttle: SignInThrottle
+    authenticator: Authenticator = field(repr=False)
+    streams: Streams = field(default_factory=Streams)
     templates: jinja2.Environment = field(repr=False)
     behind_proxy: bool = False
     tick_seconds: float = 1.0

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ..domain.errors import Unavailable
 from ..pacing import pause
-from .context import desk, session
+from .context import Desk, desk, session
 from .inprocess import ApiProblem
+from .session import Session
 
-MAX_STREAMS = 100
-"""Open streams of one node; a browser that finds no place asks again."""
 BUSY = (429, 500, 503)
 """Answers of the API after which the next picture is worth a try."""
 TICKS = 600
@@ -22,36 +22,26 @@ Picture = Callable[[], Awaitable[Mapping[str, str] | None]]
 """Returns what to show, by the name of its event (HTML as a rule), or None when there is no more to come."""
 
 
-class Streams:
-    """Counts what is open."""
-
-    def __init__(self) -> None:
-        self.open = 0
-
-    def __repr__(self) -> str:
-        return f"Streams(open={self.open})"
-
-
-_streams = Streams()
-
-
 def live(request: Request, picture: Picture) -> Response:
     """A stream of pictures, one a second, until the browser goes, the service stops, or the session ends. Only what has
     changed is sent; a last event `end` tells that nothing more will come."""
-    if _streams.open >= MAX_STREAMS:
+    who = session(request)
+    if who is None or not desk(request).streams.has_room(who.account):
         return Response(status_code=503, headers={"Retry-After": "5"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, picture), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(request, who, picture), media_type="text/event-stream", headers=headers)
 
 
-async def _events(request: Request, picture: Picture) -> AsyncIterator[str]:
-    shared, who = desk(request), session(request)
-    _streams.open += 1
+async def _events(request: Request, who: Session, picture: Picture) -> AsyncIterator[str]:
+    shared = desk(request)
+    yield "retry: 2000\n\n"
+    seat = shared.streams.take(who.account)
+    if seat is None:
+        return
     try:
-        yield "retry: 2000\n\n"
         before: dict[str, str] = {}
         for _ in range(TICKS):
-            if who is None or shared.sessions.is_over(who):
+            if await _is_over(shared, who):
                 yield frame("end", "")
                 return
             try:
@@ -69,10 +59,18 @@ async def _events(request: Request, picture: Picture) -> AsyncIterator[str]:
             # The comment keeps proxies from closing a quiet connection.
             yield "".join(frame(name, data) for name, data in changed.items()) or ":\n\n"
             await pause(shared.clock, shared.tick_seconds)
-            if getattr(shared.readiness, "stopping", False):
+            if seat.taken or getattr(shared.readiness, "stopping", False):
                 return
     finally:
-        _streams.open -= 1
+        shared.streams.give(seat)
+
+
+async def _is_over(shared: Desk, who: Session) -> bool:
+    """Whether somebody signed out of the session; while nobody can be asked it goes on, as the API's own answers do."""
+    try:
+        return await shared.sessions.is_over(who)
+    except Unavailable:
+        return False
 
 
 def frame(event: str, data: str) -> str:

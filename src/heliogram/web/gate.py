@@ -14,10 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from ..domain.errors import Unavailable
 from .context import Desk, render, without_session
 from .inprocess import ApiProblem
 from .session import forget, transport_of
 from .static import at
+from .streams import Streams
 
 MAX_FORM = 2 * 1024 * 1024
 """Bytes of a form: a list of recipients or a certificate fits in."""
@@ -27,7 +29,9 @@ FORM_SECONDS = 60.0
 TIMEOUT = 408
 CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger("heliogram.web")
-PUBLIC = ("/static/", "/sign-in")
+STATIC = "/static/"
+PUBLIC = (STATIC, "/sign-in")
+RETRY_SECONDS = 5
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -53,6 +57,11 @@ class Gate:
     def __repr__(self) -> str:
         return f"Gate({self._pages!r})"
 
+    @property
+    def streams(self) -> Streams:
+        """Who looks at live figures."""
+        return self._desk.streams
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
@@ -63,10 +72,10 @@ class Gate:
         state = scope.setdefault("state", {})
         request = Request(scope, receive)
         state["transport"] = transport_of(request, behind_proxy=self._desk.behind_proxy)
-        state["session"] = self._desk.sessions.read(request, state["transport"])
-        state["form"] = []
+        state["session"], state["form"] = None, []
         sender = _Sender(send, secure=state["transport"].secure)
         try:
+            await self._recognise(request)
             refusal = await self._refusal(request)
             if refusal is not None:
                 await refusal(scope, receive, sender)
@@ -74,7 +83,7 @@ class Gate:
             await self._pages.router(scope, receive, sender)
         except ClientDisconnect:
             return
-        except (ApiProblem, HTTPException) as error:
+        except (ApiProblem, HTTPException, Unavailable) as error:
             if sender.begun:
                 raise
             await self._answer(request, error)(scope, receive, sender)
@@ -85,8 +94,21 @@ class Gate:
             problem = ApiProblem(500, 500, "Something failed", "The dashboard failed here; the server's log says how.")
             await self._answer(request, problem)(scope, receive, sender)
 
-    def _answer(self, request: Request, error: ApiProblem | HTTPException) -> Response:
+    async def _recognise(self, request: Request) -> None:
+        """Finds the session; of a page that strangers get, too, it may be missing when the store cannot be asked."""
+        path = request.scope["path"].removeprefix(at(""))
+        if path.startswith(STATIC):
+            return
+        try:
+            request.state.session = await self._desk.sessions.read(request, request.state.transport)
+        except Unavailable:
+            if not path.startswith(PUBLIC):
+                raise
+
+    def _answer(self, request: Request, error: ApiProblem | HTTPException | Unavailable) -> Response:
         """A problem in plain words."""
+        if isinstance(error, Unavailable):
+            error = ApiProblem(503, error.code, "Try again in a moment", str(error), retry_after=RETRY_SECONDS)
         if isinstance(error, ApiProblem) and error.status == 401:
             had = request.state.session is not None
             response = without_session(request, ended=had)

@@ -1,4 +1,5 @@
-"""Who is signed in: an API key, sealed in a cookie. The server keeps nothing of it but which sessions were ended early.
+"""Who is signed in: an API key, sealed in a cookie. Nothing is kept of it but which sessions were ended early, in the
+store, so that this holds on every node and after a restart.
 
 Over HTTPS the cookie is `__Host-heliogram` (Secure, this host alone). Browsers differ in what a Secure cookie is on
 `http://127.0.0.1`, so a loopback address has a cookie of its own without that attribute; any other address over plain
@@ -10,28 +11,34 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import math
 import secrets
 from collections import OrderedDict
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from ..ports import Clock, Sealer
+from ..once import Once
+from ..ports import Clock, Sealer, SessionStore
 
 SECURE_COOKIE = "__Host-heliogram"
 LOOPBACK_COOKIE = "heliogram-local"
 LIFETIME_SECONDS = 12 * 3600
 MAX_COOKIE = 2048
-ENDED_KEPT = 10_000
-"""Sessions that signed out and are remembered until they would have ended; the oldest are forgotten first."""
+BELIEVED_SECONDS = 0.9
+"""A session that was not ended is taken to be good for so long: signing out acts within a second on all nodes."""
+KNOWN = 10_000
+"""Sessions of which is remembered whether they were ended; the store is asked of the others."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed-in key. `expires` in seconds since 1970; `csrf` goes with every form of the session."""
+    """A signed-in key of an account. `expires` in seconds since 1970; `csrf` goes with every form of the session."""
 
     id: str
+    account: str
     key_id: str
     secret: str
     csrf: str
@@ -84,25 +91,28 @@ def _is_loopback(host: str) -> bool:
 class Sessions:
     """Makes, reads and ends sessions."""
 
-    def __init__(self, sealer: Sealer, clock: Clock) -> None:
-        self._sealer, self._clock = sealer, clock
-        self._ended: OrderedDict[str, float] = OrderedDict()
+    def __init__(self, sealer: Sealer, clock: Clock, ended: SessionStore) -> None:
+        self._sealer, self._clock, self._store = sealer, clock, ended
+        self._known: OrderedDict[str, float] = OrderedDict()
+        self._asking = Once[str, bool]()
 
     def __repr__(self) -> str:
-        return f"Sessions(ended={len(self._ended)})"
+        return f"Sessions(known={len(self._known)})"
 
-    def begin(self, key_id: str, secret: str) -> Session:
-        """A new session of a key that the API has accepted."""
+    def begin(self, key_id: str, secret: str, account: bytes) -> Session:
+        """A new session of a key that is known to be good."""
         return Session(
             id=secrets.token_urlsafe(12),
+            account=account.hex(),
             key_id=key_id,
             secret=secret,
             csrf=secrets.token_urlsafe(24),
             expires=self._clock.time() + LIFETIME_SECONDS,
         )
 
-    def read(self, connection: HTTPConnection, transport: Transport) -> Session | None:
-        """The session of a request's cookie; None without one, or one that is over or was not made here."""
+    async def read(self, connection: HTTPConnection, transport: Transport) -> Session | None:
+        """The session of a request's cookie; None without one, or one that is over or was not made here. Raises
+        `Unavailable` when nobody can be asked whether it was ended."""
         text = connection.cookies.get(transport.cookie, "")
         if not text or len(text) > MAX_COOKIE or not transport.may_sign_in:
             return None
@@ -112,11 +122,31 @@ class Sessions:
             session = msgspec.json.decode(plain, type=Session)
         except (ValueError, binascii.Error, msgspec.DecodeError):
             return None
-        return None if self.is_over(session) else session
+        return None if await self.is_over(session) else session
 
-    def is_over(self, session: Session) -> bool:
-        """Whether its time is up, or it was ended early on this node."""
-        return session.expires <= self._clock.time() or session.id in self._ended
+    async def is_over(self, session: Session) -> bool:
+        """Whether its time is up, or it was ended early on any node, a second ago or earlier. Raises `Unavailable`."""
+        if session.expires <= self._clock.time():
+            return True
+        believed = self._known.get(session.id, 0.0)
+        if believed > self._clock.monotonic():
+            return believed == math.inf
+        return await self._asking.ask(session.id, partial(self._ask, session))
+
+    async def _ask(self, session: Session) -> bool:
+        # Believed from before the look-up on: what is ended while it runs is not believed longer for it.
+        until = self._clock.monotonic() + BELIEVED_SECONDS
+        ended = await self._store.is_session_ended(bytes.fromhex(session.account), session.id)
+        if self._known.get(session.id) == math.inf:  # ended here meanwhile
+            return True
+        self._know(session, math.inf if ended else until)
+        return ended
+
+    def _know(self, session: Session, until: float) -> None:
+        self._known[session.id] = until
+        self._known.move_to_end(session.id)
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
 
     def keep(self, session: Session, response: Response, transport: Transport) -> None:
         """Puts the session's cookie on an answer."""
@@ -132,12 +162,11 @@ class Sessions:
             samesite="strict",
         )
 
-    def end(self, session: Session) -> None:
-        """From now on the session's cookie opens nothing on this node, wherever it is kept."""
-        self._ended[session.id] = session.expires
-        now = self._clock.time()
-        while self._ended and (len(self._ended) > ENDED_KEPT or next(iter(self._ended.values())) <= now):
-            self._ended.popitem(last=False)
+    async def end(self, session: Session) -> None:
+        """From now on the session's cookie opens nothing, wherever it is kept: on this node at once, on others within a
+        second. Raises `Unavailable` when this node alone knows it."""
+        self._know(session, math.inf)
+        await self._store.end_session(bytes.fromhex(session.account), session.id, math.ceil(session.expires * 1000))
 
 
 def forget(response: Response, transport: Transport) -> None:

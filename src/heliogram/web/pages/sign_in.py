@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...domain.errors import Unavailable
 from ..context import desk, form, redirect, render, session, transport
-from ..inprocess import Api, ApiProblem
 from ..session import forget
 
 MAX_PART = 256
@@ -35,25 +35,32 @@ async def sign_in(request: Request) -> Response:
         response.headers["Retry-After"] = str(wait)
         return response
     key_id, secret = _key(given.get("key_id", ""), given.get("secret", ""))
-    if not await _is_good(request, key_id, secret):
+    account = await _account(request, key_id, secret)
+    if account is None:
         shared.throttle.failed(address)
         message = "This key is not known, or it has expired or been revoked. Check both parts."
         return _page(request, next_=onward, error=message, key_id=key_id, status=401)
     shared.throttle.succeeded(address)
     before = session(request)
     if before is not None:
-        shared.sessions.end(before)
+        await shared.sessions.end(before)
     response = redirect(request, _onward(onward))
-    shared.sessions.keep(shared.sessions.begin(key_id, secret), response, transport(request))
+    shared.sessions.keep(shared.sessions.begin(key_id, secret, account), response, transport(request))
     return response
 
 
 async def sign_out(request: Request) -> Response:
     """Ends the session."""
-    who = session(request)
-    if who is not None:
-        desk(request).sessions.end(who)
-    response = redirect(request, "/sign-in", message="You are signed out.")
+    who, message = session(request), "You are signed out."
+    try:
+        if who is not None:
+            await desk(request).sessions.end(who)
+    except Unavailable:
+        message = (
+            "You are signed out here. The store could not be reached to tell the other nodes: if somebody may have"
+        )
+        message += " copied the session's cookie, revoke its key."
+    response = redirect(request, "/sign-in", message=message)
     forget(response, transport(request))
     return response
 
@@ -83,18 +90,12 @@ def _key(key_id: str, secret: str) -> tuple[str, str]:
     return key_id, secret
 
 
-async def _is_good(request: Request, key_id: str, secret: str) -> bool:
-    """Whether the API knows the key. It answers 401 to every stranger, whatever a key may do."""
+async def _account(request: Request, key_id: str, secret: str) -> bytes | None:
+    """The account of a key that is good now, whatever it may do; None for any other."""
     if not key_id.startswith("key_") or not secret or len(key_id) > MAX_PART or len(secret) > MAX_PART:
-        return False
-    try:
-        await Api(desk(request).api, request.scope, key_id, secret).get("/v1/Account")
-    except ApiProblem as problem:
-        if problem.status == 401:
-            return False
-        if problem.status != 403:
-            raise
-    return True
+        return None
+    principal = await desk(request).authenticator.authenticate(key_id, secret)
+    return None if principal is None else principal.account_id
 
 
 def _onward(path: str) -> str:
