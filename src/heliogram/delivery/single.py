@@ -130,6 +130,12 @@ class SingleDelivery:
         return int(self._tools.clock.time() * 1000)
 
 
+def delivery_of(chunk: LeasedChunk, tools: Tools) -> ChunkDelivery | SingleDelivery:
+    """What delivers a chunk with the least around it."""
+    target = target_of(chunk, tools)
+    return ChunkDelivery(chunk, tools) if target is None else SingleDelivery(chunk, tools, target)
+
+
 def target_of(chunk: LeasedChunk, tools: Tools) -> Target | None:
     """The one device that a small send is to, when that is all there is to find out: the store said so a moment ago,
     nothing was tried, and there is one credential that may carry it."""

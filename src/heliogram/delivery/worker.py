@@ -13,9 +13,9 @@ from ..domain.operations import CHUNK_SIZE, Lane
 from ..lines import named
 from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
-from .chunk import ChunkDelivery, Tools
+from .chunk import Tools
 from .heartbeats import HEARTBEAT_S, Heartbeats
-from .single import SingleDelivery, target_of
+from .single import delivery_of
 
 log = structlog.get_logger(__name__)
 
@@ -120,9 +120,7 @@ class Worker:
         self._room.set()
 
     async def _deliver(self, chunk: LeasedChunk) -> None:
-        target = target_of(chunk, self._tools)
-        delivery: ChunkDelivery | SingleDelivery
-        delivery = ChunkDelivery(chunk, self._tools) if target is None else SingleDelivery(chunk, self._tools, target)
+        delivery = delivery_of(chunk, self._tools)
         end_beats = self._beats.add(chunk, delivery.stop)
         unwatch = self._tools.queue.watch(chunk, delivery.stop)
         try:
