@@ -17,6 +17,7 @@ from heliogram.domain.operations import Counts, Lane, OperationStatus, cut
 from heliogram.domain.packing import pack_records
 from heliogram.domain.webhooks import EventType, Webhook
 from heliogram.ports import Cancellation, LeasedChunk, Place, Store
+from heliogram.store.errors import Conflict
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.sqlite import statements
 
@@ -234,13 +235,33 @@ async def test_a_bound_is_kept_to_the_last_place_by_two_nodes(nodes: Nodes) -> N
     assert await _accept_all(nodes, [1] * 10, bounds) == 0
 
 
-async def test_a_bound_is_passed_by_what_comes_at_one_moment_from_below_at_most(nodes: Nodes) -> None:
-    """Sends that are accepted at the same moment do not see each other: by no more than theirs a bound is passed."""
-    bounds = QueueBounds(total=1_000, account=200)
-    connections, size = 16, 40
-    let_in = await _accept_all(nodes, [size] * 100, bounds)
-    assert 200 <= let_in <= 180 + connections * size
-    assert await _accept_all(nodes, [1] * 10, bounds) == 0
+@pytest.mark.parametrize("size", [1, 7, 60, 150, 700])
+async def test_a_bound_is_not_passed_by_what_comes_at_one_moment(nodes: Nodes, size: int) -> None:
+    """Sends that are accepted at the same moment do not see each other, and have tickets for what nobody sees: however
+    large they are, as many fit in as one after another, and no more."""
+    bounds = QueueBounds(total=20_000, account=2_000)
+    most = 2_000 if size <= 100 else 1_900
+    assert await _accept_all(nodes, [size] * (3_000 // size), bounds) == most // size * size
+    assert await _accept_all(nodes, [size] * 10, bounds) == 0
+
+
+async def test_what_does_not_fit_keeps_nothing_back_that_is_accepted_with_it(nodes: Nodes) -> None:
+    """Small sends of one moment go together, and each is judged by itself."""
+    bounds = QueueBounds(total=1_000, account=100)
+    assert await _accept_all(nodes, [60, 90, 30, 90, 10, 90], bounds) == 100
+
+
+async def test_of_sends_that_go_together_one_that_is_there_already_is_refused_alone(nodes: Nodes) -> None:
+    """Its neighbours are kept."""
+    bench, store = nodes.bench, nodes.stores[0]
+    first, *others = [bench.operation(recipients_of(1)) for _ in range(4)]
+    await store.accept(bench.account, first, cut(first.id, recipients_of(1)))
+    found = await asyncio.gather(
+        *(store.accept(bench.account, each, cut(each.id, recipients_of(1))) for each in (first, *others, others[0])),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in found] == [Conflict, type(None), type(None), type(None), Conflict]
+    assert {each.operation_id for each in await nodes.claim(store, 10)} == {each.id for each in (first, *others)}
 
 
 async def test_webhooks_miss_nothing_that_is_committed_later(nodes: Nodes) -> None:

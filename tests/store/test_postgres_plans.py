@@ -71,7 +71,9 @@ async def explained(bench: Bench, key: str, values: dict[str, Any]) -> list[dict
     return found
 
 
-def literal(value: bytes | int) -> str:
+def literal(value: bytes | int | list[int]) -> str:
+    if isinstance(value, list):
+        return f"'{{{','.join(map(str, value))}}}'"
     return f"'\\x{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
@@ -95,3 +97,9 @@ async def test_a_claim_reads_what_it_takes_and_finding_the_queues_a_row_of_each(
     assert all(node["Actual Rows"] <= 4 for node in nodes if node["Node Type"] == "Sort")
     assert rows_read(nodes) <= 40
     assert rows_read(await explained(bench, "queueing.flows", {**look, "limit": 64})) <= 60
+
+
+async def test_looking_for_what_falls_due_reads_a_row_of_each_queue(bench: Bench) -> None:
+    """Of each shard that is looked at, not of what waits there."""
+    look = {"lanes": [0, 1] * 64, "shards": [n // 2 for n in range(128)], "afters": [-1] * 128}
+    assert rows_read(await explained(bench, "queueing.next_of_several", look)) <= 128 + 20

@@ -25,6 +25,11 @@ class Gathering(Generic[W, A]):
     def __repr__(self) -> str:
         return f"Gathering(waiting={len(self._waiting)}, asked={self.asked}, calls={self.calls})"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self._waiting and self._running is None
+
     async def __call__(self, wish: W) -> A:
         """The answer to a wish. It goes on when nobody waits for it any more."""
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()

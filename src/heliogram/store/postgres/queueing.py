@@ -7,55 +7,38 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import apsw
 
-from ...domain.backlog import QueueBounds, share_of
 from ...domain.ids import split_notification_id
 from ...domain.notifications import DeliveryRecord
-from ...domain.operations import CHUNK_SIZE, Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
+from ...domain.operations import Counts, Lane
 from ...domain.packing import pack_records
-from ...domain.webhooks import EventType
-from ...ports import Cancellation, Hold, InHand, Lease, PackedLease
-from ..errors import Conflict
+from ...ports import Cancellation, InHand, Lease, PackedLease
 from ..sqlite import statements
-from ..sqlite.base import offload
 from ..sqlite.canceling import Where, cancel_all, cancel_one
-from ..sqlite.depth import EVERYBODY
-from ..sqlite.events import emit_operation
-from ..sqlite.packed import PackedOperation, is_sound, pack_operation, pack_tags
+from ..sqlite.packed import is_sound
 from ..sqlite.thinning import MOST_PARTS
 from ..sqlite.unreadable import Key
-from ..sqlite.work import Work, append, let_go
+from ..sqlite.work import append, let_go
+from .accepting import Accepting
 from .claims import FLOWS, Claimed, Flows, claim
-from .facade import Job, Rows, run_job
+from .facade import Job, run_job
 from .gathering import Gathering
 from .jobs import READ_COMMITTED
 from .link import Link
-from .listing import Lists
 
 T = TypeVar("T")
 _sql = statements.load("queueing", __package__)
 _work = statements.load("work")
 
-NEAR = 10
-"""In the last one part in so many of a bound, sends are accepted one after another."""
-_FULL, _KEPT, _LOUD, _THERE = range(4)
 _FENCED, _DONE, _MORE, _THIN = range(4)
 _ANY_PARTS = 2**31 - 1
+LOOK_MOST = 256
+"""Shards that are looked at by one statement."""
 FINISH_MOST = 64
 """Small sends that are ended in one transaction."""
-
-
-class _Counted:
-    """Answers a doorkeeper, who asks for depths, with what is known of them already."""
-
-    def __init__(self, rows: list[Any]) -> None:
-        self._rows = rows
-
-    def execute(self, _statement: str, _values: object) -> Rows:
-        return Rows(self._rows)
 
 
 def _fence(chunk: Lease) -> dict[str, Any]:
@@ -86,124 +69,26 @@ def _after_others(job: Job[T], where: Where) -> Job[T]:
     return run
 
 
-def _accept_values(
-    account: bytes, operation: Operation, packed: PackedOperation, shard: int, hold: Hold | None, step: int
-) -> dict[str, Any]:
-    held: dict[str, Any] = {"state": 0, "due": operation.start, "attempt": 0, "worker": "", "claimed": 0}
-    if hold is not None:
-        held = {"state": 1, "due": hold.until + step, "attempt": 1, "worker": hold.worker, "claimed": hold.since + step}
-    return {
-        "account": account,
-        "operation": operation.id,
-        "app": operation.spec.app_name,
-        "spec": packed.spec,
-        "lane": int(operation.lane),
-        "recipients": operation.recipients,
-        "status": operation.status.value,
-        "created": operation.created,
-        "updated": operation.updated,
-        "send_at": operation.send_at,
-        "send_at_text": operation.send_at_text,
-        "tags": pack_tags(operation.tags),
-        "shard": shard,
-        "flow": flow_of(account, operation.spec),
-        **held,
-        "starts": int(operation.status is OperationStatus.SCHEDULED),
-        "firsts": [chunk.first for chunk in packed.chunks],
-        "sizes": [chunk.size for chunk in packed.chunks],
-        "packed": [chunk.packed for chunk in packed.chunks],
-        "prints": [chunk.fingerprints for chunk in packed.chunks],
-    }
-
-
-def _bounds(bounds: QueueBounds | None, lane: Lane) -> dict[str, int | None]:
-    if bounds is None:
-        return dict.fromkeys(("most", "near", "account_most", "account_near"))
-    most, account = share_of(bounds.total, lane), share_of(bounds.account, lane)
-    return {
-        "most": most,
-        "near": most - bounds.total // NEAR,
-        "account_most": account,
-        "account_near": account - bounds.account // NEAR,
-    }
-
-
-class Queueing(Lists, Work):
+class Queueing(Accepting):
     """The hot paths of `ports.OperationStore` and `ports.WorkStore`."""
 
     def __init__(self, *words: Any) -> None:
         super().__init__(*words)
+        self._looking: Gathering[Where, int | None] = Gathering(self._next_of_several, LOOK_MOST)
         self._finishing: Gathering[dict[str, Any], int] = Gathering(self._finish_several, FINISH_MOST)
 
-    async def accept(
-        self,
-        account: bytes,
-        operation: Operation,
-        chunks: Sequence[NewChunk],
-        *,
-        shard: int = 0,
-        bounds: QueueBounds | None = None,
-        hold: Hold | None = None,
-    ) -> None:
-        """Makes an operation and its chunks durable: when this returns, they are on disk.
-
-        Raises `ValueError` when the chunks are not the operation's or may not be held, `QueueFull` when it would pass
-        `bounds`, `StoreError` when they could not be written. Sends that several connections accept at the same moment
-        do not see each other below the last tenth of a bound, and so may pass it by what they hold together.
-        """
-        if hold is not None and (len(chunks) != 1 or operation.status is not OperationStatus.PROCESSING):
-            raise ValueError("hold: expected one chunk that is due now")
-        since = self._steps.mark()
-        packed = await offload(operation.recipients > CHUNK_SIZE, pack_operation, operation, chunks)
-        await self._settle()
-        values = _accept_values(account, operation, packed, shard, hold, self._steps.since(since))
-        values |= _bounds(bounds, operation.lane)
-        outcome = await self._accept_once(operation, {**values, "loud": False}, bounds)
-        if outcome == _LOUD:
-            await self._jobs.transact(
-                functools.partial(self._accept_loud, operation, {**values, "loud": True}, bounds), READ_COMMITTED
-            )
-
-    async def _accept_once(self, operation: Operation, values: dict[str, Any], bounds: QueueBounds | None) -> int:
-        tries = 0
-
-        async def body(link: Link) -> Any:
-            nonlocal tries
-            tries += 1
-            return (await link.execute(_sql.accept, values))[0]
-
-        row = await self._jobs.transact(body, None)
-        # Sent again because a connection was lost, it may meet itself.
-        return self._accepted(operation, row, bounds, again=tries > 1)
-
-    async def _accept_loud(
-        self, operation: Operation, values: dict[str, Any], bounds: QueueBounds | None, link: Link
-    ) -> None:
-        """With the event that says so to webhooks."""
-        (row,) = await link.execute(_sql.accept, values)
-        self._accepted(operation, row, bounds)
-        scheduled = operation.status is OperationStatus.SCHEDULED
-        type_ = EventType.OPERATION_SCHEDULED if scheduled else EventType.OPERATION_PROCESSING
-        told = functools.partial(
-            emit_operation, account=values["account"], type=type_, operation=operation.id, at=operation.created
-        )
-        await run_job(told, link)
-
-    def _accepted(self, operation: Operation, row: Any, bounds: QueueBounds | None, *, again: bool = False) -> int:
-        outcome, waiting, ended, account_waiting, account_ended = row
-        if outcome == _THERE and not again:
-            raise Conflict("the database refused it: an operation with this id is there already")
-        if bounds is not None and outcome in (_FULL, _KEPT):
-            rows = [(EVERYBODY, waiting, ended), (operation.account_id, account_waiting, account_ended)]
-            self._doorkeeper.admit(cast("apsw.Connection", _Counted(rows)), operation, bounds)
-        return int(outcome)
-
-    async def _settle(self) -> None:
-        """Moves what a step of this node's clock has put in the wrong place."""
-        if self._steps.is_due:
-            await self._write_times(lambda _connection, _step: None)
-
     # --- claiming
+
+    async def next_due(self, lane: Lane, shard: int, *, after: int | None = None) -> int | None:
+        """When the next chunk falls due (or its lease expires), None when none waits. `after` leaves out what was due
+        by then."""
+        return await self._looking({"lanes": int(lane), "shards": shard, "afters": -1 if after is None else after})
+
+    async def _next_of_several(self, every: Sequence[Where]) -> Sequence[int | None]:
+        """For all shards at once whose dispatcher asks at the same moment."""
+        values = {name: [each[name] for each in every] for name in every[0]}
+        rows = await self._jobs.look(lambda link: link.execute(_sql.next_of_several, values))
+        return [row[0] for row in rows]
 
     async def claim_packed(
         self, lane: Lane, shard: int, *, limit: int, now: int, until: int, worker: str, hand: InHand | None = None

@@ -1,9 +1,10 @@
 -- name: accept
--- A send with all its chunks.
-SELECT outcome, waiting, ended, account_waiting, account_ended FROM accept_send(
-  :account, :operation, :app, :spec, :lane, :recipients, :status, :created, :updated, :send_at, :send_at_text, :tags,
-  :shard, :flow, :state, :due, :attempt, :worker, :claimed, :starts, :firsts, :sizes, :packed, :prints,
-  :most, :near, :account_most, :account_near, :loud);
+-- Sends of one account and lane with all their chunks.
+SELECT outcomes, waiting, ended, account_waiting, account_ended, alone FROM accept_sends(
+  :account, :lane, :most, :near, :account_most, :account_near, :alone, :loud,
+  :ids, :apps, :specs, :recipients, :statuses, :created, :updated, :send_at, :send_at_text, :tags,
+  :shards, :flows, :states, :due, :attempts, :workers, :claimed, :starts,
+  :of, :firsts, :sizes, :packed, :prints);
 
 -- name: append
 -- A result part.
@@ -69,6 +70,25 @@ WITH RECURSIVE due (flow) AS (
 )
 SELECT f.starts, f.flow, coalesce((a.limits::jsonb ->> 'weight')::bigint, 1)
   FROM found f LEFT JOIN LATERAL (SELECT limits FROM account WHERE id = substring(f.flow for 16) LIMIT 1) a ON true;
+
+-- name: next_of_several
+-- When the next chunk of each of these shards falls due or its lease expires, after a moment each.
+SELECT (
+  WITH RECURSIVE turn (flow) AS (
+    (SELECT flow FROM chunk WHERE lane = k.lane AND shard = k.shard AND state < 2 ORDER BY flow LIMIT 1)
+     UNION ALL
+    SELECT n.flow
+      FROM turn, LATERAL (SELECT flow FROM chunk
+                           WHERE lane = k.lane AND shard = k.shard AND state < 2 AND flow > turn.flow
+                           ORDER BY flow LIMIT 1) n
+  )
+  SELECT min((SELECT due FROM chunk
+               WHERE lane = k.lane AND shard = k.shard AND flow = turn.flow AND state < 2 AND due > k.after
+               ORDER BY due LIMIT 1))
+    FROM turn
+)
+  FROM unnest(:lanes::integer[], :shards::integer[], :afters::bigint[]) WITH ORDINALITY k (lane, shard, after, number)
+ ORDER BY k.number;
 
 -- name: take
 -- Hands chunks to a worker, which this transaction has locked; the attempts fence off whoever had them before.
