@@ -219,6 +219,7 @@ async def test_a_link_hides_what_opens_it(tmp_path: Path) -> None:
         ({"replicas": 2}, "replicas"),
         ({"lease_ms": 0}, "lease_ms"),
         ({"outstanding": 0}, "outstanding"),
+        ({"small_outstanding": 0}, "small_outstanding"),
         ({"token_s": 0}, "token_s"),
     ],
 )

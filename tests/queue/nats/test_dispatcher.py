@@ -57,7 +57,7 @@ async def finish(site: Site, node: Node, operations: list[Operation]) -> Counter
 
 async def test_the_backlog_stays_in_the_store(site: Site) -> None:
     """A shard has so many references out and no more; as they go others follow, until all is done."""
-    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=4, token_s=3600)
+    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=4, small_outstanding=4, token_s=3600)
     api, worker = await site.node("api"), await site.node()
     sent = [await site.leave(api) for _ in range(30)]
     dispatcher = await api.dispatch()
@@ -75,7 +75,7 @@ async def test_the_backlog_stays_in_the_store(site: Site) -> None:
 
 async def test_each_lane_and_shard_has_room_of_its_own(site: Site) -> None:
     """A full one keeps no other waiting."""
-    site.layout = Layout(prefix=site.layout.prefix, shards=2, outstanding=2, token_s=3600)
+    site.layout = Layout(prefix=site.layout.prefix, shards=2, outstanding=2, small_outstanding=2, token_s=3600)
     api = await site.node("api")
     for _ in range(4):
         await site.leave(api, shard=0)

@@ -438,18 +438,19 @@ async def test_a_small_send_to_an_idle_shard_needs_no_dispatcher(site: Site) -> 
 
 
 async def test_a_shard_with_a_backlog_is_a_dispatchers(site: Site) -> None:
-    """From a quarter of its room on, so that nobody overtakes what waits; so is what has several chunks."""
-    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=8, token_s=3600)
+    """From half of its room on, so that nobody overtakes what waits; so is what has several chunks."""
+    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=8, small_outstanding=8, token_s=3600)
     api = await site.node("api")
     await api.queue._rooms.look(Lane.TX, 0)
     await api.queue._rooms.look(Lane.BULK, 0)
 
     async def ask() -> bool:
-        return await site.waiting(api) == 2
+        return await site.waiting(api) == 4
 
-    for _ in range(2):
+    for _ in range(4):
         await site.send(api)
-    await settled(ask, what="two references")
+    await settled(ask, what="four references")
+    await api.queue._rooms.look(Lane.TX, 0)
     for _ in range(2):
         await site.send(api)
     await site.send(api, 501)
@@ -458,6 +459,24 @@ async def test_a_shard_with_a_backlog_is_a_dispatchers(site: Site) -> None:
     now = site.bench.clock.ms
     left = await site.bench.store.claim_refs(Lane.TX, 0, limit=9, now=now, until=now + 1)
     assert len(left) == 2
+
+
+async def test_a_shard_whose_work_is_done_never_needs_a_dispatcher(site: Site) -> None:
+    """Its room is looked at again before it is used up, and what was seen long ago is believed once more."""
+    site.layout = Layout(prefix=site.layout.prefix, shards=1, outstanding=8, small_outstanding=8, token_s=3600)
+    api, worker = await site.node("api"), await site.node()
+    room = await api.queue._rooms.look(Lane.TX, 0)
+
+    async def seen() -> bool:
+        return room.used <= 2 and room.left > 4
+
+    for number in range(12):
+        site.bench.clock.advance(30 if number == 6 else 0)
+        operation = await site.send(api)
+        (chunk,) = await lease(worker)
+        assert chunk.operation_id == operation.id
+        assert await worker.queue.done(chunk)
+        await settled(seen, what="another look at the room")
 
 
 async def test_what_the_broker_refuses_is_a_dispatchers_at_once(site: Site) -> None:

@@ -30,7 +30,9 @@ from .tokens import Tokens
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 5.0
-"""How long what nobody told of may go unnoticed."""
+"""How long what nobody told of may go unnoticed. All shards are looked at together, so that the store is asked once."""
+IDLE_LOOK_SECONDS = 20.0
+"""How often it is looked whether the consumers of a shard with nothing to do are still the same."""
 ROOM_SECONDS = 0.25
 """When to look for room again in a full shard; workers tell before, as a rule."""
 TROUBLE_SECONDS = 0.5
@@ -116,12 +118,14 @@ class Dispatcher:
 
     async def _tend(self, shard: int) -> None:
         """Dispatches a shard as long as its token is here."""
-        event = self._events[shard]
+        event, is_poll = self._events[shard], False
         try:
             while self._has(shard):
                 event.clear()
                 try:
-                    wait = await self._dispatch(shard)
+                    wait = await self._idle(shard) if is_poll else None
+                    if wait is None:
+                        wait = await self._dispatch(shard)
                 except Exception as error:
                     if not isinstance(
                         error, Unavailable | QueueError
@@ -129,20 +133,36 @@ class Dispatcher:
                         log.exception("queue.dispatch_failed", shard=shard)
                     wait = TROUBLE_SECONDS
                 if self._has(shard):
-                    await self._pause(event, wait)
+                    is_poll = await self._pause(event, wait)
         finally:
             self._tended.discard(shard)
             if self._has(shard):
                 self._gained(shard)
 
-    async def _pause(self, event: asyncio.Event, seconds: float) -> None:
-        timer = self._clock.call_later(seconds, event.set)
+    async def _pause(self, event: asyncio.Event, seconds: float) -> bool:
+        """Waits for a hint, so long at most; whether there was none."""
+        rang = False
+
+        def ring() -> None:
+            nonlocal rang
+            rang = True
+            event.set()
+
+        timer = self._clock.call_later(seconds, ring)
         try:
             await event.wait()
         finally:
             timer.cancel()
+        return rang
 
     # ---- what is done
+
+    async def _idle(self, shard: int) -> float | None:
+        """How long (s) there is nothing to do in a shard of which nobody told anything; None when there may be."""
+        if self._unsure[shard] or not all(self._rooms.is_seen(lane, shard, IDLE_LOOK_SECONDS) for lane in Lane):
+            return None
+        soonest = await self._soonest(shard)
+        return None if soonest is not None and soonest <= self._now() else self._wait_for(soonest)
 
     async def _dispatch(self, shard: int) -> float:
         """Publishes what is due; how long (s) there will be nothing to do."""
@@ -216,11 +236,18 @@ class Dispatcher:
     async def _until_due(self, shard: int, after: int) -> float:
         """Until something of the shard falls due or did so after the look at it began (ms), at most as long as may go
         unnoticed."""
-        due = [await self._store.next_due(lane, shard, after=after) for lane in Lane]
-        soonest = min((moment for moment in due if moment is not None), default=None)
-        if soonest is None:
-            return self._poll_seconds
-        return min(self._poll_seconds, max(_LEAST_WAIT, (soonest - self._now()) / 1000 + GRACE_SECONDS))
+        return self._wait_for(await self._soonest(shard, after))
+
+    async def _soonest(self, shard: int, after: int | None = None) -> int | None:
+        due = await asyncio.gather(*[self._store.next_due(lane, shard, after=after) for lane in Lane])
+        return min((moment for moment in due if moment is not None), default=None)
+
+    def _wait_for(self, soonest: int | None) -> float:
+        """Until then (ms), or until all shards are looked at."""
+        wait = self._poll_seconds - self._clock.monotonic() % self._poll_seconds
+        if soonest is not None:
+            wait = min(wait, (soonest - self._now()) / 1000 + GRACE_SECONDS)
+        return max(_LEAST_WAIT, wait)
 
     def _now(self) -> int:
         return int(self._clock.time() * 1000)

@@ -15,8 +15,9 @@ _S = 10**9
 GROUP = "workers"
 """The priority group that all pulls for work are of: the name means nothing to the server."""
 DISPATCH = "dispatch"
-OUTSTANDING = 64
-"""The most references that wait in one shard of a lane: the backlog stays in the store, where turns are taken."""
+OUTSTANDING, SMALL_OUTSTANDING = 64, 256
+"""The most references that wait in one shard, of large and of small sends: the backlog stays in the store, where turns
+are taken."""
 LEAST_AGE_S = 600
 MAX_AGE_S = 86_400
 
@@ -25,8 +26,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """How the broker is used. All processes of an installation must be told the same.
 
     `replicas` is how many servers keep each stream, None for three in a cluster and one on a single server.
-    `outstanding` is how many references wait in a shard of a lane. `late_s` after a lease has run out a reference that
-    nobody said anything about comes again; `token_s` after a dispatcher fell silent its shards are another's.
+    `outstanding` is how many references wait in a shard of large sends, `small_outstanding` in one of small ones.
+    `late_s` after a lease has run out a reference that nobody said anything about comes again; `token_s` after a
+    dispatcher fell silent its shards are another's.
     """
 
     prefix: str = "heliogram"
@@ -34,6 +36,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int | None = None
     lease_ms: int = 60_000
     outstanding: int = OUTSTANDING
+    small_outstanding: int = SMALL_OUTSTANDING
     late_s: float = 5.0
     token_s: float = 10.0
 
@@ -44,10 +47,14 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"shards: expected 1 to {MAX_SHARDS}, got {self.shards}")
         if self.replicas not in (None, 1, 3, 5):
             raise ValueError(f"replicas: expected 1, 3 or 5, got {self.replicas}")
-        if self.lease_ms < 1 or self.outstanding < 1:
-            raise ValueError("lease_ms and outstanding: expected more than 0")
+        if self.lease_ms < 1 or self.outstanding < 1 or self.small_outstanding < 1:
+            raise ValueError("lease_ms, outstanding and small_outstanding: expected more than 0")
         if self.late_s <= 0 or self.token_s <= 0:
             raise ValueError("late_s and token_s: expected more than 0")
+
+    def most(self, lane: Lane) -> int:
+        """How many references wait in a shard of a lane."""
+        return self.small_outstanding if lane is Lane.TX else self.outstanding
 
     # ---- names
 

@@ -141,7 +141,7 @@ class Pulls:
         if not self._idle or not self._link.is_connected:
             return
         self._most_here = AHEAD * total
-        most = min(self._layout.outstanding, AHEAD * total)
+        most = min(self._layout.most(self._lane), AHEAD * total)
         base = min(most, max(MOST_AT_FIRST, AHEAD * total // self._layout.shards))
         for shard in self._idle - self._shut.keys():
             self._idle.discard(shard)
@@ -235,7 +235,7 @@ class Pulls:
         self._doubted.discard(shard)
         self._affinity.served(shard, told.number)
         (self._more.add if told.pending else self._more.discard)(shard)
-        if told.pending == self._layout.outstanding // 2:
+        if told.pending == self._layout.most(self._lane) // 2:
             self._broker.hint(shard)  # there is room for more
         numbers = self._open[shard]
         if not numbers:

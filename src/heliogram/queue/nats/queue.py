@@ -33,7 +33,7 @@ from .broker import ALL, Broker
 from .errors import ApiRefused, QueueDown, QueueError
 from .pulls import ACK, IN_PROGRESS, Delivered, Pulls, nak
 from .references import publish
-from .rooms import Rooms
+from .rooms import LOOK_SECONDS, Rooms
 from .tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -45,9 +45,13 @@ NAK_LATE_S = 0.005
 """The broker's clock and ours are not one: a reference that comes back too early would be stale."""
 STORE_AWAY_S = 1.0
 AGAIN_SECONDS = 0.5
-IDLE_SHARE = 4
+IDLE_SHARE = 2
 """A shard of whose room more than one in so many is taken has a backlog, or may have: what is accepted waits its turn
 in the store."""
+LOOK_SHARE = 5
+"""When one in so many of a shard's room was used, it is looked how much there is, while the rest is used on."""
+FULL_SECONDS = 0.1
+"""How long a shard without room is left alone."""
 
 
 class NatsQueue(DbQueue):
@@ -107,18 +111,29 @@ class NatsQueue(DbQueue):
         self._tasks.start(self._publish(ref, now + self._lease_ms))
 
     def _may_publish(self, operation: Operation, chunks: Sequence[NewChunk], shard: int) -> bool:
-        """Whether nothing waits in the shard, as far as is known: what is not is found out for the next one."""
+        """Whether little waits in the shard, as far as is known: what is not, or was long ago, is found out for the
+        next one."""
         if len(chunks) != 1 or operation.status is not OperationStatus.PROCESSING or not self._is_open():
             return False
-        outstanding, room = self._broker.layout.outstanding, self._rooms.known(operation.lane, shard)
-        if room is not None and room.left * IDLE_SHARE > outstanding * (IDLE_SHARE - 1):
-            room.left -= 1
-            return self._broker.link.is_connected
-        place = operation.lane, shard
+        outstanding, room = self._broker.layout.most(operation.lane), self._rooms.last(operation.lane, shard)
+        if room is None:
+            self._look_soon(operation.lane, shard)
+            return False
+        is_idle = room.left * IDLE_SHARE > outstanding * (IDLE_SHARE - 1)
+        age = self._rooms.age(room)
+        if age >= LOOK_SECONDS or (room.used * LOOK_SHARE >= outstanding if is_idle else age >= FULL_SECONDS):
+            self._look_soon(operation.lane, shard)
+        if not is_idle or not self._broker.link.is_connected:
+            return False
+        room.left -= 1
+        room.used += 1
+        return True
+
+    def _look_soon(self, lane: Lane, shard: int) -> None:
+        place = lane, shard
         if place not in self._looking:
             self._looking.add(place)
             self._tasks.start(self._look(place))
-        return False
 
     async def _look(self, place: tuple[Lane, int]) -> None:
         try:

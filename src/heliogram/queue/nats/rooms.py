@@ -14,14 +14,16 @@ LOOK_SECONDS = 1.0
 ASK_SECONDS = 1.0
 """How long it is waited for what the broker says: others are asked meanwhile, and it is asked again soon."""
 _GONE = "gone"
+_NEVER = float("-inf")
 
 
 class Room(msgspec.Struct):
     """How many references a shard may still take, as of when (s); `made` is when its consumer was made, and `is_new`
-    whether that was since the last look: what was on the road may be lost then."""
+    whether that was since the last look: what was on the road may be lost then. `used` were published since."""
 
     left: int = 0
-    looked: float = float("-inf")
+    used: int = 0
+    looked: float = _NEVER
     made: str = ""
     is_new: bool = False
 
@@ -39,7 +41,7 @@ class Rooms:
     def forget(self) -> None:
         """What is known may be wrong."""
         for room in self._rooms.values():
-            room.looked = float("-inf")
+            room.looked = _NEVER
 
     def known(self, lane: Lane, shard: int) -> Room | None:
         """The room of a shard, None when it is to be looked at first."""
@@ -47,6 +49,20 @@ class Rooms:
         if room is None or room.left <= 0 or self._clock.monotonic() - room.looked >= LOOK_SECONDS:
             return None
         return room
+
+    def last(self, lane: Lane, shard: int) -> Room | None:
+        """What was seen at the last look, however long ago, and what is left of it; None when there was none."""
+        room = self._rooms.get((lane, shard))
+        return None if room is None or room.looked == _NEVER else room
+
+    def is_seen(self, lane: Lane, shard: int, seconds: float) -> bool:
+        """Whether it was looked at in these last seconds, and nothing is to be done about what was seen."""
+        room = self.last(lane, shard)
+        return room is not None and not room.is_new and self.age(room) < seconds
+
+    def age(self, room: Room) -> float:
+        """Seconds since the look."""
+        return self._clock.monotonic() - room.looked
 
     async def look(self, lane: Lane, shard: int) -> Room:
         """Asks the broker. Raises `QueueDown` when it cannot say, and has it repaired where the consumer is gone."""
@@ -62,5 +78,6 @@ class Rooms:
                 await self._broker.repair()
             raise QueueDown(f"shard {shard} of {lane.name} has no consumer just now") from None
         room.is_new = room.is_new or room.made not in ("", info["created"])
-        room.left, room.looked, room.made = layout.outstanding - info["num_pending"], now, info["created"]
+        room.left, room.used = layout.most(lane) - info["num_pending"], 0
+        room.looked, room.made = now, info["created"]
         return room
