@@ -19,6 +19,7 @@ async def database(url: Url, seconds: float, timer: Callable[[], float] = time.p
     try:
         import asyncpg
 
+        from ..store.postgres.connecting import require_sessions
         from ..store.postgres.migrate import migrations, require_server
     except ModuleNotFoundError as error:
         cure = "pip install 'heliogram[server,cluster]'"
@@ -32,6 +33,7 @@ async def database(url: Url, seconds: float, timer: Callable[[], float] = time.p
         )
         return
     try:
+        pooled = await require_sessions(url.text, str(url))
         await require_server(connection, str(url))
         version = await _schema(connection)
         begun = timer()
@@ -39,6 +41,7 @@ async def database(url: Url, seconds: float, timer: Callable[[], float] = time.p
             await connection.execute("SELECT 1")
         took = (timer() - begun) * 100
         text = f"{url}: PostgreSQL {connection.get_server_version().major}, a round trip takes {took:.1f} ms"
+        text += ", through a pooler" if pooled else ""
     except (StoreError, OSError, asyncpg.PostgresError) as error:
         yield failed(NAME, str(error), "mend that; nodes do not start on it")
         return

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from ..errors import StoreError
+from ..postgres.connecting import connect, require_sessions
 from ..postgres.errors import as_store_error, is_of_database, place_of
 from ..postgres.halves import DONE, TABLE
 from ..postgres.migrate import LOCK, migrate, require_server
@@ -22,7 +23,6 @@ from .errors import MoveRefused
 from .snapshot import Row
 from .tables import TABLES, Layout, Table
 
-CONNECT_SECONDS = 10.0
 COPYING, FOLLOWING, GIVEN_UP = "copying", "following", "given up"
 _SETTINGS = {
     "application_name": "heliogram migrate-store",
@@ -95,7 +95,8 @@ class Target:
         """Raises `StoreError`, saying what to do."""
         place = place_of(url)
         try:
-            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
+            await require_sessions(url, place)
+            connection = await connect(url, _SETTINGS)
         except Exception as error:
             raise explained(error, place) from error
         try:

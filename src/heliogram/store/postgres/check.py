@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-
 from ..errors import StoreDamaged, StoreError
 from ..sqlite import statements
 from ..sqlite.check import ASTRAY, Findings, Progress, examine_rows
 from .blueprint import schema_problems
 from .catalogue import PACKAGE, Values
-from .errors import as_store_error, is_of_database, place_of, wrong_url
+from .connecting import connect, require_sessions
+from .errors import as_store_error, is_of_database, place_of
 from .facade import run_job
 from .halves import require_whole
 from .isolation import SNAPSHOT
@@ -33,7 +32,6 @@ _ASTRAY = {
     **ASTRAY,
 }
 _TAKEN_OVER = "do workers run?"
-CONNECT_SECONDS = 10.0
 _SETTINGS = {"application_name": "heliogram check", "jit": "off", "timezone": "UTC", "lock_timeout": "10s"}
 
 _BEGINNINGS = frozenset(
@@ -85,8 +83,6 @@ async def look(url: str, *, full: bool = False, progress: Progress = lambda _: N
             await _examine(Link(connection), place, findings, full, progress)
         finally:
             await connection.close()
-    except ValueError:
-        raise wrong_url() from None
     except Exception as error:
         if not is_of_database(error):
             raise
@@ -99,8 +95,9 @@ async def look(url: str, *, full: bool = False, progress: Progress = lambda _: N
 
 
 async def connected(url: str) -> Any:
-    """A connection for looking and for putting right. Raises what asyncpg raises."""
-    return await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=_SETTINGS)
+    """A connection for looking and for putting right. Raises `StoreError`, and what asyncpg raises."""
+    await require_sessions(url, place_of(url))
+    return await connect(url, _SETTINGS)
 
 
 async def _examine(link: Link, place: str, findings: Findings, full: bool, progress: Progress) -> None:

@@ -18,7 +18,7 @@ from ..sqlite.check import Findings, Progress
 from ..sqlite.repair import Repair, Step, Steps, steps
 from .catalogue import PACKAGE
 from .check import connected
-from .errors import AGAIN, as_store_error, is_of_database, place_of, wrong_url
+from .errors import AGAIN, as_store_error, is_of_database, place_of
 from .facade import run_job
 from .isolation import READ_COMMITTED, SNAPSHOT
 from .link import Link
@@ -53,8 +53,6 @@ async def put_right(url: str, findings: Findings, at: int, progress: Progress = 
             await _drive(Link(connection), steps(made, findings, progress, reach=False))
         finally:
             await connection.close()
-    except ValueError:
-        raise wrong_url() from None
     except Exception as error:
         if not is_of_database(error):
             raise

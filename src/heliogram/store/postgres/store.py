@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import asyncpg
-
 from ...domain.ids import IdFactory
 from ...ports import Clock
 from ..sqlite.accounts import Accounts, ensure_account
@@ -29,8 +25,10 @@ from ..sqlite.webhooks import Webhooks
 from .activity import SharedActivity
 from .base import PostgresBase
 from .bell import Bell
+from .connecting import connect as connect_to
+from .connecting import require_sessions
 from .devices import Devices
-from .errors import as_store_error, is_of_database, place_of, wrong_url
+from .errors import as_store_error, is_of_database, place_of
 from .foresight import Foresight
 from .jobs import Jobs
 from .keeping import Keeping
@@ -46,7 +44,6 @@ from .waking import Waking
 
 POOL_SIZE = 16
 """Connections a node may have: enough to keep two cores of the server busy; `max_connections` bounds all nodes."""
-CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 """How long one statement may take until its connection is given up: a server that cannot be reached says nothing."""
 _SETTINGS = {
@@ -111,7 +108,7 @@ class PostgresStore(
         place = place_of(url)
 
         async def connect() -> Link:
-            return Link(await _connect(url))
+            return Link(await connect_to(url, _SETTINGS, answer_seconds=ANSWER_SECONDS))
 
         pool = Pool(connect, pool_size)
         jobs = Jobs(pool, place, pauses or clock)
@@ -120,6 +117,7 @@ class PostgresStore(
         store._bell = Bell(jobs, connect, clock, place)
         try:
             account, now = ids.new(), int(clock.time() * 1000)
+            await require_sessions(url, place)
             await _prepare(pool, place, now)
             await jobs.write(lambda connection: ensure_account(connection, account, now))
         except BaseException as error:
@@ -138,19 +136,6 @@ class PostgresStore(
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._place!r}, {self._jobs!r}, {self._bell!r}, queue={self._doorkeeper!r})"
-
-
-async def _connect(url: str) -> Any:
-    try:
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=ANSWER_SECONDS,
-            server_settings=_SETTINGS,
-            max_cached_statement_lifetime=0,
-        )
-    except ValueError:
-        raise wrong_url() from None
 
 
 async def _prepare(pool: Pool, place: str, now: int) -> None:
