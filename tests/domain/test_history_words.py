@@ -18,7 +18,7 @@ def test_every_event_has_a_title_and_a_sentence(event: DeviceEvent, known: bool)
     given: dict[str, Any] = dict.fromkeys(more, "X") if known else {}
     words = words_of(Happened(event, "APN", status=410 if known else None)._replace(**given))
     assert words.title != event
-    assert words.tone in {"good", "bad", "going", "plain"}
+    assert words.tone in {"good", "bad", "warn", "plain"}
     assert words.text.endswith(".")
     assert "  " not in words.text
     assert "None" not in words.text

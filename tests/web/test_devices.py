@@ -50,3 +50,17 @@ async def test_what_is_no_token_is_said_beside_the_field(person: Person) -> None
     nobody = await person.get("/devices", token=DEAD)
     assert nobody.status_code == 200
     assert "Nobody has this token" in nobody.text
+
+
+async def test_a_token_that_has_gone_is_told_of(person: Person, site: Site) -> None:
+    """Whose it was, and why it is nobody's now."""
+    await site.credential()
+    user = await site.user("anna", DEAD)
+    listed = await site.call("GET", f"/PushNotifications/DeviceRegistrations?userId={user}")
+    (registration,) = listed["deviceRegistrations"]
+    await site.call("DELETE", f"/PushNotifications/DeviceRegistrations/{registration['id']}")
+    page = (await person.get("/devices", token=DEAD)).text
+    assert "Nobody has this token" in page
+    assert "What happened so far" in page
+    assert "By request: the app signed out, or somebody removed the device." in page
+    assert f'href="/dashboard/users/{user}"' in page

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
-from support.dashboard import Person, Site, Window
+from support.dashboard import BUNDLE, Person, Site, Window
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,41 @@ async def test_a_user_is_seen_with_devices_and_what_was_sent(window: Window) -> 
     await page.get_by_role("button", name="Remove the device").click()
     await expect(page.get_by_role("status")).to_have_text("The device was removed.")
     await expect(page.get_by_text("quarantined")).to_have_count(0)
+
+
+async def test_where_the_devices_of_a_user_went_is_told_in_plain_words(window: Window, tmp_path: Path) -> None:
+    """When there is none any more, too: what APNs said, since when, and what brings it back; newest first."""
+    site, page = window.site, window.page
+    await site.credential()
+    user = await site.user("anna", installationId="phone")
+    before = site.simulator.devices()[-1]
+    await site.user("anna", installationId="phone")
+    device = site.simulator.devices()[-1]
+    assert before.id != device.id
+    site.simulator.uninstall(device.id, BUNDLE)
+    await site.completed(await site.send({"userId": user}))
+    await window.open(f"/users/{user}")
+    await expect(page.get_by_text("Nothing can be sent to this user.")).to_be_visible()
+    happened = page.get_by_role("region", name="What happened so far")
+    entries = happened.get_by_role("listitem")
+    await expect(entries).to_have_count(2)
+    await expect(entries.nth(0)).to_contain_text("Removed")
+    await expect(entries.nth(0)).to_contain_text("APNs answered 410 Unregistered, not valid since 20")
+    await expect(entries.nth(0)).to_contain_text("It comes back when the app is opened and registers again.")
+    await expect(entries.nth(1)).to_contain_text("Token changed")
+    await window.check()
+    await window.picture("dashboard-user", tmp_path)
+
+
+async def test_of_a_user_without_a_history_that_is_said(person: Person, site: Site) -> None:
+    """And whatever happened to a deleted one is forgotten, so its page has no such part."""
+    await site.credential()
+    user = await site.user("anna")
+    assert "The app handed this token over for the first time." in (await person.get(f"/users/{user}")).text
+    made = await site.call("POST", "/PushNotifications/RegistrationTokens", {"appName": "shop", "externalId": "bert"})
+    assert "Nothing is known to have happened" in (await person.get(f"/users/{made['userId']}")).text
+    await site.call("DELETE", f"/PushNotifications/Users/{user}")
+    assert "What happened so far" not in (await person.get(f"/users/{user}")).text
 
 
 async def test_a_user_is_named_and_deleted(person: Person, site: Site) -> None:

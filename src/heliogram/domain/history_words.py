@@ -108,7 +108,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Happened], str]]] = {
     DeviceEvent.MOVED_AWAY: ("Went to another user", "bad", _moved_away),
     DeviceEvent.TOKEN_CHANGED: ("Token changed", "plain", _changed),
     DeviceEvent.ENVIRONMENT_LEARNED: ("Environment learned", "plain", _learned),
-    DeviceEvent.REFUSED: ("Refused, and kept", "going", _refused),
+    DeviceEvent.REFUSED: ("Refused, and kept", "warn", _refused),
     DeviceEvent.QUARANTINED: ("Quarantined", "bad", _quarantined),
     DeviceEvent.REMOVED: ("Removed", "bad", _removed),
     DeviceEvent.DISPLACED: ("Made room", "bad", _displaced),

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from ..context import ApiProblem, api, render, segment
 from ..inprocess import PUSH
-from ._device_words import same_token, shown
+from ._device_history import Timeline, timeline
+from ._device_words import KINDS, same_token, shown
 from ._shared import ALL, tried
 
 
@@ -20,13 +21,24 @@ async def devices(request: Request) -> Response:
     asked = request.query_params.get("token", "").strip()
     found: list[dict[str, Any]] = []
     problem: ApiProblem | None = None
+    history: Timeline | None = None
     if asked:
         page, problem = await tried(api(request).get(f"{PUSH}/DeviceRegistrations", token=asked, pageSize=ALL))
         if page is not None:
             registrations = page["deviceRegistrations"]
             found = list(await asyncio.gather(*(_found(request, each, asked) for each in registrations)))
+            history = await timeline(api(request), token=asked)
     status = 200 if problem is None else problem.status
-    return render(request, "devices/search.html", token=asked, found=found, problem=problem, status=status)
+    return render(
+        request,
+        "devices/search.html",
+        token=asked,
+        found=found,
+        history=history,
+        kinds=KINDS,
+        problem=problem,
+        status=status,
+    )
 
 
 async def _found(request: Request, registration: dict[str, Any], asked: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from ..context import ApiProblem, api, form, redirect, render, segment
 from ..inprocess import PUSH
-from ._device_words import shown
+from ._device_history import timeline
+from ._device_words import KINDS, shown
 from ._outcome_words import notification_words
 from ._shared import ALL, confirm, tried
 
@@ -113,6 +114,8 @@ async def _user(request: Request, problem: ApiProblem | None = None, wanted: str
         name=(found["externalId"] or "") if wanted is None else wanted,
         registrations=[_registration(found["id"], each) for each in registrations["deviceRegistrations"]],
         notifications=[{**each, "words": notification_words(each)} for each in sent["pushNotifications"]],
+        history=await timeline(asked, userId=found["id"]),
+        kinds=KINDS,
         problem=problem,
     )
 
