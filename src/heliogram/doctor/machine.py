@@ -30,7 +30,7 @@ def versions() -> Iterator[Finding]:
     yield ok("versions", text)
     if not _accel.is_native():
         cure = (
-            "install a C compiler and Python's headers (Debian: gcc libc6-dev python3-dev), then heliogram again"
+            "install a C compiler and Python's headers (Debian: gcc python3-dev), then heliogram again"
             " (in a clone: make setup), or leave HELIOGRAM_PURE away: it is several times faster"
         )
         yield warning("accelerator", "the engine runs without its compiled parts", cure)
