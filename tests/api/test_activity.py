@@ -47,6 +47,7 @@ async def test_activity_shows_seconds_reasons_and_lanes(service: Service) -> Non
     assert oldest == pytest.approx(HAND_OVER_SECONDS, abs=0.002)
     assert body == {
         "node": "node-1",
+        "nodes": ["node-1"],
         "sends": True,
         "reasons": [{"reason": "Unregistered", "count": 1}],
         "lanes": [
@@ -68,6 +69,7 @@ async def test_outcomes_can_be_followed(service: Service) -> None:
     (failed,), (sent,) = first["outcomes"], rest["outcomes"]
     assert (failed["outcome"], failed["reason"], failed["status"]) == ("failed", "NoCredential", 0)
     assert sent == {
+        "node": "node-1",
         "sequence": 2,
         "at": "1970-01-01T00:00:01.000Z",
         "notificationId": ids.encode(ids.NOTIFICATION, ids.notification_id(chunk.operation_id, 0)),
