@@ -83,6 +83,11 @@ CURABLE = {
         " SELECT account_id, account_id, 1, 200, '' FROM credential",
         ["1 answers to credentials that are not there were removed"],
     ),
+    "what happened to devices of nobody": (
+        "INSERT INTO device_history (account_id, app_name, user_id, slot, id, event, token, digest, provider, kind,"
+        " environment) SELECT account_id, app_name, id, 1, id, 'REMOVED', '', id, 'APN', 'alert', '' FROM credential",
+        ["1 entries of devices' history that were nobody's were removed"],
+    ),
 }
 
 

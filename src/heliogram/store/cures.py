@@ -31,6 +31,7 @@ CURES = (
     ("chunks have no recipients", f"who they were for is lost: {_RESTORE}"),
     ("belong to no chunk", f"their operation is there, and a chunk of it is lost: {_RESTORE}"),
     ("webhooks were told more", "run --repair again"),
+    ("entries of devices' history", "run --repair again"),
     ("devices can be sent to", "register these devices again: each app does so when it is started"),
     ("entries of what can be sent to", "run --repair again"),
     ("it has no device", "run --repair again"),

@@ -41,6 +41,7 @@ ASTRAY = {
     _sql.results_astray: "result parts belong to no chunk",
     _sql.fingerprints_astray: "lists of users belong to no chunk",
     _sql.webhooks_ahead: "webhooks were told more than there ever was",
+    _sql.history_astray: "entries of devices' history are of users that are deleted, or of apps that are gone",
 }
 """What must not be there, in any store."""
 _ASTRAY = {

@@ -68,6 +68,7 @@ _STRAY = (
     ),
 )
 _REACH = ("devices_out_of_reach", "reach_astray")
+_NOBODYS = "entries of devices' history that were nobody's were removed"
 _LEFT_BEHIND = (
     (_sql.delete_answers, "answers to credentials that are not there were removed"),
     (_sql.delete_troubles, "troubles of credentials that are not there were removed"),
@@ -111,6 +112,9 @@ def steps(repair: Repair, findings: Findings, progress: Progress, *, reach: bool
             repair.done.append(
                 f"{whose}: webhook {webhook.hex()} goes on with what comes now; it may have missed events"
             )
+    if "history_astray" in findings.astray:
+        count = yield Step(partial(_forget_history, repair=repair))
+        repair.done += [f"{count} {_NOBODYS}"] * (count > 0)
     if reach and not findings.astray.keys().isdisjoint(_REACH):
         progress("looking for devices that sending does not find")
         yield from _put_reach(repair)
@@ -181,6 +185,14 @@ def _remove(connection: apsw.Connection, repair: Repair, keys: list[Any], removi
 def _changed(connection: apsw.Connection, statement: str, values: Any = ()) -> int:
     connection.execute(statement, values)
     return connection.changes()
+
+
+def _forget_history(connection: apsw.Connection, repair: Repair) -> int:
+    rows: list[Any] = connection.execute(_sql.delete_history, {}).fetchall()
+    removed = Counter(account for (account,) in rows)
+    for account, count in removed.items():
+        repair.audit(connection, account, "", {"repairs": [f"{count} {_NOBODYS}"]})
+    return removed.total()
 
 
 def _put_webhooks_back(connection: apsw.Connection, repair: Repair) -> list[Any]:

@@ -55,6 +55,13 @@ SELECT count(*) FROM webhook
  WHERE greatest(event_cursor, result_cursor)
      > (SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + base) << 20 FROM numbering);
 
+-- name: history_astray
+-- What happened to devices of users that are deleted, or in apps that are gone.
+SELECT count(*) FROM device_history h
+ WHERE NOT EXISTS (SELECT 1 FROM app_user u
+                    WHERE u.account_id = h.account_id AND u.id = h.user_id AND u.deleted IS NULL)
+    OR NOT EXISTS (SELECT 1 FROM app a WHERE a.account_id = h.account_id AND a.name = h.app_name);
+
 -- name: newest_operations
 -- Operations, the newest first.
 SELECT account_id, id, recipients, status, finished FROM operation ORDER BY account_id DESC, id DESC LIMIT :limit;

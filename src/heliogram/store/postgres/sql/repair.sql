@@ -161,3 +161,11 @@ DELETE FROM queue_depth
 -- name: is_account
 -- Whether there is such an account.
 SELECT 1 FROM account WHERE id = :account;
+
+-- name: delete_history
+-- What happened to devices of users that are deleted, or in apps that are gone.
+DELETE FROM device_history AS h
+ WHERE NOT EXISTS (SELECT 1 FROM app_user u
+                    WHERE u.account_id = h.account_id AND u.id = h.user_id AND u.deleted IS NULL)
+    OR NOT EXISTS (SELECT 1 FROM app a WHERE a.account_id = h.account_id AND a.name = h.app_name)
+RETURNING account_id;
