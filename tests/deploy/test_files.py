@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 KUBERNETES = yaml.safe_load((DEPLOY / "kubernetes" / "heliogram.yaml").read_text())["items"]
+CONTAINERFILES = sorted(DEPLOY.rglob("Containerfile"))
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 
 
@@ -75,7 +77,7 @@ def test_the_environment_is_what_the_service_reads() -> None:
 def test_nothing_runs_as_root_or_may_write_to_its_own_files() -> None:
     """In containers and under systemd alike."""
     for name, service in COMPOSE["services"].items():
-        if "command" in service and service["image"] == "heliogram" and name != "simulator":
+        if "command" in service and service["image"] == "heliogram":
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
     for document in KUBERNETES:
@@ -108,6 +110,58 @@ def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
     )
     own = [line for line in done.stderr.splitlines() if name in line]
     assert own == []
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_units_leave_little_open(unit: Path, tmp_path: Path) -> None:
+    """By systemd's own judgement, on a scale from 0 to 10."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze on this machine: apt-get install systemd")
+    copy = tmp_path / unit.name.replace("@", "@api")
+    copy.write_text(unit.read_text().replace("/opt/heliogram/bin/heliogram", "/bin/true"))
+    words = ["systemd-analyze", "security", "--offline=true", "--threshold=16", "--no-pager", str(copy)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("this systemd-analyze does not look at files: it needs 250 or newer")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("file", CONTAINERFILES, ids=lambda file: str(file.relative_to(DEPLOY)))
+def test_an_image_has_all_that_its_build_reads(file: Path, tmp_path: Path) -> None:
+    """A wheel is built from what is copied into it, and from nothing else."""
+    for line in re.findall(r"^COPY (?!--from)(.*)$", file.read_text(), re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            whole = tmp_path / target
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, whole, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+            else:
+                place = whole / Path(source).name if target.endswith("/") else whole
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, place)
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
+        cwd=tmp_path,
+        env={**os.environ, "HELIOGRAM_PURE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "dist").glob("heliogram-*.whl"))) == 1
+    for locked in re.findall(r"(requirements/\S+\.txt)$", file.read_text(), re.MULTILINE):
+        assert (tmp_path / locked).is_file(), locked
+
+
+def test_volumes_belong_to_whom_writes_to_them() -> None:
+    """A new volume gets the owner of the directory that it is mounted on: the image has to have that."""
+    owned = re.findall(
+        r"install --directory --owner heliogram --mode \d+ (/\S+)", (DEPLOY / "Containerfile").read_text()
+    )
+    for name, service in COMPOSE["services"].items():
+        if service["image"] == "heliogram":
+            mounted = {str(volume).split(":")[1] for volume in service.get("volumes", ())}
+            assert mounted <= set(owned), name
 
 
 def test_the_image_is_installed_from_a_locked_file_with_all_extras() -> None:
