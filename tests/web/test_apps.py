@@ -25,11 +25,11 @@ async def test_an_app_shows_what_it_sends_with(window: Window, site: Site) -> No
     await window.open("/apps")
     assert await window.axe() == []
     await page.get_by_role("link", name="bank").click()
-    await expect(page.get_by_text("Sends have to name it.")).to_be_visible()
+    await expect(page.get_by_text("It sends what names it.")).to_be_visible()
     await expect(page.get_by_role("row").get_by_text("not checked")).to_be_visible()
     await page.get_by_role("button", name="Make it the default").click()
     await expect(page.get_by_role("status")).to_have_text("Sends that name no app go out from bank now.")
-    await expect(page.get_by_text("Sends that name no app go out from this one.")).to_be_visible()
+    await expect(page.get_by_text("It sends what names no app.")).to_be_visible()
     await window.check()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,11 +18,19 @@ pytestmark = pytest.mark.anyio
 TOKEN = "ab" * 32
 
 
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as made:
-        await made.service.app_named()
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """One service for all tests of the form."""
+    async with desk(tmp_path_factory.mktemp("compose")) as made:
         yield made
+
+
+@pytest.fixture
+async def at(shared: Desk, request: pytest.FixtureRequest) -> Desk:
+    """A new account of it, with an app."""
+    made = Desk(await shared.service.tenant(request.node.name))
+    await made.service.app_named()
+    return made
 
 
 async def operations(at: Desk) -> int:

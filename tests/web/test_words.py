@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from heliogram.api.failures import _CURES, _PREFIXES
+from heliogram.web.inprocess import ApiProblem
 from heliogram.web.pages._outcome_words import delivery_words, not_sent, notification_words, reason_words, refusal
 from heliogram.web.pages._troubles import troubles
+from heliogram.web.pages.operations import shown
 from heliogram.web.templating import counted, span, when
 
 CREDENTIAL: dict[str, Any] = {
@@ -123,3 +125,39 @@ def test_times_and_counts_are_for_people() -> None:
     ]
     assert [span(0.5), span(59.9), span(60), span(90_000)] == ["less than 1 s", "59 s", "1 min", "1 d"]
     assert [counted(1, "recipient"), counted(2000, "recipient")] == ["1 recipient", "2,000 recipients"]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Expected `str` of length >= 1.", "Fill this in."),
+        ("Expected `str` of length <= 64.", "Give at most 64 characters."),
+        ("Expected `array` of length >= 1.", "Fill this in."),
+        ("Expected `int` >= 0.", "Give 0 or more."),
+        ("Expected `float` <= 100.0.", "Give 100.0 or less."),
+        ("Invalid enum value 'stop'.", "'stop' is none of the choices."),
+        ("Expected `str` matching regex '^[a-z]+$'.", "This is not written as such a value is"),
+        ("This time has passed: give one that is to come.", "This time has passed: give one that is to come."),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said_without_a_programs_words(message: str, words: str) -> None:
+    """Of what the API says the form keeps what is plain already."""
+    (told,) = ApiProblem(400, 400, "Invalid", "", [{"message": message}]).errors
+    assert told["message"] == words
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "tone"),
+    [
+        ("COMPLETED", (2, 0, 0), None),
+        ("COMPLETED", (1, 1, 0), "warn"),
+        ("COMPLETED", (1, 0, 1), "warn"),
+        ("COMPLETED", (0, 1, 1), "bad"),
+        ("PROCESSING", (0, 1, 0), None),
+    ],
+)
+def test_an_operation_that_lost_some_is_not_green(status: str, counts: tuple[int, int, int], tone: str | None) -> None:
+    """That all has ended is good only where all arrived."""
+    sent, failed, unaddressable = counts
+    stats = {"total": 2, "sent": sent, "failed": failed, "unaddressable": unaddressable, "canceled": 0}
+    assert shown({"status": status, "stats": stats})["tone"] == tone

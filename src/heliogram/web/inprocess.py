@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
+from .plain import plain
+
 PUSH = "/v1/PushNotifications"
 
 
@@ -28,7 +30,7 @@ class ApiProblem(Exception):
     ) -> None:
         super().__init__(f"{status} {title}: {detail}")
         self.status, self.code, self.title, self.detail = status, code, title, detail
-        self.errors = tuple(errors)
+        self.errors = tuple({**each, "message": plain(str(each.get("message", "")))} for each in errors)
         self.retry_after = retry_after
 
     def of(self, field: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import jinja2
 import msgspec
 
+from .plain import name_of
 from .static import StaticFiles, at
 
 NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
@@ -51,6 +52,7 @@ def environment(static: StaticFiles) -> jinja2.Environment:
         "number": number,
         "query": query,
         "pretty": pretty,
+        "field_name": name_of,
     }
     return made
 

@@ -79,8 +79,17 @@ def shown(operation: dict[str, Any]) -> dict[str, Any]:
         **operation,
         "done": done,
         "over": over,
+        "tone": _tone(operation["status"], stats),
         "percent": 100 if not stats["total"] else int(100 * done / stats["total"]),
     }
+
+
+def _tone(status: str, stats: dict[str, int]) -> str | None:
+    """The colour of its badge: that all has ended is good only where something arrived. None: as the status has it."""
+    lost = stats["failed"] + stats["unaddressable"]
+    if status != "COMPLETED" or not lost:
+        return None
+    return "warn" if stats["sent"] else "bad"
 
 
 async def _recipients(asking: Api, ident: str) -> list[dict[str, Any]]:
