@@ -173,7 +173,7 @@ class Window:
         """What axe-core finds wrong with the page as it is."""
         script = node_folder() / "node_modules" / "axe-core" / "axe.min.js"
         await self.page.evaluate(await asyncio.to_thread(script.read_text, "utf-8"))
-        found = await self.page.evaluate("async () => (await axe.run({ resultTypes: ["violations"] })).violations")
+        found = await self.page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
         return [f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
     async def check(self) -> None:
