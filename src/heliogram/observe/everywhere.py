@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from ..once import Once
-from ..pacing import pause
+from ..pacing import pause, turn
 from ..ports import ActivityStore, Clock, LaneDepth, SecondOf, SeenOutcomes, ToldActivity, Wanted
 from ..ports.activity import MAX_TOLD, WINDOW_SECONDS
 from .activity import Lanes
@@ -27,6 +27,8 @@ READ_SECONDS = 0.5
 WAIT_SECONDS = 2.0
 """Who looks first waits so long at most until all nodes that send have told what they know."""
 ASK_SECONDS = 0.1
+SLICE = 4
+"""Rows that are read into in one slice of the event loop's time."""
 MAX_VIEWS = 100
 """Accounts whose last minutes are kept in memory; of more, the one nobody looked at for longest is read anew."""
 
@@ -111,8 +113,10 @@ class AllNodes:
         more = True
         while more:
             rows = await self._store.told_activity(account, view.turn)
-            for row in rows:
+            for number, row in enumerate(rows, 1):
                 self._add(view, row)
+                if number % SLICE == 0:
+                    await turn(is_request=True)
             more = len(rows) == MAX_TOLD
         now = self._clock.time()
         view.recent.forget(int(now) - WINDOW_SECONDS)
