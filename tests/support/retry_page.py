@@ -80,7 +80,7 @@ def page() -> str:
     )
     return f"""# Retry policy
 
-What Heliogram does about each answer of APNs, row by row section 5 of [apns-rules.md](apns-rules.md). Written from
+What Heliogram does about each answer of APNs, row by row section 5 of [the rule book](apns-rules.md). Written from
 `heliogram.delivery.providers.apns.verdicts`, `heliogram.delivery.policy` and the breaker's ladders by
 `tests/support/retry_page.py`; a test checks that it is up to date, and another drives each row through the whole
 service.
