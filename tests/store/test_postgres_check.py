@@ -14,10 +14,12 @@ from support.stores import Bench, open_postgres, opened, recipients_of, token_of
 from heliogram.domain.notifications import DeliveryRecord, Outcome, Recipient
 from heliogram.domain.operations import Counts, Lane
 from heliogram.store.errors import StoreError
+from heliogram.store.postgres import check as postgres_check
 from heliogram.store.postgres.check import look
+from heliogram.store.postgres.link import Link
 from heliogram.store.postgres.migrate import Script, migrations
 from heliogram.store.postgres.partitions import DAY_MS, make_partitions, suffix_of
-from heliogram.store.sqlite import check
+from heliogram.store.sqlite import check, statements
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +246,21 @@ async def test_all_are_looked_at_in_pages(database: Database, monkeypatch: pytes
     monkeypatch.setattr(check, "SAMPLE_OPERATIONS", 2)
     assert (await look(database.url, full=True)).operations == 3
     assert (await look(database.url)).operations == 2
+
+
+async def test_what_was_looked_at_is_let_go_of(database: Database) -> None:
+    """A check of hours keeps nobody from making a partition or dropping one: with what is looked at next the locks on
+    what came before it are gone."""
+    link = Link(await asyncpg.connect(database.url))
+    glances = postgres_check._Glances(link)
+    sql = statements.load("check")
+    try:
+        await glances.execute(sql.chunks_astray, {})
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with database.link.transaction():
+                await database.link.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE NOWAIT")
+        await glances.execute(sql.oldest_registrations, {"account": b"", "id": b"", "limit": 1})
+        async with database.link.transaction():
+            await database.link.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE NOWAIT")
+    finally:
+        await link.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def check(data: Path, store: Url | None, backup_file: Path | None, full: bool, r
         raise click.UsageError("--repair: a backup is never changed; restore it, then repair what was restored")
     shared = None if backup_file is not None else _shared(store)
     desk = _Server(shared) if shared is not None else _File(data, backup_file)
-    told = _progress(full or repair)
+    told = _progress(full or repair or sys.stderr.isatty())
     findings, repaired = desk.examine(full, told), None
     if repair and findings.problems:
         repaired = desk.repair(findings, told)

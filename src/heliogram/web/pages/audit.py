@@ -28,6 +28,7 @@ ACTIONS = {
     "credential.reconnected": "Credential's connections opened anew",
     "credential.revoked": "Credential revoked",
     "credential.rotated": "Credential rotated",
+    "store.repaired": "Database repaired",
     "webhook.created": "Webhook made",
     "webhook.deleted": "Webhook deleted",
     "webhook.redelivered": "Dead letters sent again",
