@@ -33,7 +33,10 @@ async def test_a_live_activity_is_started_and_seen(window: Window, tmp_path: Pat
     site, page = window.site, window.page
     await site.credential()
     await window.open("/compose")
-    await page.get_by_text("Live Activity", exact=True).click()
+    await page.get_by_role("radio", name="Notification").focus()
+    for _ in range(2):  # by keyboard alone
+        await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="Live Activity")).to_be_checked()
     await expect(page.get_by_label("Title", exact=True)).to_be_hidden()
     await expect(page.get_by_label("Activity", exact=True)).to_be_hidden()
     await page.get_by_label("To (required)").fill("anna")
