@@ -28,6 +28,16 @@ _DECIDED = frozenset({b"connection", b"transfer-encoding"})
 class Cycle(RequestResponseCycle):
     """A request and its answer."""
 
+    def whole_body(self) -> bytes | None:
+        """All of the body, if it came; it is given once. None where it has to be waited for by `receive`, or asked for,
+        or nobody waits for an answer any more."""
+        if self.more_body or self.waiting_for_100_continue or self.disconnected or self.response_complete:
+            return None
+        self.flow.resume_reading()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return body
+
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Writes a whole answer, whose headers have its `content-length`, their names in lower case. False, and
         nothing written, where it has to go by `send`: to say why it cannot, to wait, or to end the connection."""

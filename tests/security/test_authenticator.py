@@ -195,6 +195,19 @@ async def test_a_wrong_secret_is_no_use(bench: Bench) -> None:
     assert await last_used(made) is None
 
 
+@pytest.mark.parametrize("wrong", ["", "hgs_" + "x" * 43, "hgs_é"])
+async def test_a_wrong_secret_opens_nothing_after_the_right_one(bench: Bench, wrong: str) -> None:
+    """That the right one was given a moment ago is no reason to look less closely."""
+    made = await door(bench)
+    assert await made.opens()
+    right, made.secret = made.secret, wrong
+    assert not await made.opens()
+    made.secret = right[:-1]
+    assert not await made.opens()
+    made.secret = right
+    assert await made.opens()
+
+
 async def test_two_processes_write_use_once_a_minute_between_them(bench: Bench) -> None:
     """What the other wrote is seen when the key is looked up."""
     made = await door(bench)

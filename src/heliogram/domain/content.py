@@ -284,13 +284,18 @@ class Content(
     @property
     def headers(self) -> ApnHeaders:
         """The headers that were named."""
-        return (self.apn and self.apn.headers) or _NO_HEADERS
+        return _NO_HEADERS if self.apn is None else self.apn.headers or _NO_HEADERS
 
     @property
     def effective_push_type(self) -> PushType:
         """What the push is for, after all precedence."""
-        default = PushType.ALERT if self.live_activity is None else PushType.LIVEACTIVITY
-        return self.headers.apns_push_type or self.push_type or default
+        named = None if self.apn is None else self.headers.apns_push_type
+        return named or self.push_type or (_ALERT if self.live_activity is None else PushType.LIVEACTIVITY)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is texts alone, as most are: what is asked of all else need not be asked."""
+        return self == Content(title=self.title, subtitle=self.subtitle, body=self.body)
 
     @property
     def effective_collapse_id(self) -> str | None:
@@ -299,3 +304,4 @@ class Content(
 
 
 _NO_HEADERS = ApnHeaders()
+_ALERT = PushType.ALERT

@@ -34,6 +34,8 @@ _ACTIVITY_NAMES = {field.name: field.encode_name for field in msgspec.structs.fi
 
 def content_problems(content: Content, path: str = "$.content") -> list[FieldProblem]:
     """What is wrong with a content. Templates and the payload's size are for `render`."""
+    if content.is_plain and content.body is not None and not any(_long_texts(content)):
+        return []
     problems = [*_json_problems(content, path), *_header_problems(content, path)]
     if content.payload is None and not problems:
         for check in _CHECKS:
@@ -89,11 +91,16 @@ def _json_problems(content: Content, path: str) -> Iterator[FieldProblem]:
             continue
         if _depth(value) > MAX_DEPTH:
             yield FieldProblem(f"{path}.{name}", f"nested too deeply: at most {MAX_DEPTH} levels")
-    for name in ("title", "subtitle", "body"):
-        text = getattr(content, name)
-        if text is not None and len(text) > MAX_TEXT:
+    for name, text in zip(("title", "subtitle", "body"), _long_texts(content), strict=True):
+        if text:
             message = f"{len(text)} characters; a text may have {MAX_TEXT} with its tags"
             yield FieldProblem(f"{path}.{name}", message, Code.PAYLOAD_TOO_LARGE)
+
+
+def _long_texts(content: Content) -> list[str | None]:
+    """Title, subtitle and body, those that are too long."""
+    texts = (content.title, content.subtitle, content.body)
+    return [text if text is not None and len(text) > MAX_TEXT else None for text in texts]
 
 
 def _objects(content: Content) -> Iterator[tuple[str, object]]:

@@ -60,6 +60,8 @@ def document(spec: SendSpec) -> dict[str, Any]:
     content, push_type = spec.content, PushType(spec.push_type)
     if content.payload is not None:
         return content.payload
+    if push_type is PushType.ALERT and spec.sound is None and content.body is not None and content.is_plain:
+        return {"aps": {"alert": _texts_of(content)}}
     aps = _aps(spec, push_type)
     data = {key: _texts(value, _member("data", key)) for key, value in (content.data or {}).items()}
     if content.image is not None:
@@ -126,6 +128,12 @@ def _aps(spec: SendSpec, push_type: PushType) -> dict[str, Any]:
         **({} if activity is None else _activity(activity, spec.timestamp)),
     }
     return {key: value for key, value in aps.items() if value is not None}
+
+
+def _texts_of(content: Content) -> dict[str, Text]:
+    """The texts that a content has, in the order of `_alert`."""
+    texts = (("title", content.title), ("subtitle", content.subtitle), ("body", content.body))
+    return {name: Text(text, name) for name, text in texts if text is not None}
 
 
 def _alert(content: Content) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -47,7 +48,14 @@ OTHER = "other"
 _log = logging.getLogger("heliogram.rest")
 _encoder = msgspec.json.Encoder()
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_RAW_HEADERS = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in _HEADERS.items()]
 JSON = "application/json"
+
+
+@lru_cache(256)
+def _raw_name(name: str) -> bytes:
+    """A header's name as it is written: there are as many as endpoints declare."""
+    return name.lower().encode("latin-1")
 
 
 class _JsonAnswer(Response):
@@ -55,9 +63,10 @@ class _JsonAnswer(Response):
 
     def __init__(self, content: bytes, status: int, headers: Mapping[str, str]) -> None:
         self.status_code, self.body, self.background = status, content, None
-        all_ = {**_HEADERS, **headers}
-        self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_.items()]
-        self.raw_headers += ((b"content-length", b"%d" % len(content)), (b"content-type", b"application/json"))
+        ours = _RAW_HEADERS if headers.keys().isdisjoint(_HEADERS) else ()
+        self.raw_headers = [*ours, (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+        for name, value in (headers if ours else {**_HEADERS, **headers}).items():
+            self.raw_headers.append((_raw_name(name), value.encode("latin-1")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers at once where the server can write all of it in one go, and nobody in between wants to see it."""
@@ -123,11 +132,11 @@ class _App:
                 _log.exception("%s %s failed", request.method, request.scope.get("path", ""))
                 known = Problem(500, INTERNAL, "Internal error", "The server failed; its log says how.")
             response = problem_response(known)
-        if request.method == "HEAD":
+        if request.scope["method"] == "HEAD":
             response.body = b""  # the headers of GET, Content-Length included
         return response
 
-    async def call(self, endpoint: Endpoint, request: Request, prefix: str) -> Response:
+    async def call(self, endpoint: Endpoint, prefix: str, request: Request) -> Response:
         """Authenticate, decode, handle, encode: in this order, so that nothing is read for a stranger."""
         auth = None if endpoint.public else await self.check(request, endpoint.scope)
         query = None
@@ -166,18 +175,14 @@ class _Path:
         self.prefix = prefix
         methods = {*endpoints, "OPTIONS"} | ({"HEAD"} if "GET" in endpoints else set())
         self.allow = ", ".join(sorted(methods))
+        self._respond = {method: partial(app.call, endpoint, prefix) for method, endpoint in endpoints.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        await self.app.serve(request, self._respond, send, self._endpoint(request))
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        respond = self._respond.get(method, self._refuse)
+        await self.app.serve(Request(scope, receive), respond, send, self.endpoints.get(method))
 
-    def _endpoint(self, request: Request) -> Endpoint | None:
-        return self.endpoints.get("GET" if request.method == "HEAD" else request.method)
-
-    async def _respond(self, request: Request) -> Response:
-        endpoint = self._endpoint(request)
-        if endpoint is not None:
-            return await self.app.call(endpoint, request, self.prefix)
+    async def _refuse(self, request: Request) -> Response:
         if any(not each.public for each in self.endpoints.values()):
             await self.app.check(request, None)
         if request.method == "OPTIONS":

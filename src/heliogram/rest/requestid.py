@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 HEADER = "x-request-id"
@@ -40,13 +38,20 @@ def current_request_id() -> str | None:
     return request.ident if request is not None and request.open else None
 
 
-@contextmanager
-def answering(ident: str) -> Iterator[None]:
+class answering:  # noqa: N801 - to be used as a function
     """Within this the request has this id."""
-    request = _Request(ident)
-    before = _current.set(request)
-    try:
-        yield
-    finally:
-        request.open = False
-        _current.reset(before)
+
+    __slots__ = ("_before", "_request")
+
+    def __init__(self, ident: str) -> None:
+        self._request = _Request(ident)
+
+    def __repr__(self) -> str:
+        return f"answering({self._request.ident!r})"
+
+    def __enter__(self) -> None:
+        self._before = _current.set(self._request)
+
+    def __exit__(self, *_: object) -> None:
+        self._request.open = False
+        _current.reset(self._before)

@@ -5,6 +5,7 @@ So a key's end, by whichever process, acts within a second, and a busy caller co
 
 from __future__ import annotations
 
+import hmac
 from collections import OrderedDict
 from functools import partial
 
@@ -26,11 +27,13 @@ REGISTRATION = "registration"
 class _Entry:
     """What was found for a key id, and until when (monotonic) it is believed."""
 
-    __slots__ = ("caller", "principal", "until")
+    __slots__ = ("caller", "principal", "proven", "until")
 
     def __init__(self, caller: Caller | None, until: float) -> None:
         self.caller = caller
         self.until = until
+        self.proven: str | None = None
+        """The secret that was proven to be the key's, for as long as this is believed."""
         self.principal = None if caller is None else _principal(caller)
 
 
@@ -105,8 +108,10 @@ class StoreAuthenticator:
             return None
         entry = await self._find(ident)
         key = None if entry.caller is None else entry.caller.key
-        if not self._hasher.verify(key, secret):
-            return None
+        if not (entry.proven is not None and secret.isascii() and hmac.compare_digest(entry.proven, secret)):
+            if not self._hasher.verify(key, secret):
+                return None
+            entry.proven = secret if secret.isascii() else None
         return self._opened(entry)
 
     async def _by_token(self, token: str) -> Principal | None:

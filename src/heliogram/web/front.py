@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,15 +19,14 @@ class Front:
     def __repr__(self) -> str:
         return f"Front({self._dashboard!r})"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
         path = scope.get("path", "")
         if path.startswith(ROOT) and (len(path) == len(ROOT) or path[len(ROOT)] == "/"):
-            await self._dashboard(scope, receive, send)
-        elif path == "/" and _wants_html(scope):
-            await RedirectResponse(at("/"), status_code=307)(scope, receive, send)
-        else:
-            await self._api(scope, receive, send)
+            return self._dashboard(scope, receive, send)
+        if path == "/" and _wants_html(scope):
+            return RedirectResponse(at("/"), status_code=307)(scope, receive, send)
+        return self._api(scope, receive, send)
 
 
 def _wants_html(scope: Scope) -> bool:
