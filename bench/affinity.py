@@ -127,7 +127,8 @@ def _told(name: str, rows: list[Row], target: float) -> Verdict:
         f"{pushes:,} pushes, {workers} workers are somebody's main one",
         flush=True,
     )
-    return at_least(f"{name}: a team's pushes that leave from its main worker, mean of teams", mean, target, " %")
+    least = min(shares.values())
+    return at_least(f"{name}: a team's pushes that leave from its main worker, each of the teams", least, target, " %")
 
 
 def _moved(victim: Node, before: list[Row], after: list[Row], died: int) -> Verdict:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -153,7 +152,7 @@ class Node:
 
     def __init__(self, bench: Bench, broker: Broker, name: str) -> None:
         self.bench, self.broker, self.name = bench, broker, name
-        self.queue = NatsQueue(bench.store, bench.clock, name, broker, toss=random.Random(name).random)
+        self.queue = NatsQueue(bench.store, bench.clock, name, broker)
         self.dispatcher: Dispatcher | None = None
         self._dispatching: asyncio.Task[None] | None = None
 

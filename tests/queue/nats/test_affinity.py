@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import pytest
 from support.nats import Node, Site, settled
@@ -12,7 +13,7 @@ from heliogram.domain.operations import Lane
 from heliogram.domain.shards import Sharding
 from heliogram.ports import Slots
 from heliogram.queue.nats import Layout
-from heliogram.queue.nats.affinity import Affinity, rank
+from heliogram.queue.nats.affinity import BEAT_SECONDS, GONE_BEATS, SETTLE_SECONDS, weight
 
 pytestmark = pytest.mark.anyio
 
@@ -49,27 +50,34 @@ def share_of_main(shares: SHARES) -> list[float]:
     return [max(counts.values()) / counts.total() for counts in shares.values()]
 
 
+async def together(nodes: Sequence[Node], count: int) -> None:
+    """Waits until each knows that so many workers are there."""
+
+    async def ask() -> bool:
+        return all(len(node.queue._company) == count for node in nodes)
+
+    await settled(ask, what=f"{count} workers that know each other")
+
+
 async def test_a_teams_work_stays_on_its_main_worker(site: Site) -> None:
-    """Of 8 teams on 4 workers that have just begun, and more of it later; when a worker dies, others have its teams at
-    once."""
+    """Of each of 8 teams on 4 workers that have just begun, but for what was asked before they knew each other; when a
+    worker dies, others have its teams at once."""
     site.layout = Layout(prefix=site.layout.prefix, shards=64, token_s=3600)
     api = await site.node("api")
     await api.dispatch()
     await site.all_dispatched()
     shares, done = SHARES(Counter), list[bytes]()
     nodes = [await site.node(name) for name in WORKERS]
+    for node in nodes:
+        await node.queue._company.join()
+    await together(nodes, len(WORKERS))
     tasks = [asyncio.create_task(work(node, shares, done)) for node in nodes]
     for node in nodes:
         await settled_pulls(node)
     await burst(site, api, 25, done)
-    cold = share_of_main(shares)
-    assert sum(cold) / len(cold) >= 0.8, shares
-    shares.clear()
-    await burst(site, api, 25, done)
-    warm = share_of_main(shares)
-    assert min(warm) >= 0.8, shares
-    assert sum(warm) / len(warm) >= 0.95, shares
+    assert min(share_of_main(shares)) == 1, shares
     owners = {shard: counts.most_common(1)[0][0] for shard, counts in shares.items()}
+    assert owners == {shard: max(WORKERS, key=lambda name: weight(name, shard)) for shard in owners}
     gone = nodes[WORKERS.index(Counter(owners.values()).most_common(1)[0][0])]
     await gone.die()
     shares.clear()
@@ -91,54 +99,57 @@ async def settled_pulls(node: Node) -> None:
     await settled(ask, what="requests")
 
 
-def test_workers_differ_in_their_ranks() -> None:
-    """Every worker is best for some shards; the rank is the same in every process, and leaves a better one free."""
-    assert rank("w1", 0) == rank("w1", 0) == 4
-    ranks = {(worker, shard): rank(worker, shard) for worker in WORKERS for shard in range(64)}
-    assert set(ranks.values()) == set(range(1, 10))
-    best = Counter(min(WORKERS, key=lambda worker: ranks[worker, shard]) for shard in range(64))
-    assert set(best) == set(WORKERS)
+def test_each_worker_is_the_main_one_of_some_shards() -> None:
+    """The hash is the same in every process."""
+    assert {max(WORKERS, key=lambda name: weight(name, shard)) for shard in range(64)} == set(WORKERS)
+    assert weight("w1", 0).hex() == "fc982778cba2cc05"
 
 
-def test_who_serves_a_shard_alone_gets_better_by_one() -> None:
-    """By the broker's count; no more than that, and of no other shard."""
-    affinity = Affinity("w1", lambda: 1.0)
-    before = affinity.priority(3)
-    affinity.served(3, 1)
-    assert affinity.priority(3) == before - 1
-    affinity.served(3, 2)
-    assert affinity.priority(3) == before - 1
-    assert affinity.priority(4) == rank("w1", 4)
+async def test_no_two_workers_have_the_same_place(site: Site) -> None:
+    """Each shard's order is the same in all of them."""
+    nodes = [await site.node(name) for name in WORKERS]
+    for node in nodes:
+        await node.queue._company.join()
+    await together(nodes, 4)
+    for shard in range(64):
+        places = {node.name: node.queue._company.priority(shard) for node in nodes}
+        order = sorted(WORKERS, key=lambda name: weight(name, shard), reverse=True)
+        assert places == {name: place for place, name in enumerate(order)}
+    assert {min(nodes, key=lambda node: node.queue._company.priority(shard)).name for shard in range(64)} == set(
+        WORKERS
+    )
+    assert repr(nodes[0].queue._company) == "Company('w1', others=3)"
 
 
-def test_who_comes_later_has_to_be_alone_for_a_while() -> None:
-    """The first of what others had before says nothing; three in a row do."""
-    affinity = Affinity("w1", lambda: 1.0)
-    found = []
-    for number in (7, 8, 9, 10):
-        affinity.served(3, number)
-        found.append(rank("w1", 3) - affinity.priority(3))
-    assert found == [0, 0, 0, 1]
+async def test_who_leaves_or_falls_silent_has_no_place_any_more(site: Site) -> None:
+    """The one at once, the other after three beats; what is asked meanwhile is asked for a short time."""
+    staying, leaving, silent = nodes = [await site.node(name) for name in ("w1", "w2", "w3")]
+    for node in nodes:
+        await node.queue._company.join()
+    await together(nodes, 3)
+    company = staying.queue._company
+    site.bench.clock.advance(SETTLE_SECONDS)
+    assert not company.is_settling
+    await leaving.queue.close()
+    await together([staying, silent], 2)
+    assert company.is_settling
+    await silent.die()
+    for _ in range(GONE_BEATS + 1):
+        site.bench.clock.advance(BEAT_SECONDS)
+    await together([staying], 1)
+    assert all(company.priority(shard) == 0 for shard in range(64))
 
 
-@pytest.mark.parametrize(("coin", "better"), [(0.49, True), (0.5, False)])
-def test_who_is_served_in_turn_with_another_tosses_a_coin(coin: float, better: bool) -> None:
-    """So that one of two equals is soon the only one."""
-    affinity = Affinity("w1", lambda: coin)
-    for number in (2, 4):
-        affinity.served(3, number)
-    assert (affinity.priority(3) < rank("w1", 3)) is better
-    assert affinity.is_contested(3)
-    assert not affinity.is_contested(4)
-    assert repr(affinity) == f"Affinity('w1', serving=1, better={int(better)})"
-
-
-def test_help_in_a_burst_changes_nothing() -> None:
-    """Neither for who serves the shard nor for who helped out, whatever their coins say."""
-    main, helper = Affinity("w1", lambda: 1.0), Affinity("w2", lambda: 0.0)
-    for number in range(1, 21):
-        main.served(3, number)
-    helper.served(3, 21)
-    main.served(3, 22)
-    assert main.priority(3) == rank("w1", 3) - 1
-    assert helper.priority(3) == rank("w2", 3)
+async def test_who_stood_still_forgets_nobody(site: Site) -> None:
+    """What the others said meanwhile is still to be read."""
+    nodes = [await site.node(name) for name in ("w1", "w2")]
+    for node in nodes:
+        await node.queue._company.join()
+    await together(nodes, 2)
+    company = nodes[0].queue._company
+    company._beaten -= 2 * BEAT_SECONDS
+    company._heard["w2"] -= (GONE_BEATS + 1) * BEAT_SECONDS
+    company._beat()
+    assert len(company) == 2
+    company._beat()
+    assert len(company) == 1

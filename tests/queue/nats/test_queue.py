@@ -15,6 +15,7 @@ from support.waiting import HANG_SECONDS
 from heliogram.domain.operations import Lane, Operation
 from heliogram.ports import Cancellation, ChunkRef, LeasedChunk, Slots
 from heliogram.queue.nats import Layout
+from heliogram.queue.nats.affinity import weight
 from heliogram.queue.nats.references import message_id, pack
 
 pytestmark = pytest.mark.anyio
@@ -261,9 +262,8 @@ async def test_what_waits_for_a_credential_is_sent_out_when_it_works(site: Site)
 
 async def test_an_account_gets_no_more_slots_than_it_may_have(site: Site) -> None:
     """What comes beyond them goes to others, however much better this worker's priority is."""
-    api, worker, other = [await site.node(name) for name in ("api", "w1", "w2")]
-    worker.queue._pulls_of(Lane.TX)._affinity._ranks[0] = 1
-    other.queue._pulls_of(Lane.TX)._affinity._ranks[0] = 9
+    better, worse = sorted(("w1", "w2"), key=lambda name: weight(name, 0), reverse=True)
+    api, worker, other = [await site.node(name) for name in ("api", better, worse)]
     await api.dispatch()
     sent = [await site.send(api) for _ in range(3)]
     slots = Slots(total=3, account=2, flow=1, each=1)
@@ -273,6 +273,46 @@ async def test_an_account_gets_no_more_slots_than_it_may_have(site: Site) -> Non
     while len(rest) < 2:
         rest += await lease(other)
     assert {chunk.id for chunk in (first, *rest)} == {operation.id for operation in sent}
+    await worker.queue.close()
+    assert await waiting == []
+
+
+async def test_a_campaign_waits_where_its_account_has_its_slots(site: Site) -> None:
+    """For two seconds: so campaigns of one moment do not spread over all workers. Others' work goes past it."""
+    api, worker, other = [await site.node(name) for name in ("api", "w1", "w2")]
+    await api.dispatch()
+    slots = Slots(total=3, account=2, flow=1, each=500)
+    first = await site.send(api, 101)
+    (chunk,) = await asyncio.wait_for(worker.queue.lease([Lane.BULK], 3, slots=slots), HANG_SECONDS)
+    assert chunk.operation_id == first.id
+    waiting = asyncio.create_task(worker.queue.lease([Lane.BULK], 3, slots=slots))
+    second = await site.send(api, 101)
+    pulls = worker.queue._pulls_of(Lane.BULK)
+
+    async def held() -> bool:
+        return len(pulls.held) == 1
+
+    await settled(held, what="the campaign that waits")
+    third = await site.send(api, 101, shard=1, app="another")
+    (past,) = await asyncio.wait_for(waiting, HANG_SECONDS)
+    assert past.operation_id == third.id
+    assert await worker.queue.done(chunk)
+    (chunk,) = await asyncio.wait_for(worker.queue.lease([Lane.BULK], 3, slots=slots), HANG_SECONDS)
+    assert chunk.operation_id == second.id
+    waiting = asyncio.create_task(worker.queue.lease([Lane.BULK], 3, slots=slots))
+    fourth = await site.send(api, 101)
+    await settled(held, what="one more that waits")
+    site.bench.clock.advance(1)
+    fifth = await site.send(api, 101)
+
+    async def both() -> bool:
+        return len(pulls.held) == 2
+
+    await settled(both, what="two that wait")
+    for operation in (fourth, fifth):
+        site.bench.clock.advance(1)
+        (chunk,) = await lease(other)
+        assert chunk.operation_id == operation.id
     await worker.queue.close()
     assert await waiting == []
 
@@ -362,7 +402,7 @@ async def test_twice_as_much_as_there_are_slots_may_wait(site: Site) -> None:
 
 
 async def test_what_finds_no_slot_goes_to_others(site: Site) -> None:
-    """A reference waits a quarter of a second for one."""
+    """A reference to a small send waits a second for one."""
     busy, idle = await site.node("busy"), await site.node("idle")
     pulls = busy.queue._pulls_of(Lane.TX)
     await pulls.want(1, 1)
@@ -373,7 +413,7 @@ async def test_what_finds_no_slot_goes_to_others(site: Site) -> None:
 
     await settled(here, what="the reference")
     waiting = asyncio.create_task(lease(idle))
-    site.bench.clock.advance(0.25)
+    site.bench.clock.advance(1)
     (chunk,) = await waiting
     assert chunk.attempt == 1
     assert not pulls.inbox

@@ -99,6 +99,11 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         """Where all hear of operations that were cancelled."""
         return f"{self.prefix}.canceled"
 
+    @property
+    def worker_subject(self) -> str:
+        """Where workers tell each other that they are there."""
+        return f"{self.prefix}.workers"
+
     def elected_subject(self, stream: str, consumer: str = "*") -> str:
         """Where the servers tell that a consumer has another leader: what the last one was asked may be lost."""
         return f"$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.{stream}.{consumer}"

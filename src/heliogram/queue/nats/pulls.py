@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 import structlog
@@ -14,28 +14,26 @@ from nats.aio.subscription import Subscription
 from ...domain.operations import Lane
 from ...ports import ChunkRef, Clock, Timer
 from ...ports.work import ACCOUNT_BYTES
-from .affinity import Affinity
+from .affinity import Company
 from .broker import Broker
-from .layout import GROUP
 from .link import API, STATUS
 from .references import BadReference, unpack
 from .tasks import Tasks
+from .words import TERM, nak, pending, pull_request
 
 log = structlog.get_logger(__name__)
 
-ACK = b"+ACK"
-IN_PROGRESS = b"+WPI"
-TERM = b"+TERM"
 PULL_SECONDS = 10.0
 """How long a pull request waits at the broker."""
-CONTESTED_SECONDS = 1.0
-"""The same of a shard that several are served of in turn: what they ask with is to count soon."""
+SETTLING_SECONDS = 1.0
+"""The same while workers come and go: their places among each other are to count soon."""
 LATE_SECONDS = 2.0
 DOUBT_SECONDS = 1.0
 """How long a request waits of which is not known whether anybody has got it: the first one of a shard since the
 connection was lost, or since nobody led its consumer."""
-HOLD_SECONDS = 0.25
-"""So long a reference may wait for a slot here before others get it."""
+HOLD_SECONDS = {Lane.TX: 1.0, Lane.BULK: 2.0}
+"""So long a reference may wait for a slot here before others get it: what comes while a worker is short of time, and
+campaigns of two teams that come at one moment, are to leave from where they have their connections."""
 AHEAD = 2
 """So many times the slots there are may wait here, and be asked for of one shard."""
 MOST_AT_FIRST = 12
@@ -46,31 +44,12 @@ SHUT_SECONDS = 1.0
 """So long nothing is asked of a shard of which something came that may have no slot."""
 
 
-def nak(delay_s: float = 0.0) -> bytes:
-    """Not now: it comes again, to whoever is to have it then."""
-    return b"-NAK" if delay_s <= 0 else b'-NAK {"delay": %d}' % int(delay_s * 10**9)
-
-
 class Delivered(NamedTuple):
     """A reference that came, what to answer to, and when (s)."""
 
     ref: ChunkRef
     reply: str
     at: float
-
-
-class Told(NamedTuple):
-    """What the broker says of a message: the so-and-so-many-th that it delivered of the shard, and how many wait."""
-
-    number: int
-    pending: int
-
-    @classmethod
-    def of(cls, reply: str) -> Told:
-        """From the subject that is answered to, `$JS.ACK.…`, of which there are two forms."""
-        parts = reply.split(".")
-        skip = 0 if len(parts) == 9 else 2  # with a domain and an account in front
-        return cls(int(parts[6 + skip]), int(parts[8 + skip]))
 
 
 class _Pull:
@@ -84,10 +63,10 @@ class Pulls:
     """One lane's requests. `arrived` is called when a reference came, or when it is time to ask again."""
 
     def __init__(
-        self, broker: Broker, lane: Lane, clock: Clock, affinity: Affinity, arrived: Callable[[], object]
+        self, broker: Broker, lane: Lane, clock: Clock, company: Company, arrived: Callable[[], object]
     ) -> None:
         self._broker, self._link, self._layout = broker, broker.link, broker.layout
-        self._lane, self._clock, self._affinity, self._arrived = lane, clock, affinity, arrived
+        self._lane, self._clock, self._company, self._arrived = lane, clock, company, arrived
         self._inbox = self._link.new_inbox()
         self._subscription: Subscription | None = None
         self._forget_link = self._link.on_reconnect(self._reconnected)
@@ -108,6 +87,7 @@ class Pulls:
         """Shards whose consumers are gone, or led by nobody, until it was looked what is missing."""
         self._shut: dict[int, tuple[bytes, float]] = {}
         self._most_here = 0
+        self._hold_seconds = HOLD_SECONDS[lane]
         self._is_full = False
         """Nobody took what came: until somebody asks, what still comes goes to others at once."""
         self._sweeper: Timer | None = None
@@ -115,14 +95,16 @@ class Pulls:
         self._more: set[int] = set()
         """Shards that had more than was taken."""
         self.inbox: deque[Delivered] = deque()
+        self.held: deque[tuple[Delivered, bytes]] = deque()
+        """Those whose account or queue, which is named, has all the slots it may have."""
 
     def __repr__(self) -> str:
-        return f"Pulls({self._lane.name}, open={len(self._pulls)}, here={len(self.inbox)})"
+        return f"Pulls({self._lane.name}, open={len(self._pulls)}, here={len(self.inbox)}, held={len(self.held)})"
 
     @property
     def is_dry(self) -> bool:
         """Whether the broker had nothing more, as far as it told."""
-        return not self.inbox and not self._more
+        return not (self.inbox or self.held or self._more)
 
     async def want(self, limit: int, total: int) -> None:
         """Asks for work of every shard that was not asked for, having so many free slots of so many in all. It is asked
@@ -151,7 +133,7 @@ class Pulls:
         """One raw request: nats-py knows nothing of priority groups."""
         self._numbers += 1
         number = self._numbers
-        seconds = CONTESTED_SECONDS if self._affinity.is_contested(shard) else PULL_SECONDS
+        seconds = SETTLING_SECONDS if self._company.is_settling else PULL_SECONDS
         if shard in self._doubted:
             seconds = DOUBT_SECONDS
             if self._doubts is None:
@@ -160,7 +142,7 @@ class Pulls:
         self._pulls[number] = _Pull(shard, batch, self._clock.monotonic() + seconds + late)
         self._open[shard].append(number)
         self._sizes[shard] = batch
-        body = pull_request(batch, seconds, self._affinity.priority(shard))
+        body = pull_request(batch, seconds, self._company.priority(shard))
         subject = f"{API}CONSUMER.MSG.NEXT.{self._layout.stream(self._lane)}.{self._layout.consumer(shard)}"
         await self._link.publish(subject, body, reply=f"{self._inbox}.{number}")
 
@@ -168,12 +150,28 @@ class Pulls:
         """The reference that came first. Raises `IndexError` when there is none."""
         return self.inbox.popleft()
 
-    async def refuse(self, message: Delivered, short: bytes) -> None:
-        """A reference may have no slot here, because its account or queue, `short`, has all it may have: its shard is
-        left to others for a second, or until `reopen`. What is still asked for is used up by the reference coming
-        again, until it goes to somebody else."""
+    async def put_aside(self, message: Delivered, short: bytes) -> None:
+        """A reference may have no slot here, because its account or queue, `short`, has all it may have. One of a
+        campaign waits for it a little, as far as there is room, but not again when it comes back; others do not."""
+        if self._lane is Lane.TX or len(self.held) >= self._most_here or message.ref.shard in self._shut:
+            await self._refuse(message, short)
+            return
+        self.held.append((message, short))
+        self._sweep_later()
+
+    async def _refuse(self, message: Delivered, short: bytes) -> None:
+        """Its shard is left to others for a second, or until `reopen`. What is still asked for is used up by the
+        reference coming again, until it goes to somebody else."""
         self._shut[message.ref.shard] = short, self._clock.monotonic() + SHUT_SECONDS
         await self._link.publish(message.reply, nak())
+
+    def take_held(self, is_short: Callable[[Delivered], bytes | None]) -> Delivered | None:
+        """The first of those put aside that may have a slot now."""
+        for place, (message, _) in enumerate(self.held):
+            if is_short(message) is None:
+                del self.held[place]
+                return message
+        return None
 
     def reopen(self, flow: bytes) -> None:
         """Something of this queue of an account has its slot no more."""
@@ -181,7 +179,7 @@ class Pulls:
         freed = [shard for shard, (short, _) in self._shut.items() if short in names]
         for shard in freed:
             del self._shut[shard]
-        if freed:
+        if freed or any(short in names for _, short in self.held):
             self._arrived()
 
     async def answer(self, messages: Iterable[Delivered], what: bytes) -> None:
@@ -204,8 +202,9 @@ class Pulls:
         await self.answer(self._drain(), nak())
 
     def _drain(self) -> list[Delivered]:
-        here = list(self.inbox)
+        here = [*self.inbox, *[message for message, _ in self.held]]
         self.inbox.clear()
+        self.held.clear()
         return here
 
     # ---- what comes
@@ -221,21 +220,18 @@ class Pulls:
             log.error("queue.bad_reference", error=str(error))
             await self._link.publish(msg.reply, TERM)
             return
-        told = Told.of(msg.reply)
-        self._count(ref.shard, told)
+        self._count(ref.shard, pending(msg.reply))
         if self._is_full or len(self.inbox) >= self._most_here:
             await self._link.publish(msg.reply, nak())
             return
         self.inbox.append(Delivered(ref, msg.reply, self._clock.monotonic()))
-        if self._sweeper is None:
-            self._sweeper = self._clock.call_later(HOLD_SECONDS, self._sweep)
+        self._sweep_later()
         self._arrived()
 
-    def _count(self, shard: int, told: Told) -> None:
+    def _count(self, shard: int, waiting: int) -> None:
         self._doubted.discard(shard)
-        self._affinity.served(shard, told.number)
-        (self._more.add if told.pending else self._more.discard)(shard)
-        if told.pending == self._layout.most(self._lane) // 2:
+        (self._more.add if waiting else self._more.discard)(shard)
+        if waiting == self._layout.most(self._lane) // 2:
             self._broker.hint(shard)  # there is room for more
         numbers = self._open[shard]
         if not numbers:
@@ -316,25 +312,25 @@ class Pulls:
         self._doubted |= self._open.keys()
         self._arrived()
 
+    def _sweep_later(self) -> None:
+        since = [message.at for message in (*islice(self.inbox, 1), *[message for message, _ in self.held])]
+        if self._sweeper is None and since:
+            wait = max(0.0, min(since) + self._hold_seconds - self._clock.monotonic())
+            self._sweeper = self._clock.call_later(wait, self._sweep)
+
     def _sweep(self) -> None:
         """What nobody here had a slot for in time goes to others."""
         self._sweeper = None
-        before = self._clock.monotonic() - HOLD_SECONDS
+        before = self._clock.monotonic() - self._hold_seconds
         late = [message for message in self.inbox if message.at <= before]
         for _ in late:
             self.inbox.popleft()
-        if self.inbox:
-            wait = self.inbox[0].at - before
-            self._sweeper = self._clock.call_later(wait, self._sweep)
+        short = [each for each in self.held if each[0].at <= before]
+        for each in short:
+            self.held.remove(each)
+            self._tasks.start(self._refuse(*each))
+        self._sweep_later()
         if late:
             self._is_full = True
             self._tasks.start(self.answer(late, nak()))
             self._arrived()  # whoever has slots after all asks again
-
-
-def pull_request(batch: int, seconds: float, priority: int | None = None) -> bytes:
-    """The body of a pull request, with a place in the consumer's priority group if it has one."""
-    body: dict[str, Any] = {"batch": batch, "expires": int(seconds * 10**9)}
-    if priority is not None:
-        body |= {"group": GROUP, "priority": priority}
-    return json.dumps(body).encode()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -28,13 +27,14 @@ from ...domain.operations import Counts, Lane, NewChunk, Operation, OperationSta
 from ...pacing import first_of, pause
 from ...ports import ON_THE_ROAD, ChunkRef, Clock, Hold, LeasedChunk, ReferenceStore
 from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue, Waiter
-from .affinity import Affinity
+from .affinity import Company
 from .broker import ALL, Broker
 from .errors import ApiRefused, QueueDown, QueueError
-from .pulls import ACK, IN_PROGRESS, Delivered, Pulls, nak
+from .pulls import Delivered, Pulls
 from .references import publish
 from .rooms import LOOK_SECONDS, Rooms
 from .tasks import Tasks
+from .words import ACK, IN_PROGRESS, nak
 
 log = structlog.get_logger(__name__)
 
@@ -66,18 +66,18 @@ class NatsQueue(DbQueue):
         broker: Broker,
         *,
         poll_seconds: float = POLL_SECONDS,
-        toss: Callable[[], float] = random.random,
     ) -> None:
         layout = broker.layout
         shards = range(layout.shards)
         super().__init__(store, clock, worker, shards=shards, lease_ms=layout.lease_ms, poll_seconds=poll_seconds)
         self._references = store
         self._broker = broker
-        self._toss = toss
+        self._company = Company(broker, worker, clock)
         self._pulls: dict[Lane, Pulls] = {}
         self._rooms = Rooms(broker, clock)
         self._looking: set[tuple[Lane, int]] = set()
         self._messages: dict[tuple[bytes, int], Delivered] = {}
+        self._is_working = False
         self._hearing: Subscription | None = None
         self._tasks = Tasks()
         self._closing = asyncio.Event()
@@ -242,28 +242,40 @@ class NatsQueue(DbQueue):
                 waiter.passed_over = self._now()
         total = limit if waiter.slots is None else waiter.slots.total
         most = min(limit, CLAIM_MOST)
-        if self._hearing is None:
+        if not self._is_working:
+            self._is_working = True
             subject = self._broker.layout.canceled_subject
             self._hearing = await self._broker.link.subscribe(subject, self._heard)
-        came, short = list[Delivered](), 0
+            await self._company.join()
+        came, short = list[Delivered](), False
         for lane in lanes:
-            pulls = self._pulls_of(lane)
-            while pulls.inbox and len(came) < most:
-                message = pulls.take()
-                name = self._short_of(waiter, message.ref)
-                if name is not None:
-                    await pulls.refuse(message, name)
-                    short += 1
-                    continue
-                came.append(message)
-                if waiter.slots is not None:  # one until it is known how many it takes
-                    self._hands.take(message.ref.lease(0), 1, waiter.slots)
-            await pulls.want(limit - len(came), total)
+            short = await self._take(waiter, self._pulls_of(lane), came, most) or short
+            await self._pulls_of(lane).want(limit - len(came), total)
         chunks = await self._load(waiter, came) if came else []
         if came and not chunks:
             waiter.event.set()  # none of it took a slot: there is as much room as before, and nobody else would say so
         self._note(waiter, lanes, all_due=limit > 0 and not short and all(self._pulls[lane].is_dry for lane in lanes))
         return chunks
+
+    async def _take(self, waiter: Waiter, pulls: Pulls, came: list[Delivered], most: int) -> bool:
+        """What may be begun of what came: first what was put aside for want of a slot and has one now. Whether more
+        was put aside."""
+        short = False
+        while len(came) < most:
+            message = pulls.take_held(lambda each: self._short_of(waiter, each.ref))
+            if message is None:
+                if not pulls.inbox:
+                    break
+                message = pulls.take()
+                name = self._short_of(waiter, message.ref)
+                if name is not None:
+                    await pulls.put_aside(message, name)
+                    short = True
+                    continue
+            came.append(message)
+            if waiter.slots is not None:  # one until it is known how many it takes
+                self._hands.take(message.ref.lease(0), 1, waiter.slots)
+        return short
 
     def _pulls_of(self, lane: Lane) -> Pulls:
         pulls = self._pulls.get(lane)
@@ -274,8 +286,7 @@ class NatsQueue(DbQueue):
                     if lane in waiter.lanes:
                         waiter.event.set()
 
-            affinity = Affinity(self._worker, self._toss)
-            pulls = self._pulls[lane] = Pulls(self._broker, lane, self._clock, affinity, arrived)
+            pulls = self._pulls[lane] = Pulls(self._broker, lane, self._clock, self._company, arrived)
         return pulls
 
     def _short_of(self, waiter: Waiter, ref: ChunkRef) -> bytes | None:
@@ -322,6 +333,7 @@ class NatsQueue(DbQueue):
         """No more leases; waiting `lease` calls return. What came and was not begun goes to others."""
         await super().close()
         self._closing.set()
+        await self._company.leave()
         if self._hearing is not None:
             await self._broker.link.unsubscribe(self._hearing)
         for pulls in self._pulls.values():

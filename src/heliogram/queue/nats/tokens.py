@@ -19,8 +19,9 @@ from ...ports import Clock, Timer
 from .broker import Broker
 from .layout import DISPATCH
 from .link import API, STATUS
-from .pulls import DOUBT_SECONDS, IN_PROGRESS, LATE_SECONDS, PULL_SECONDS, nak, pull_request
+from .pulls import DOUBT_SECONDS, LATE_SECONDS, PULL_SECONDS
 from .tasks import Tasks
+from .words import IN_PROGRESS, nak, pull_request
 
 log = structlog.get_logger(__name__)
 
