@@ -116,7 +116,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "docs/howto/back-up-and-restore.md": Recipe(
         HERE | {"/backups/": "./", "--data ./data --replace": "--data ./stopped --replace"},
-        {2: "heliogram restore ./heliogram-2027-01-31.db --data ./stopped; cp ./data/master.key ./stopped/"},
+        {3: "heliogram restore ./heliogram-2027-01-31.db --data ./stopped; cp ./data/master.key ./stopped/"},
         expected=("heliogram.db.replaced-",),
     ),
     "docs/howto/background-pushes.md": Recipe(expected=("1 accepted by APNs",)),
