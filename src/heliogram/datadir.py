@@ -38,7 +38,8 @@ def prepare_data_directory(data: Path) -> None:
                 )
             data.chmod(0o700)
     except OSError as error:
-        raise StartError(f"cannot use the data directory {data}: {error.strerror}; give another with --data") from error
+        reason = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+        raise StartError(f"cannot use the data directory {data}: {reason}; give another with --data") from error
 
 
 def require_here(data: Path) -> None:

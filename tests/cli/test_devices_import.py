@@ -134,7 +134,7 @@ def test_a_service_that_is_away_or_an_unknown_app_stops_it(there: Remote, file: 
     assert "0 of 2 devices were registered" in away.stderr
     unknown = there.run("devices", "import", str(file), "--app", "nix", "--skip-bad-lines")
     assert unknown.exit_code == 1
-    assert "appName" in unknown.stderr
+    assert "--app: There is no app 'nix'" in unknown.stderr
     assert "devices.csv:" not in unknown.stderr
 
 

@@ -215,8 +215,8 @@ def test_bounds_themselves_are_fine(there: Remote, tmp_path: Path) -> None:
         ("externalId,name\n", [], 1, "there is nobody in it"),
         ("", [], 2, "the first line names the columns"),
         ("externalId,name\nuser-00,Ann\n", ["--body", "x"], 2, "--template is the same as --body"),
-        ("externalId,name\nuser-00,Ann\n", ["--app", "nix"], 1, "from.appName"),
-        ("externalId,name\nuser-00,Ann\n", ["--title", "{% if %}"], 1, "content.title"),
+        ("externalId,name\nuser-00,Ann\n", ["--app", "nix"], 1, "--app: There is no app"),
+        ("externalId,name\nuser-00,Ann\n", ["--title", "{% if %}"], 1, "--title: Missing expression"),
     ],
 )
 def test_files_and_templates_that_cannot_be_used_are_refused(

@@ -32,10 +32,10 @@ def test_a_good_address_is_read(url: str, target: Target) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("http://example.com/", "https:// is needed"),
-        ("ftp://example.com/", "https:// is needed"),
-        ("//example.com/", "https:// is needed"),
-        ("example.com", "https:// is needed"),
+        ("http://example.com/", "expected an address that begins with https://"),
+        ("ftp://example.com/", "expected an address that begins with https://"),
+        ("//example.com/", "expected an address that begins with https://"),
+        ("example.com", "expected an address that begins with https://"),
         ("https://user@example.com/", "no user name"),
         ("https://user:pass@example.com/", "no user name"),
         ("https://example.com@127.0.0.1/", "no user name"),
@@ -84,7 +84,7 @@ def test_the_longest_address_is_taken() -> None:
 
 def test_plain_http_and_private_hosts_are_settings() -> None:
     """Each its own; metadata services stay closed."""
-    with pytest.raises(BadUrl, match="https:// is needed"):
+    with pytest.raises(BadUrl, match="expected an address that begins with https://"):
         read("http://127.0.0.1/", UrlRules(allow_private=True))
     with pytest.raises(BadUrl, match="loopback"):
         read("http://127.0.0.1/", UrlRules(allow_http=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from ..domain.accounts import ACCOUNT_NAME, MAX_WEIGHT
 from .data import Desk, as_json_option, date, on_store
+from .numbers import Number, Whole
 from .options import data_option, print_json, store_option
 
 if TYPE_CHECKING:
@@ -68,18 +68,14 @@ def list_(data: Path, store: Url | None, as_json: bool) -> None:
 @click.argument("name")
 @data_option
 @store_option
-@click.option("--apps", type=click.IntRange(1, 10_000), help="How many apps it may have (10).")
-@click.option("--credentials-per-app", type=click.IntRange(1, 1000), help="How many credentials an app may have (10).")
-@click.option(
-    "--requests-per-second", type=click.FloatRange(0.01, 100_000), help="How fast it may call (as fast as it likes)."
-)
-@click.option(
-    "--burst", type=click.IntRange(1, 1_000_000), help="How many requests may come at once (a second's worth)."
-)
+@click.option("--apps", type=Whole(1, 10_000), help="How many apps it may have (10).")
+@click.option("--credentials-per-app", type=Whole(1, 1000), help="How many credentials an app may have (10).")
+@click.option("--requests-per-second", type=Number(0.01, 100_000), help="How fast it may call (as fast as it likes).")
+@click.option("--burst", type=Whole(1, 1_000_000), help="How many requests may come at once (a second's worth).")
 @click.option("--unlimited", is_flag=True, help="Let it call as fast as it likes again.")
 @click.option(
     "--weight",
-    type=click.IntRange(1, MAX_WEIGHT),
+    type=Whole(1, MAX_WEIGHT),
     help="Its share of the sending when several accounts have something to send (1).",
 )
 @as_json_option
@@ -96,8 +92,6 @@ def limits(
     as_json: bool,
 ) -> None:
     """Show an account's limits, and set those that are given. They act within a second."""
-    if requests_per_second is not None and math.isnan(requests_per_second):  # click's range lets it through
-        raise click.UsageError("--requests-per-second: expected a number")
     if unlimited and (requests_per_second is not None or burst is not None):
         raise click.UsageError("--unlimited: leave out --requests-per-second and --burst with it")
     wanted: dict[str, Any] = {

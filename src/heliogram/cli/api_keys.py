@@ -11,6 +11,7 @@ from ..domain.accounts import ALL_SCOPES, DEFAULT_GRACE_SECONDS, MAX_GRACE_SECON
 from . import api_keys_remote
 from .data import Desk, date, on_store, require_printable
 from .here_or_there import here_or_there
+from .numbers import Whole
 from .options import data_option, master_key_option, print_json, store_option
 from .remote import yes_option
 
@@ -55,7 +56,7 @@ def api_keys() -> None:
     multiple=True,
     help="What it may do; give it several times for several. Default: everything.",
 )
-@click.option("--expires-days", type=click.IntRange(1, MAX_DAYS), help="Let it expire so many days from now.")
+@click.option("--expires-days", type=Whole(1, MAX_DAYS), help="Let it expire so many days from now.")
 @master_key_option
 @here_or_there
 def create(
@@ -148,7 +149,7 @@ def revoke(link: Link | None, key_id: str, data: Path, store: Url | None, yes: b
 @store_option
 @click.option(
     "--grace-seconds",
-    type=click.IntRange(0, MAX_GRACE_SECONDS),
+    type=Whole(0, MAX_GRACE_SECONDS),
     default=DEFAULT_GRACE_SECONDS,
     show_default=True,
     help="How long the old key goes on beside the new one.",

@@ -58,7 +58,7 @@ def get(link: Link, name: str) -> None:
 @click.argument("name")
 @connected
 def make_default(link: Link, name: str) -> None:
-    """Make it the app of sends that name none."""
+    """Choose the app of sends that name none."""
     link.change(lambda client: client.apps.make_default(name), f"{name} is the default app now")
 
 

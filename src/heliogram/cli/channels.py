@@ -8,6 +8,7 @@ import click
 
 from .content import content_of, content_options
 from .devices import environment_option
+from .numbers import Whole
 from .remote import Link, connected, limit_option, page_size, yes_option
 from .showing import details, table
 from .trials import tell_trial
@@ -72,7 +73,11 @@ def get(link: Link, app: str, channel_id: str, environment: str | None) -> None:
 @click.option("--store", is_flag=True, help="Keep the latest message for devices that are away, for at most 8 hours.")
 @connected
 def create(link: Link, app: str, environment: str | None, store: bool) -> None:
-    """Make a channel. Whether it stores cannot be changed later."""
+    """Make a channel. Whether it stores cannot be changed later.
+
+    \b
+      heliogram channels create shop --store
+    """
     from ..client import Environment, StoragePolicy
 
     policy = StoragePolicy.MOST_RECENT_MESSAGE_STORED if store else StoragePolicy.NO_MESSAGE_STORED
@@ -103,9 +108,7 @@ def delete(link: Link, app: str, channel_id: str, environment: str | None, yes: 
 @click.argument("channel_id")
 @environment_option
 @content_options
-@click.option(
-    "--ttl", type=click.IntRange(0), metavar="SECONDS", help="How long APNs may keep it, if the channel stores."
-)
+@click.option("--ttl", type=Whole(0), metavar="SECONDS", help="How long APNs may keep it, if the channel stores.")
 @click.option("--dry-run", is_flag=True, help="Check it and show the payload; nothing is sent.")
 @connected
 def broadcast(

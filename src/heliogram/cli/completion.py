@@ -60,7 +60,7 @@ complete --no-files --command heliogram --arguments "(_heliogram_completion)"
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="SHELL")
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:
     """Print the script that completes commands, options and their values in bash (4.4 or newer), zsh or fish.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .numbers import Whole
 
 if TYPE_CHECKING:
     from ..client import Content
@@ -17,7 +20,7 @@ _OPTIONS = (
     click.option("--title", help="The bold first line; may hold {{ variables }}."),
     click.option("--subtitle", help="The line below it."),
     click.option("--body", help="The text; may hold {{ variables }}."),
-    click.option("--badge", type=click.IntRange(0), help="The number on the app's icon; 0 takes it away."),
+    click.option("--badge", type=Whole(0), help="The number on the app's icon; 0 takes it away."),
     click.option("--sound", help="A sound file in the app, or `default`."),
     click.option("--image", metavar="URL", help="An https address, for the app's notification service extension."),
     click.option("--data", metavar="JSON", help="What the app gets beside it, as a JSON object."),
@@ -27,6 +30,14 @@ _OPTIONS = (
     click.option("--content", metavar="@FILE|-|JSON", help="The whole `content` of the API, as JSON."),
 )
 _NAMES = ("title", "subtitle", "body", "badge", "sound", "image", "thread_id", "collapse_id", "push_type")
+
+
+_PLAIN_TAG = re.compile(r"\{\{-?\s*([A-Za-z_][\w-]*)\s*-?\}\}")
+
+
+def plain_variables(content: Content) -> list[str]:
+    """Names that stand in {{ }} by themselves, with nothing said for when there is none."""
+    return _PLAIN_TAG.findall(" ".join(filter(None, (content.title, content.subtitle, content.body))))
 
 
 def content_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -106,7 +106,12 @@ def upload(link: Link, app: str | None, sandbox: bool, is_default: bool, **optio
 @_with_content
 @connected
 def rotate(link: Link, credential_id: str, **options: Any) -> None:
-    """Put a new key or certificate under the same id; what waits for it goes on."""
+    """Put a new key or certificate under the same id; what waits for it goes on.
+
+    \b
+      heliogram credentials rotate comms_credential_01h9krwprkeee8fzqspvwy6nq8 --key-file AuthKey_NEW1234567.p8 \\
+          --team-id DEF123GHIJ --bundle-id com.example.app
+    """
     content = content_of(options)
     link.change(lambda client: client.credentials.rotate(credential_id, content), f"rotated {credential_id}")
 

@@ -132,7 +132,11 @@ def register(link: Link, token: str, app: str, user: str | None, environment: st
 @click.argument("token")
 @connected
 def remove(link: Link, registration: str, token: str) -> None:
-    """Remove a device. REGISTRATION is what `devices list` shows in its first line."""
+    """Remove a device. REGISTRATION is what `devices list` shows in its first line.
+
+    \b
+      heliogram devices remove comms_device_registration_01h9krwprkeee8fzqspvwy6nq8 9f86d081884c7d65…
+    """
     link.change(lambda client: client.registrations.delete_device(registration, token), "removed")
 
 

@@ -15,6 +15,7 @@ import click
 
 from .bulk_file import require_regular
 from .device_file import DIALECTS, Devices, Line
+from .numbers import Whole
 from .remote import Link, connected, words
 from .showing import plural
 
@@ -38,12 +39,8 @@ _NAMES = re.compile("[A-Z]")
     "--environment", type=click.Choice(["production", "sandbox"]), help="Of lines that do not say. Default: APNs tells."
 )
 @click.option("--skip-bad-lines", is_flag=True, help="Name the bad lines and register the others.")
-@click.option(
-    "--from-line", type=click.IntRange(1), default=1, metavar="N", help="Begin there: what a stopped run says."
-)
-@click.option(
-    "--parallel", type=click.IntRange(1, MAX_PARALLEL), default=8, show_default=True, help="Requests at once."
-)
+@click.option("--from-line", type=Whole(1), default=1, metavar="N", help="Begin there: what a stopped run says.")
+@click.option("--parallel", type=Whole(1, MAX_PARALLEL), default=8, show_default=True, help="Requests at once.")
 @click.option("--dry-run", is_flag=True, help="Look at every line; register nothing.")
 @connected
 def import_(link: Link, file: Path, dry_run: bool, **options: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from ..configuration import ConfigFile
 from ..settings import ServeSettings
 from .config import notes_of
 from .data import as_json_option
+from .numbers import Number
 from .options import FILE, config_file, lenient, print_json
 from .serve import serve_settings, serving_options
 
@@ -57,7 +57,7 @@ def _with_key_options(command: F) -> F:
 @click.option("--offline", is_flag=True, help="Leave APNs and the way to it out.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 600),
+    type=Number(0.1, 600),
     default=5.0,
     show_default=True,
     help="Seconds that each step on the network may take.",
@@ -91,8 +91,6 @@ def doctor(
     heliogram doctor --offline --json
     heliogram doctor --key-file AuthKey_ABC123DEFG.p8 --team-id DEF123GHIJ --topic com.example.app
     """
-    if math.isnan(timeout):  # click's range lets it through
-        raise click.UsageError("--timeout: expected a number")
     from ..observe import log as logs
 
     logs.configure(level="error")  # on standard error; what is found is told below

@@ -48,7 +48,7 @@ def here_or_there(command: Callable[..., None]) -> Callable[..., None]:
         there = [name for name in given if name in _THERE]
         here = [name for name in given if name in _HERE]
         if not remote and not there:
-            command(None, **rest)
+            _here(command, **rest)
             return
         if here:
             wanted = "--remote" if remote else _option(there[0])
@@ -64,6 +64,16 @@ def here_or_there(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
+
+
+def _here(command: Callable[..., None], **given: Any) -> None:
+    try:
+        command(None, **given)
+    except click.ClickException as error:
+        if error.message.startswith("there is no database"):
+            more = "; a service that runs elsewhere: --profile, --url or --remote"
+            raise click.ClickException(error.message + more) from None
+        raise
 
 
 def _option(name: str) -> str:

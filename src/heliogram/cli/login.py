@@ -30,6 +30,7 @@ def login(url: str, name: str) -> None:
     """
     if not NAME.fullmatch(name):
         raise click.UsageError("--profile: expected 1 to 64 of A-Z, a-z, 0-9, '-' and '_'")
+    _require_service(url)
     if _is_open(url):
         click.echo(f"warning: everybody on the way to {url} can read the key; use https://, or an SSH tunnel", err=True)
     given = _asked_for() if sys.stdin.isatty() else sys.stdin.readline()  # a pipe gives both in one line
@@ -50,8 +51,11 @@ def logout(name: str | None) -> None:
     """Forget a key that `heliogram login` kept. The key itself goes on; see: heliogram api-keys revoke"""
     known = Profiles.read()
     name = name or known.default
-    if name is None or name not in known.profiles:
-        raise click.UsageError(f"--profile: there is no profile {name or ''!r} in {known.file}")
+    if name is None:
+        raise click.UsageError(f"there is nothing to forget: no profile is kept in {known.file}")
+    if name not in known.profiles:
+        have = ", ".join(sorted(known.profiles)) or "none"
+        raise click.UsageError(f"--profile: there is no profile {name!r} in {known.file} (there is: {have})")
     del known.profiles[name]
     if known.default == name:
         known.default = next(iter(sorted(known.profiles)), None)
@@ -65,6 +69,17 @@ def _asked_for() -> str:
     if "." in given:
         return given
     return f"{given}.{str(click.prompt('its secret', hide_input=True, err=True)).strip()}"
+
+
+def _require_service(url: str) -> None:
+    """Refuses what is no service's address before a key is asked for."""
+    try:
+        address = urlsplit(url)
+        good = address.scheme.lower() in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise click.UsageError(f"--url: expected http://host:port or https://host, got {url!r}")
 
 
 def _is_open(url: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .numbers import Number
 from .remote import Link, connected, limit_option, page_size
 from .showing import clean, details, plural, table, when
 
@@ -75,7 +76,7 @@ def get(link: Link, operation_id: str) -> None:
 
 @operations.command()
 @click.argument("operation_id")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after so long (never).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Give up after so long (never).")
 @connected
 def watch(link: Link, operation_id: str, timeout: float | None) -> None:
     """Watch an operation until it has ended. Exit code 0 if all were accepted by APNs, else 1."""

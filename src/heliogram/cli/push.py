@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .content import content_of, content_options
+from .content import content_of, content_options, plain_variables
+from .numbers import Number, Whole
 from .operations import tags_of, watched
 from .push_bulk import bulk
 from .remote import Link, connected, limit_option, page_size
@@ -40,14 +41,14 @@ push.add_command(bulk)
 @click.option("--app", metavar="NAME", help="Who sends. Default: the default app.")
 @content_options
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="What {{ NAME }} stands for.")
-@click.option("--priority", type=click.Choice(["HIGH", "LOW"], case_sensitive=False), help="LOW saves battery.")
+@click.option("--priority", type=click.Choice(["HIGH", "LOW"], case_sensitive=False), help="low saves battery.")
 @click.option("--send-at", metavar="TIME", help="Later: a date-time with its offset, 2026-03-19T09:30:00+01:00.")
-@click.option("--ttl", type=click.IntRange(0), metavar="SECONDS", help="How long it is worth delivering.")
+@click.option("--ttl", type=Whole(0), metavar="SECONDS", help="How long it is worth delivering.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="To find it again.")
 @click.option("--idempotency-key", metavar="KEY", help="The same send with the same key is done once.")
 @click.option("--dry-run", is_flag=True, help="Check and render it; keep and send nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the outcome. Exit code 0 if all were accepted by APNs, else 1.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that.")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Wait no longer than that.")
 @connected
 def send(
     link: Link,
@@ -70,8 +71,13 @@ def send(
     """
     from ..client import Priority
 
-    to = _recipients(users, tokens, _variables(variables))
-    content, priority = content_of(options), options["priority"]
+    content, priority, known = content_of(options), options["priority"], _variables(variables)
+    to = _recipients(users, tokens, known)
+    for name in plain_variables(content):
+        if name not in (known or {}):
+            raise click.UsageError(
+                f"{{{{ {name} }}}}: there is no --var {name}=…; say {{{{ {name} | default: '' }}}} if nothing is meant"
+            )
     more: dict[str, Any] = {name: options[name] for name in ("app", "send_at", "ttl")}
     more |= {"priority": None if priority is None else Priority(priority), "tags": tags_of(tags)}
     if dry_run:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .bulk_file import Line, Source, require_regular
-from .content import content_of, content_options
+from .content import content_of, content_options, plain_variables
+from .numbers import Whole
 from .operations import outcome, tags_of
 from .remote import Link, connected, words
 from .showing import clean, plural
@@ -28,7 +29,6 @@ MAX_BYTES = 8 * 2**20
 RETRIES = 12
 SHOWN = 20
 """Bad lines that are told one by one."""
-_PLAIN_TAG = re.compile(r"\{\{-?\s*([A-Za-z_][\w-]*)\s*-?\}\}")
 _PLACE = re.compile(r"\$\.to\[([0-9]+)\]")
 
 
@@ -42,10 +42,8 @@ _PLACE = re.compile(r"\$\.to\[([0-9]+)\]")
 @click.option(
     "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="That file; default: FILE.rejects.csv."
 )
-@click.option(
-    "--batch", type=click.IntRange(1, MAX_BATCH), default=MAX_BATCH, show_default=True, help="Lines a request."
-)
-@click.option("--ttl", type=click.IntRange(0), metavar="SECONDS", help="How long it is worth delivering.")
+@click.option("--batch", type=Whole(1, MAX_BATCH), default=MAX_BATCH, show_default=True, help="Lines a request.")
+@click.option("--ttl", type=Whole(0), metavar="SECONDS", help="How long it is worth delivering.")
 @click.option("--send-at", metavar="TIME", help="Later: a date-time with its offset, 2026-03-19T09:30:00+01:00.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="To find it again.")
 @click.option("--run", default="", metavar="NAME", help="Another name sends the same file anew within 24 hours.")
@@ -115,7 +113,7 @@ class Job:
         self.rejects: Path = options["rejects"] or _beside(source.file)
         if self.rejects.exists() and self.rejects.samefile(source.file):
             raise click.UsageError("--rejects: expected another file than the one that is sent to: it is written anew")
-        self.good = self.bad = self.accepted = self.repeated = 0
+        self.good = self.bad = self.accepted = self.repeated = self.told = 0
         self.operations: list[str] = []
         self.outcomes: dict[str, int] = {}
         self._stack = stack
@@ -148,8 +146,7 @@ class Job:
 
     def _require_columns(self) -> None:
         """Refuses a template with a plain {{ name }} that no line has: mostly a slip of the pen."""
-        texts = " ".join(filter(None, (self.content.title, self.content.subtitle, self.content.body)))
-        for name in _PLAIN_TAG.findall(texts):
+        for name in plain_variables(self.content):
             if name not in self.source.columns:
                 have = clean(", ".join(self.source.columns))
                 cure = f"say {{{{ {name} | default: '…' }}}} if that is meant"
@@ -220,6 +217,7 @@ class Job:
                 for line, problem in refused:
                     self._complain(line, problem)
                 if not refused or not self.skips:
+                    self.told = len(refused)
                     raise
                 for line, problem in refused:
                     self._put_aside(line, problem)
@@ -266,6 +264,9 @@ class Job:
         from ..client import HeliogramError
 
         why = words(error, self.link) if isinstance(error, HeliogramError) else "interrupted"
+        if self.told:
+            cure = "mend that, or send to the others with --skip-bad-lines"
+            why = f"the service refuses {plural(self.told, 'line')}: {cure}"
         if dry:
             return why
         cure = "the same command again goes on where it was; what was accepted is not sent twice"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from .data import as_json_option
+from .numbers import Whole
 from .profiles import DEFAULT_URL, NAME, Profiles
 from .showing import clean
 
@@ -44,6 +46,21 @@ _OPTIONS = (
     as_json_option,
 )
 RETRIES = 2
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
+_SCOPE = re.compile(r"lacks the scope '(\w+)'")
+_LAST = re.compile(r"\[\d+\]$")
+_OPTION = {
+    "appName": "app",
+    "externalId": "user",
+    "userId": "user",
+    "operationId": "operation",
+    "signingKey": "key-file",
+    "scopes": "scope",
+    "types": "type",
+    "startDate": "since",
+    "endDate": "until",
+}
+"""Options whose names are not those of the API's fields."""
 
 
 class Link:
@@ -114,7 +131,7 @@ def page_size(limit: int) -> int:
 
 
 limit_option = click.option(
-    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="At most so many; 0: all there are."
+    "--limit", type=Whole(min=0), default=100, show_default=True, help="At most so many; 0: all there are."
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -196,21 +213,39 @@ def _words(error: HeliogramError, link: Link | None) -> str:
     url, key = ("it", "") if link is None else (link.url, f" {link.key_id}")
     if error.status == 0:
         cure = "Does `heliogram serve` run there? --url or HELIOGRAM_URL names another address"
-        return f"{error.title}: {error.detail}. {cure}"
+        return f"{error.title}: {_ERRNO.sub('', error.detail)}. {cure}"
     if error.status == 401:
         return (
             f"{url} does not take the API key{key}: it is wrong, revoked or expired. `heliogram api-keys list`, beside"
             " the service, tells; `heliogram login` keeps another one"
         )
-    if error.status == 403:
-        cure = f"The key{key} lacks it; `heliogram api-keys create --scope …` makes one that may"
-        return f"{error.detail.rstrip('.')}. {cure}"
+    lacking = _SCOPE.search(error.detail) if error.status == 403 else None
+    if lacking is not None:
+        scope = lacking[1]
+        return (
+            f"the key{key} lacks the scope {scope}; `heliogram api-keys create --scope {scope}` makes one that has it"
+        )
     if error.status == 429 or error.status >= 500:
         wait = "" if error.retry_after is None else f" Try again in {error.retry_after:g} s."
         return f"{error.title}: {error.detail}{wait}"
     named = [f"{_field(each.context)}: {each.message}" for each in error.errors if each.context]
-    return "\n       ".join(named) or error.detail or error.title
+    return "\n       ".join(named) or error.detail.replace("'externalId:", "'") or error.title
 
 
 def _field(context: str | None) -> str:
-    return (context or "").removeprefix("$.").removeprefix("query.")
+    """The option that a field was given by, if it was; else the field's place in the request."""
+    field = (context or "").removeprefix("$.").removeprefix("query.")
+    name = _LAST.sub("", field.rpartition(".")[2])
+    option = "--" + _OPTION.get(name, re.sub("([A-Z])", r"-\1", name).lower())
+    ctx = click.get_current_context(silent=True)
+    if ctx is None:
+        return field
+    given = [
+        each
+        for each in ctx.command.params
+        if option in each.opts and ctx.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+    ]
+    several = any(
+        isinstance(ctx.params.get(each.name or ""), tuple) and len(ctx.params[each.name or ""]) > 1 for each in given
+    )
+    return option if given and not several else field

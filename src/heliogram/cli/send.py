@@ -16,6 +16,7 @@ import click
 
 from .credential import credential
 from .lines import lines
+from .numbers import Number, Whole
 from .options import FILE, print_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _OPTIONS = (
     click.option("--body", help="The alert's text."),
     click.option("--payload", metavar="@FILE|-", help="The whole JSON payload from a file or stdin, untouched."),
     click.option("--push-type", help="alert, background, voip, …; default: what the payload calls for."),
-    click.option("--priority", type=click.IntRange(1, 10), help="10 at once, 5 saves battery, 1 never wakes."),
+    click.option("--priority", type=Whole(1, 10), help="10 at once, 5 saves battery, 1 never wakes."),
     click.option("--collapse-id", help="A later push with the same id replaces this one (64 bytes at most)."),
     click.option("--expiration", type=int, help="Seconds since 1970 until which APNs may store it; 0: one attempt."),
     # the way
@@ -69,7 +70,7 @@ _OPTIONS = (
     ),
     click.option("--endpoint", metavar="HOST:PORT", help="An APNs in place of Apple's, such as the simulator."),
     click.option("--cacert", type=FILE, help="Trust this CA for --endpoint (the simulator's ca.pem)."),
-    click.option("--timeout", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Seconds to wait."),
+    click.option("--timeout", type=Number(min=0.1), default=30.0, show_default=True, help="Seconds to wait."),
     click.option("--json", "as_json", is_flag=True, help="Print each outcome as a line of JSON."),
 )
 

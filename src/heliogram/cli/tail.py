@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .numbers import Whole
 from .options import print_json
 from .remote import Link, connected
 from .showing import clean
@@ -28,9 +29,7 @@ AT_ONCE = 1000
     "--reason", "reasons", multiple=True, metavar="REASON", help="Only with this reason, such as BadDeviceToken."
 )
 @click.option("--operation", "operations", multiple=True, metavar="ID", help="Only of this send.")
-@click.option(
-    "--last", type=click.IntRange(0, AT_ONCE), default=10, show_default=True, help="Begin with the last so many."
-)
+@click.option("--last", type=Whole(0, AT_ONCE), default=10, show_default=True, help="Begin with the last so many.")
 @click.option("--once", is_flag=True, help="Print those that there are, and end.")
 @connected
 def tail(

@@ -67,7 +67,11 @@ def get(link: Link, user: str) -> None:
 @click.option("--no-external-id", is_flag=True, help="Take the name away.")
 @connected
 def update(link: Link, user: str, external_id: str | None, no_external_id: bool) -> None:
-    """Set your own name for a user, or take it away."""
+    """Set your own name for a user, or take it away.
+
+    \b
+      heliogram users update comms_pushnotificationuser_01h9krwprkeee8fzqspvwy6nq8 --external-id user-42
+    """
     if (external_id is None) != no_external_id:
         raise click.UsageError("give --external-id NAME or --no-external-id")
     done = f"{user} has no external id now" if external_id is None else f"{user} is {external_id} now"

@@ -85,7 +85,11 @@ def create(link: Link, address: str, types: tuple[str, ...], description: str) -
 @click.option("--description", help="Only you read it.")
 @connected
 def update(link: Link, webhook_id: str, address: str | None, types: tuple[str, ...], description: str | None) -> None:
-    """Change a webhook; what is left out stays."""
+    """Change a webhook; what is left out stays.
+
+    \b
+      heliogram webhooks update webhook_01h9krwprkeee8fzqspvwy6nq8 --type 'operation.*' --type 'credential.*'
+    """
     if address is None and not types and description is None:
         raise click.UsageError("say what to change: --to, --type or --description")
     link.change(

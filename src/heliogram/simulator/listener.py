@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -141,7 +142,11 @@ def option(name: str) -> str:
 
 def unusable(name: str, host: str, port: int, error: OSError) -> PortTaken:
     """The clear message for a port that cannot be opened."""
-    why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror or error})"
+    why = (
+        "is taken"
+        if error.errno == errno.EADDRINUSE
+        else f"cannot be opened ({os.strerror(error.errno) if error.errno else error})"
+    )
     return PortTaken(
         f"{host}:{port} {why}; choose another address with {option(name)} HOST:PORT (port 0: any free one)",
         field=option(name),

@@ -55,7 +55,7 @@ def read(url: str, rules: UrlRules) -> Target:
     except ValueError as error:
         raise BadUrl(f"not a URL: {error}") from None
     if parts.scheme not in _PORTS or (parts.scheme == "http" and not rules.allow_http):
-        raise BadUrl("https:// is needed" + (" (or http://)" if rules.allow_http else ""))
+        raise BadUrl("expected an address that begins with https://" + (" (or http://)" if rules.allow_http else ""))
     if "@" in parts.netloc:
         raise BadUrl("no user name or password in it: the requests are signed instead")
     if "#" in url:
