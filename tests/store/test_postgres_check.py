@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,8 +193,11 @@ async def test_leases_that_nobody_takes_over_are_problems(database: Database) ->
     )
     findings = await look(database.url)
     (problem,) = findings.problems
-    assert problem.startswith("leases: 1 chunks of host:1 have waited for 90 s to be taken over: do workers run?")
-    assert "node host:9 has not been heard of for 100 s" in findings.notes
+    waited = re.match(r"leases: 1 chunks of host:1 have waited for (\d+) s to be taken over: do workers run\?", problem)
+    silent = re.search(r"node host:9 has not been heard of for (\d+) s", "\n".join(findings.notes))
+    assert waited is not None
+    assert silent is not None
+    assert (int(waited[1]) >= 90, int(silent[1]) >= 100) == (True, True)
 
 
 async def test_a_schema_of_another_version_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
