@@ -22,7 +22,7 @@ class Filling:
 
     def __init__(self, hand_over: HandOver) -> None:
         self._hand_over = hand_over
-        self._tasks: set[asyncio.Task[None] | None] = set()
+        self._tasks: dict[asyncio.Future[None], asyncio.Task[None]] = {}
         self._empty: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -33,7 +33,7 @@ class Filling:
         it to happen."""
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[None] = loop.create_future()
-        self._tasks.add(loop.create_task(self._fill(chunk, way, accept, accepted)))
+        self._tasks[accepted] = loop.create_task(self._fill(chunk, way, accept, accepted))
         await accepted
 
     async def over(self) -> None:
@@ -50,7 +50,7 @@ class Filling:
             if not accepted.done():  # else the caller is gone
                 accepted.set_exception(error)
         finally:
-            self._leave()
+            self._leave(accepted)
             if not accepted.done():
                 if is_taken is None:
                     accepted.cancel()
@@ -59,7 +59,7 @@ class Filling:
         if is_taken and way.work is not None:
             await way.work(chunk)
 
-    def _leave(self) -> None:
-        self._tasks.discard(asyncio.current_task())
+    def _leave(self, accepted: asyncio.Future[None]) -> None:
+        del self._tasks[accepted]
         if not self._tasks and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ class Place:
     def __init__(self, path: Path) -> None:
         self._path = path
         files = (path, path.with_name(path.name + "-wal"))
-        self._known = [(file, known) for file in files if (known := _identity(file)) is not None]
+        self._known = [(str(file), known) for file in files if (known := _identity(str(file))) is not None]
 
     def __repr__(self) -> str:
         return f"Place({str(self._path)!r}, files={len(self._known)})"
@@ -43,9 +44,9 @@ class Place:
                 )
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
+def _identity(file: str) -> tuple[int, int] | None:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116 - a path's own takes as long again, for each commit
     except OSError:
         return None
     return found.st_dev, found.st_ino
