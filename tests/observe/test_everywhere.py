@@ -226,8 +226,11 @@ async def test_what_may_have_been_heard_is_told_again_and_counted_once(
     assert sum(each.sent for each in api.book.seconds(ACCOUNT)) == 2
 
 
-async def test_a_database_away_costs_nothing_but_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node goes on telling when it is back."""
+@pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a fault")])
+async def test_a_database_away_costs_nothing_but_time(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A node goes on telling when it is back, and ends for no fault in what is only shown."""
     api, one = await house.node("api", sends=False), await house.node("one")
     await api.looked()
     one.sent(record(0))
@@ -239,7 +242,7 @@ async def test_a_database_away_costs_nothing_but_time(house: House, monkeypatch:
         if asked > 3:
             heard.set()
             return await real()
-        raise StoreUnavailable("the database is away")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(one.store, "wanted_activity", away)

@@ -96,6 +96,8 @@ class Telling:
             except Unavailable as error:
                 (log.debug if away else log.warning)("activity.not_told", error=str(error))
                 away = True
+            except Exception:  # it is only shown: no node shall end for it
+                log.exception("activity.telling_failed")
             if last:
                 return
             await first_of(pause(self._clock, LOOK_SECONDS), self._poked.wait(), self._stopping.wait())
