@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from heliogram.web.inprocess import ApiProblem
 from heliogram.web.pages._outcome_words import delivery_words, not_sent, notification_words, reason_words, refusal
 from heliogram.web.pages._troubles import troubles
 from heliogram.web.pages.operations import shown
-from heliogram.web.templating import counted, span, when
+from heliogram.web.templating import counted, span, wall, when
 
 CREDENTIAL: dict[str, Any] = {
     "id": "comms_credential_1",
@@ -161,3 +162,17 @@ def test_an_operation_that_lost_some_is_not_green(status: str, counts: tuple[int
     sent, failed, unaddressable = counts
     stats = {"total": 2, "sent": sent, "failed": failed, "unaddressable": unaddressable, "canceled": 0}
     assert shown({"status": status, "stats": stats})["tone"] == tone
+
+
+@pytest.mark.parametrize(
+    ("written", "shown_as"),
+    [
+        ("2026-11-24T09:00:00+01:00", "2026-11-24 09:00 +01:00"),
+        ("2026-11-24t09:00:30.123456789z", "2026-11-24 09:00:30 UTC"),
+        ("2026-11-24T09:00:00-03:30", "2026-11-24 09:00 -03:30"),
+    ],
+)
+def test_a_moment_that_a_caller_wrote_is_shown_where_its_clock_hangs(written: str, shown_as: str) -> None:
+    """In every spelling that the API takes."""
+    assert wall(written) == shown_as
+    assert when(written, datetime(2026, 11, 22, tzinfo=UTC).timestamp()).startswith("in 2 d")

@@ -58,8 +58,8 @@ def environment(static: StaticFiles) -> jinja2.Environment:
 
 
 def parsed(timestamp: str) -> datetime:
-    """An RFC 3339 moment of the API's."""
-    return datetime.fromisoformat(timestamp).astimezone(UTC)
+    """An RFC 3339 moment of the API's, which may be one that a caller wrote: small letters are allowed there."""
+    return datetime.fromisoformat(timestamp.upper()).astimezone(UTC)
 
 
 def when(timestamp: str, now: float) -> str:
@@ -77,7 +77,7 @@ def clock_text(timestamp: str) -> str:
 
 def wall(timestamp: str) -> str:
     """A moment as it was written, where its clock hangs: `2026-11-24 09:00 +01:00`."""
-    at = datetime.fromisoformat(timestamp)
+    at = datetime.fromisoformat(timestamp.upper())
     zone = at.isoformat()[-6:] if at.utcoffset() else "UTC"
     return f"{at:%Y-%m-%d %H:%M}{f':{at:%S}' if at.second else ''} {zone}"
 

@@ -34,7 +34,7 @@ def shown(trial: Any, values: dict[str, str]) -> dict[str, Any]:
         "image": payload.get("image"),
         "quiet": aps.get("interruption-level") == "passive",
         "activity": _activity(aps) if event else None,
-        "no_device": _NO_DEVICE["update" if event == "end" else event],
+        "no_device": _NO_DEVICE.get("update" if event == "end" else event, _NO_DEVICE[""]),
     }
 
 
