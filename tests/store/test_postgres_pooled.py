@@ -14,8 +14,10 @@ from support.clock import FakeClock
 from support.postgres import ReadyClock, server
 from support.stores import Bench, recipients_of
 
+from heliogram.doctor.shared import database
 from heliogram.domain.ids import IdFactory
 from heliogram.domain.operations import Lane
+from heliogram.settings import Url
 from heliogram.store.errors import StoreError, UnsupportedDatabase
 from heliogram.store.moving.target import Target
 from heliogram.store.postgres import PostgresStore
@@ -124,6 +126,15 @@ async def test_transactions_are_refused_with_the_cure(transactions: Path, tmp_pa
     ):
         with pytest.raises(UnsupportedDatabase, match="set pool_mode=session for this database in the pooler"):
             await attempt
+
+
+async def test_the_doctor_says_which_way_it_is(sessions: Path, transactions: Path, tmp_path: Path) -> None:
+    """That there is a pooler, and what is wrong with it, before a node is started."""
+    plain = await server().database_for(tmp_path)
+    found = [each async for each in database(Url(through(sessions, plain)), 60.0)]
+    assert [each for each in found if ", through a pooler" in each.text] != []
+    (failed,) = [each async for each in database(Url(through(transactions, plain)), 60.0)]
+    assert "set pool_mode=session" in failed.text
 
 
 async def test_statements_that_got_mixed_up_are_a_sign_of_it(tmp_path: Path) -> None:

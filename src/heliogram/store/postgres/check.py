@@ -32,7 +32,13 @@ _ASTRAY = {
     **ASTRAY,
 }
 _TAKEN_OVER = "do workers run?"
-_SETTINGS = {"application_name": "heliogram check", "jit": "off", "timezone": "UTC", "lock_timeout": "10s"}
+_SETTINGS = {
+    "application_name": "heliogram check",
+    "jit": "off",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
+    "statement_timeout": "0",  # whatever the server has by default: to look through millions of rows takes its time
+}
 
 _BEGINNINGS = frozenset(
     each.key
