@@ -56,7 +56,7 @@ async def test_who_looks_first_hears_which_nodes_send(table: Table) -> None:
     for ident, roles in ((NODE, "api,worker"), (OTHER, "dispatcher")):
         await table.store.seen(ident, "name", roles)
     first = await table.store.want_activity(ACCOUNT, MINUTE)
-    assert (first.fresh, first.turn, first.senders) == (True, 0, {NODE})
+    assert (first.fresh, first.turn, first.senders) == (True, 0, frozenset({NODE}))
     await table.tell(1)
     again = await table.store.want_activity(ACCOUNT, MINUTE)
     assert (again.fresh, again.turn, again.senders) == (False, 1, frozenset())

@@ -37,7 +37,8 @@ def tail(
 ) -> None:
     """Follow outcomes as they come, until Ctrl-C.
 
-    At most about 100 of each second and node are shown, failures first; what is left out is counted. With --json each is a line.
+    At most about 100 of each second and node are shown, failures first; what is left out is counted. With --json each
+    is a line.
 
     \b
       heliogram tail --failed
