@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -20,10 +19,17 @@ from heliogram.web.messages import COOKIE, SECONDS
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as made:
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """One service for all tests."""
+    async with desk(tmp_path_factory.mktemp("forms")) as made:
         yield made
+
+
+@pytest.fixture
+async def at(shared: Desk, request: pytest.FixtureRequest) -> Desk:
+    """A new account of it."""
+    return Desk(await shared.service.tenant(request.node.name))
 
 
 async def left(at: Desk) -> httpx2.AsyncClient:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from importlib import resources
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -28,11 +27,19 @@ VENDORED = {
 SEND = {"to": "ab" * 32, "body": "Hello"}
 
 
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as made:
-        await made.service.app_named()
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """One service for all tests."""
+    async with desk(tmp_path_factory.mktemp("gate")) as made:
         yield made
+
+
+@pytest.fixture
+async def at(shared: Desk, request: pytest.FixtureRequest) -> Desk:
+    """A new account of it, with an app, and a dashboard of its own."""
+    made = Desk(await shared.service.tenant(request.node.name))
+    await made.service.app_named()
+    return made
 
 
 @pytest.fixture
