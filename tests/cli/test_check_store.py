@@ -16,7 +16,7 @@ from support.postgres import server
 from heliogram.cli.root import cli
 from heliogram.domain.ids import IdFactory
 from heliogram.store.postgres import PostgresStore
-from heliogram.store.postgres.partitions import DAY_MS, make_partitions
+from heliogram.store.postgres.partitions import DAY_MS, TABLES, make_partitions, suffix_of
 
 
 def run(*words: str) -> Result:
@@ -72,11 +72,13 @@ def test_a_database_that_is_well_and_one_that_is_not(url: str, monkeypatch: pyte
 
 
 def miscount(url: str) -> None:
-    """Seven more wait than there are."""
+    """Seven more wait than there are, and a coming day has no partitions."""
+    day = suffix_of(int(time.time() * 1000) // DAY_MS + 2)
 
     async def done() -> None:
         link = await asyncpg.connect(url)
         await link.execute("INSERT INTO queue_depth VALUES ('', 0, 7, 0) ON CONFLICT DO NOTHING")
+        await link.execute("DROP TABLE " + ", ".join(f"{table}_{day}" for table in TABLES))
         await link.close()
 
     asyncio.run(done())
@@ -88,15 +90,14 @@ def test_a_repair_is_told_and_checked(url: str, monkeypatch: pytest.MonkeyPatch,
     miscount(url)
     ill = run("check", "--store", url)
     assert ill.stderr.endswith(
-        ": 1 problems; --repair puts right what can be, and a backup can be restored: pg_restore\n"
+        ": 2 problems; --repair puts right what can be, and a backup can be restored: pg_restore\n"
     )
     mended = run("check", "--store", url, "--repair")
-    first, second = mended.stdout.splitlines()
-    assert (mended.exit_code, first) == (
-        0,
-        "repaired: all accounts: recipients that wait were counted as 7, and are 0",
-    )
-    assert " is well: " in second
+    partitions, counted, last = mended.stdout.splitlines()
+    assert mended.exit_code == 0
+    assert partitions.startswith("repaired: partitions were made for ")
+    assert counted == "repaired: all accounts: recipients that wait were counted as 7, and are 0"
+    assert " is well: " in last
     assert "checking again\n" in mended.stderr
     spoil(url)
     left = run("check", "--store", url, "--repair", "--json")

@@ -26,7 +26,7 @@ from support.waiting import HANG_SECONDS, eventually
 
 from heliogram.web.throttle import MAX_FAILURES
 
-pytestmark = pytest.mark.xdist_group("in_front")
+pytestmark = [pytest.mark.timeout(4 * HANG_SECONDS), pytest.mark.xdist_group("in_front")]
 
 NAME = "push.example.com"
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "behind-a-proxy.md"

@@ -54,11 +54,14 @@ def check(data: Path, store: Url | None, backup_file: Path | None, full: bool, r
     """
     if repair and backup_file is not None:
         raise click.UsageError("--repair: a backup is never changed; restore it, then repair what was restored")
+    from ..observe import log as logs
+
     shared = None if backup_file is not None else _shared(store)
     desk = _Server(shared) if shared is not None else _File(data, backup_file)
     told = _progress(full or repair or sys.stderr.isatty())
     findings, repaired = desk.examine(full, told), None
     if repair and findings.problems:
+        logs.configure(level="warning")  # on standard error: what was put right is alone on standard output
         repaired = desk.repair(findings, told)
         told("checking again")
         findings = desk.examine(full, told)
