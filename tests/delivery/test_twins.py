@@ -15,8 +15,8 @@ from heliogram import _accel, apns
 from heliogram.delivery import plan as plans
 from heliogram.delivery import rendering, waiting
 from heliogram.delivery.plan import Credentials, Plan, Progress, Target
-from heliogram.delivery.providers.apns import held, results
-from heliogram.delivery.providers.apns.held import _by_form
+from heliogram.delivery.providers.apns import forms, results
+from heliogram.delivery.providers.apns.forms import by_form
 from heliogram.delivery.providers.apns.results import results_of
 from heliogram.domain import ids
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
@@ -185,7 +185,7 @@ def push(**own: Any) -> Push:
 @settings(max_examples=100, deadline=None)
 def test_the_same_forms(pushes: list[Push]) -> None:
     """Neighbours that share all but what is their own are one group."""
-    expected, got = both(lambda: [[id(each) for each in group] for group in _by_form(pushes)])
+    expected, got = both(lambda: [[id(each) for each in group] for group in by_form(pushes)])
     assert got == expected
 
 
@@ -261,4 +261,4 @@ def test_arguments_are_checked() -> None:
 
 def test_they_are_at_work() -> None:
     """Where the accelerator is built, each loop has its twin: no class has changed its layout unnoticed."""
-    assert None not in (plans._targets, rendering._write, held._same, results._results, waiting._records)
+    assert None not in (plans._targets, rendering._write, forms._same, results._results, waiting._records)

@@ -10,7 +10,7 @@ import pytest
 from heliogram._accel import is_native
 from heliogram.apns import alike, batch, connection
 from heliogram.delivery import plan, rendering, waiting
-from heliogram.delivery.providers.apns import held, results
+from heliogram.delivery.providers.apns import forms, results
 from heliogram.wire import client, client_sender
 
 native_only = pytest.mark.skipif(not is_native(), reason="the accelerator was not built, or is switched off")
@@ -25,7 +25,7 @@ _PLACES = (
     (batch, "_address"),
     (plan, "_targets"),
     (rendering, "_write"),
-    (held, "_same"),
+    (forms, "_same"),
     (results, "_results"),
     (waiting, "_records"),
 )

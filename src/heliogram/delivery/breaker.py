@@ -11,12 +11,12 @@ import asyncio
 import enum
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from ..domain import ids
 from ..domain.apps import Credential
 from ..ports import Failing
+from .fault import Breaker, Known
 from .policy import PROBE_LADDER, REACH_LADDER
 from .refusal import REACH, WHOLE, Refusal
 
@@ -25,9 +25,6 @@ log = structlog.get_logger(__name__)
 UNREACHABLE = "Unreachable"
 CANNOT_REACH = f"{UNREACHABLE}: the provider cannot be reached"
 """Why everything waits then. One text, whatever the cause of each attempt: a record of it is written but once."""
-
-LATE_MS = 5_000
-"""Whoever was to try a credential, and has not begun so long after its time, is taken to have ended."""
 
 Alarm = Callable[[Credential, str], object]
 """Hears that a credential is refused, and with which reason."""
@@ -44,63 +41,6 @@ class Pass(enum.Enum):
     PROBE = enum.auto()
     """Send one push, and see."""
     WAIT = enum.auto()
-
-
-class _Breaker(msgspec.Struct, kw_only=True, eq=False):
-    """`awaited`: who will come to try at `probe_at`. `called`: when somebody else was asked to, for they did
-    not (ms)."""
-
-    reason: str
-    since: int
-    probe_at: int
-    ladder: tuple[int, ...]
-    step: int = 0
-    probing: bool = False
-    awaited: bytes | None = None
-    called: int = 0
-
-    def is_late(self, now: int) -> bool:
-        """Whether nobody tries it, though it is time; says so again after as long as one waits for the next try."""
-        again = self.called + self.ladder[self.step] if self.called > self.probe_at else 0
-        return not self.probing and now >= max(self.probe_at + LATE_MS, again)
-
-    def is_due(self, now: int) -> bool:
-        """Whether it may be tried: its time has come, or the clock was set back to before it failed."""
-        return not self.probe_at - self.ladder[self.step] <= now < self.probe_at
-
-    def failed(self, reason: str, now: int) -> None:
-        """It was tried in vain."""
-        self.step = min(self.step + 1, len(self.ladder) - 1)
-        self.reason, self.probing = reason, False
-        self.probe_at = now + self.ladder[self.step]
-
-
-class _Known(msgspec.Struct):
-    """The breakers of one credential by topic, who sends with it just now, and the credential as it was refused."""
-
-    open: dict[str, _Breaker]
-    gates: set[Gate]
-    credential: Credential | None = None
-
-    def halt(self) -> None:
-        """Lets nothing more leave that would fail."""
-        for gate in list(self.gates):
-            if gate.is_shut:
-                gate.halt()
-
-    def refusal(self, account: bytes, credential_id: bytes, place: str) -> Refusal:
-        """What to tell of one breaker."""
-        breaker = self.open[place]
-        return Refusal(
-            account=account,
-            credential_id=credential_id,
-            place=place,
-            reason=breaker.reason,
-            since=breaker.since,
-            probe_at=breaker.probe_at,
-            step=breaker.step,
-            credential=self.credential,
-        )
 
 
 class Breakers:
@@ -120,7 +60,7 @@ class Breakers:
         self.reach = tuple(reach)
         self.alarm = alarm
         self.tell = tell
-        self._known: dict[tuple[bytes, bytes], _Known] = {}
+        self._known: dict[tuple[bytes, bytes], Known] = {}
 
     def __repr__(self) -> str:
         return f"Breakers(open={sum(bool(known.open) for known in self._known.values())}, known={len(self._known)})"
@@ -170,11 +110,11 @@ class Breakers:
 
     def hear(self, refusal: Refusal) -> None:
         """Another process met this: nothing more leaves here either."""
-        known = self._known.setdefault((refusal.account, refusal.credential_id), _Known({}, set()))
+        known = self._known.setdefault((refusal.account, refusal.credential_id), Known({}, set()))
         ladder = self.reach if refusal.place == REACH else self.ladder
         mine = known.open.get(refusal.place)
         if mine is None:
-            mine = _Breaker(reason=refusal.reason, since=refusal.since, probe_at=refusal.probe_at, ladder=ladder)
+            mine = Breaker(reason=refusal.reason, since=refusal.since, probe_at=refusal.probe_at, ladder=ladder)
             known.open[refusal.place] = mine
         mine.reason, mine.probe_at, mine.step = refusal.reason, refusal.probe_at, min(refusal.step, len(ladder) - 1)
         known.credential = known.credential or refusal.credential
@@ -187,7 +127,7 @@ class Breakers:
     def gate(self, account: bytes, credential_id: bytes, topic: str | None, who: bytes = b"") -> Gate:
         """The way through for one sending, to be closed by whoever asked. `topic` is what a refusal of the topic would
         be about; None when that would be the caller's mistake, not the credential's."""
-        known = self._known.setdefault((account, credential_id), _Known({}, set()))
+        known = self._known.setdefault((account, credential_id), Known({}, set()))
         gate = Gate(self, known, account, credential_id, topic, who)
         known.gates.add(gate)
         return gate
@@ -203,11 +143,11 @@ class Gate:
     """One sending with one credential. `stop` is done as soon as nothing more may leave with it."""
 
     def __init__(
-        self, owner: Breakers, known: _Known, account: bytes, credential_id: bytes, topic: str | None, who: bytes
+        self, owner: Breakers, known: Known, account: bytes, credential_id: bytes, topic: str | None, who: bytes
     ) -> None:
         self._owner, self._known = owner, known
         self._account, self._id, self._topic, self._who = account, credential_id, topic, who
-        self._probed: list[_Breaker] = []
+        self._probed: list[Breaker] = []
         self._sent = False
         self.mended = False
         """Whether the credential failed and works again: what waits for it may go."""
@@ -218,7 +158,7 @@ class Gate:
     def __repr__(self) -> str:
         return f"Gate(topic={self._topic!r}, closed={len(self._closed())}, probing={len(self._probed)})"
 
-    def _closed(self) -> list[_Breaker]:
+    def _closed(self) -> list[Breaker]:
         if not self._known.open:
             return []
         topics = (REACH, WHOLE) if self._topic is None else (REACH, WHOLE, self._topic)
@@ -305,7 +245,7 @@ class Gate:
         self._sent = True
         known, news = self._known.open.get(place), True
         if known is None:
-            self._known.open[place] = _Breaker(reason=reason, since=now, probe_at=now + ladder[0], ladder=ladder)
+            self._known.open[place] = Breaker(reason=reason, since=now, probe_at=now + ladder[0], ladder=ladder)
             self.is_probe = True
         elif known in self._probed:
             self._probed.remove(known)

@@ -19,6 +19,7 @@ from ..domain.operations import Counts, Lane, NewChunk, Operation, flow_of
 from ..ports import Clock, Hold, InHand, LeasedChunk, LeaseStore, Slots
 from .filling import Accept, Filling
 from .hands import Hands, Straight, any_unseen
+from .waiter import Waiter
 from .watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -31,17 +32,6 @@ LEAST_LEFT = 0.5
 """The part of its lease that a chunk must have left when it is begun: it is renewed after a third of a lease."""
 _LEAST_WAIT = 0.001
 """A timer that rings a little early must not turn waiting into spinning."""
-
-
-class Waiter:
-    """One waiting `lease` and the lanes it waits for."""
-
-    def __init__(self, lanes: Sequence[Lane], slots: Slots | None = None) -> None:
-        self.lanes = frozenset(lanes)
-        self.slots = slots
-        self.event = asyncio.Event()
-        self.passed_over: int | None = None
-        """Until when (ms) what is due was passed over, because an account or a queue has all the slots it may have."""
 
 
 class DbQueue:

@@ -11,6 +11,7 @@ from heliogram.wire import frames
 from heliogram.wire.checks import FIELD, check_name
 from heliogram.wire.errors import ErrorCode
 from heliogram.wire.events import NO_MOLD, Event, GoAway, Head, Headers, Packs, Request
+from heliogram.wire.frames import request_frames
 from heliogram.wire.hpack_decoder import Decoder
 from heliogram.wire.hpack_encoder import LENGTHS, Encoder, literal, raw_string
 from heliogram.wire.session import Session
@@ -177,7 +178,7 @@ class ClientSender(Session[Event]):
                 ):
                     add(packs[size](front, sid, lead, path, middle, pair[1], size, b"\0\1", sid, body))
                 elif (block := self._block_of(request)) is not None:
-                    add(_request_frames(sid, block, body))
+                    add(request_frames(sid, block, body))
                     last = None  # its mold may be new
                 else:
                     break
@@ -338,16 +339,3 @@ class ClientSender(Session[Event]):
         if len(data) != 8:
             raise ValueError(f"data has {len(data)} bytes; a PING carries exactly 8")
         self._out.append(frames.frame(frames.PING, 0, 0, data))
-
-
-def _request_frames(sid: int, block: bytes, body: bytes) -> bytes:
-    """Both frames of a request none of whose parts needs more than one."""
-    size = len(body)
-    if not size:
-        return frames.pack_frame(0, len(block), frames.HEADERS, 5, sid) + block
-    return (
-        frames.pack_frame(0, len(block), frames.HEADERS, 4, sid)
-        + block
-        + frames.pack_frame(0, size, frames.DATA, 1, sid)
-        + body
-    )

@@ -90,6 +90,14 @@ def header_frames(stream_id: int, flags: int, block: bytes, max_frame: int) -> b
     return b"".join(out)
 
 
+def request_frames(sid: int, block: bytes, body: bytes) -> bytes:
+    """Both frames of a request none of whose parts needs more than one."""
+    size = len(body)
+    if not size:
+        return pack_frame(0, len(block), HEADERS, 5, sid) + block
+    return pack_frame(0, len(block), HEADERS, 4, sid) + block + pack_frame(0, size, DATA, 1, sid) + body
+
+
 def unpad(kind: int, flags: int, payload: bytes) -> bytes:
     """The payload of DATA or HEADERS without padding and priority fields (RFC 9113 §6.1, §6.2)."""
     section = "6.1" if kind == DATA else "6.2"

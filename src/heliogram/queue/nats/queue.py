@@ -26,7 +26,8 @@ from ...domain.notifications import DeliveryRecord
 from ...domain.operations import Counts, Lane, NewChunk, Operation, OperationStatus, flow_of
 from ...pacing import first_of, pause
 from ...ports import ON_THE_ROAD, ChunkRef, Clock, Hold, LeasedChunk, ReferenceStore
-from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue, Waiter
+from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue
+from ..waiter import Waiter
 from .affinity import Company
 from .broker import ALL, Broker
 from .errors import ApiRefused, QueueDown, QueueError

@@ -5,34 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from heliogram import _accel
-
 from .... import apns
-from ....apns.broadcast import prepare_broadcast
 from ....apns.entitlements import check_push
 from ....apns.job import Job
 from ....domain.apps import CredentialState, Environment, OpenedCredential
 from ....pacing import turn
 from ....ports import Push
 from .endpoints import ApnsEndpoints
+from .forms import announcement, by_form, form_of
 from .parsing import identity_of
-from .results import announcement_of
 
 RENEW_AGAIN = 900.0
 """Seconds before connections are opened anew once more because a topic is refused."""
 FRESHEN_AGAIN = 1.0
 """Seconds before they are once more because of an answer of 5xx."""
-KEPT_FORMS = 256
-"""Combinations of push type, priority and expiration whose headers are kept."""
 MAX_TOPICS = 1_000
 """Topics a credential is known to cover that are remembered."""
 _BINDING = frozenset({"TopicDisallowed", "InvalidProviderToken"})
 """What APNs answers to a topic or key that a connection was not bound to at its first push (TOK-13 to TOK-15)."""
-
-_same = _accel.twin("same", Push)
 
 Engine = apns.Client | apns.BroadcastClient | apns.ChannelClient
 
@@ -140,17 +132,17 @@ class Held:
         """What can be sent, in the engine's words, and what cannot: APNs would refuse it, or this credential cannot
         send it (TOK-15, CERT-4)."""
         ready, refused = Ready([], []), list[tuple[Push, apns.ApnsError]]()
-        for alike in _by_form(pushes):
+        for alike in by_form(pushes):
             if alike[0].channel is not None:
                 for push in alike:
                     try:
-                        ready.broadcasts.append(_announcement(push))
+                        ready.broadcasts.append(announcement(push))
                     except apns.ApnsError as error:
                         refused.append((push, error))
                 continue
             try:
                 self._topic(alike[0])
-                jobs, wrong = self._pushes.ready(_form_of(alike[0]), alike, topic=alike[0].topic)
+                jobs, wrong = self._pushes.ready(form_of(alike[0]), alike, topic=alike[0].topic)
             except apns.ApnsError as error:
                 refused += [(push, error) for push in alike]
                 continue
@@ -320,40 +312,3 @@ def _halt(stop: asyncio.Future[None] | None) -> Iterator[asyncio.Future[None]]:
 def _state_of(credential: OpenedCredential) -> CredentialState:
     found = credential.credential
     return CredentialState(found.revision, found.epoch, found.revoked)
-
-
-def _form(push: Push) -> tuple[object, ...]:
-    """What pushes share that differ in token, id, payload and collapse id alone."""
-    return push.push_type, push.priority, push.expiration, push.channel, push.topic
-
-
-def _by_form(pushes: Sequence[Push]) -> Iterator[list[Push]]:
-    """Neighbours of one form."""
-    given, first = list(pushes), 0
-    while first < len(given):
-        if _same is not None:
-            end: int = _same(given, first)
-        else:
-            form, end = _form(given[first]), first + 1
-            while end < len(given) and _form(given[end]) == form:
-                end += 1
-        yield given[first:end]
-        first = end
-
-
-def _form_of(push: Push) -> apns.Notification:
-    """A notification with what such pushes share."""
-    return _shared(push.push_type, push.priority, push.expiration)
-
-
-@lru_cache(maxsize=KEPT_FORMS)
-def _shared(push_type: str, priority: int, expiration: int | None) -> apns.Notification:
-    """The same for the same, which is checked and encoded once."""
-    return apns.Notification(payload=b"{}", push_type=push_type, priority=priority, expiration=expiration)
-
-
-def _announcement(push: Push) -> apns.Push:
-    """The engine's broadcast. Raises `ApnsError`."""
-    notification = announcement_of(push)
-    prepare_broadcast(notification)
-    return apns.Push(push.token.hex(), notification, apns_id=push.apns_id, tag=push, topic=push.topic)
