@@ -109,6 +109,7 @@ async def test_what_hangs_leaves_slots_and_is_renewed_in_one_write(delivery: Del
     async with working(delivery) as it:
         operations = [await it.put() for _ in range(5)]
         assert it.straight == [True] * 4 + [False]
+        await apns.received(1)  # before the clock moves on, and a connection that is opening runs out of time
         clock, store = delivery.bench.clock, delivery.bench.store
         renewed = asyncio.Event()
         extend = delivery.tools.queue.extend_all
