@@ -18,7 +18,7 @@ NOT_THERE = {
     "reach.devices_missed": "the same",
     "reach.entries_astray": "the same",
     "reach.put_entry": "the same",
-    "work.finish_with_part": "a function of the database ends a chunk with its last part: `finish` is another one there",
+    "work.finish_with_part": "a function of the database ends a chunk with its last part: `finish` is another there",
 }
 """Statements of the embedded store that have no text for PostgreSQL, and why."""
 
