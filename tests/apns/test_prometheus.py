@@ -38,6 +38,7 @@ async def test_a_run_in_numbers(server: ApnsServer, make_client: MakeClient, clo
     assert value(registry, "apns_push_answer_seconds_bucket", le="+Inf") == 4
     assert value(registry, "apns_connections_opened_total") == 1
     assert value(registry, "apns_connection_open_seconds_count") == 1
+    await client.close()  # the client may hear of the end after the server
     assert value(registry, "apns_connections_closed_total", cause="goaway") == 1
     assert value(registry, "apns_goaways_total", reason="Shutdown") == 1
     assert value(registry, "apns_provider_token_changes_total") == 1
