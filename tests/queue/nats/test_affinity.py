@@ -129,15 +129,19 @@ async def test_who_leaves_or_falls_silent_has_no_place_any_more(site: Site) -> N
     await together(nodes, 3)
     company = staying.queue._company
     site.bench.clock.advance(SETTLE_SECONDS)
-    assert not company.is_settling
+    settling = [company.is_settling]
     await leaving.queue.close()
     await together([staying, silent], 2)
-    assert company.is_settling
+    settling.append(company.is_settling)
     await silent.die()
-    for _ in range(GONE_BEATS + 1):
+
+    async def alone() -> bool:
         site.bench.clock.advance(BEAT_SECONDS)
-    await together([staying], 1)
+        return len(company) == 1
+
+    await settled(alone, what="the silent one's end")
     assert all(company.priority(shard) == 0 for shard in range(64))
+    assert settling == [False, True]
 
 
 async def test_who_stood_still_forgets_nobody(site: Site) -> None:
