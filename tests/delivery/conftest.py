@@ -11,10 +11,11 @@ from support.apns_server import ApnsServer
 from support.stores import Bench, opened
 from support.tls import Authority, key_pem
 
-from heliogram.delivery.chunk import ChunkDelivery, Settings, Tools
+from heliogram.delivery.chunk import ChunkDelivery
 from heliogram.delivery.credentials import CredentialOpener
 from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
+from heliogram.delivery.tools import Settings, Tools
 from heliogram.domain.apps import CredentialType, ProviderName
 from heliogram.domain.notifications import Notification
 from heliogram.domain.operations import Lane, Operation

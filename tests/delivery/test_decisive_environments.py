@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from support.stores import Bench, known_environments, opened, token_of
 
-from heliogram.delivery.plan import Credentials, Plan, Progress
+from heliogram.delivery.choices import Credentials
+from heliogram.delivery.plan import Plan, Progress
 from heliogram.domain.apps import CredentialType, Environment
 from heliogram.domain.devices import TokenKind
 from heliogram.domain.lookups import Wanted

@@ -8,7 +8,8 @@ from delivery.test_chunk import rejecting
 from support.apns_server import ApnsServer, Peer, accept_all, device, header
 from support.stores import token_of
 
-from heliogram.delivery.plan import BAD_DEVICE_TOKEN, Credentials, Plan, Progress, elsewhere
+from heliogram.delivery.choices import Credentials
+from heliogram.delivery.plan import BAD_DEVICE_TOKEN, Plan, Progress, elsewhere
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.devices import Device
 from heliogram.domain.notifications import Content, DeliveryRecord, Outcome, Recipient, SendSpec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from heliogram.delivery.plan import Credentials, Plan, Progress
+from heliogram.delivery.choices import Credentials
+from heliogram.delivery.plan import Plan, Progress
 from heliogram.domain.apps import CredentialType, Environment, ProviderName
 from heliogram.domain.devices import Device
 from heliogram.domain.notifications import Content, DeliveryRecord, Outcome, Recipient, SendSpec

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from support.apns_server import ApnsServer, Peer, accept_all, header
 from support.stores import recipients_of, token_of
 
-from heliogram.delivery.chunk import ChunkDelivery, Settings
+from heliogram.delivery.chunk import ChunkDelivery
 from heliogram.delivery.planning import YOUNG_S
 from heliogram.delivery.single import SingleDelivery, delivery_of
+from heliogram.delivery.tools import Settings
 from heliogram.domain.apps import CredentialType
 from heliogram.domain.errors import Unavailable
 from heliogram.domain.lookups import RefusedToken, Wanted

@@ -14,7 +14,8 @@ from support.twins import native_only, pure
 from heliogram import _accel, apns
 from heliogram.delivery import plan as plans
 from heliogram.delivery import rendering, waiting
-from heliogram.delivery.plan import Credentials, Plan, Progress, Target
+from heliogram.delivery.choices import Credentials
+from heliogram.delivery.plan import Plan, Progress, Target
 from heliogram.delivery.providers.apns import forms, results
 from heliogram.delivery.providers.apns.forms import by_form
 from heliogram.delivery.providers.apns.results import results_of

@@ -15,12 +15,13 @@ from support.service import Service, serving
 from support.stores import CHOSEN
 
 from heliogram.delivery.breaker import Breakers
-from heliogram.delivery.chunk import ChunkDelivery, Settings, Tools
+from heliogram.delivery.chunk import ChunkDelivery
 from heliogram.delivery.credentials import CredentialAlarm, CredentialOpener, CredentialWatch
 from heliogram.delivery.mending import Mender
 from heliogram.delivery.policy import RetryPolicy
 from heliogram.delivery.providers.apns import ApnsEndpoints, ApnsProvider
 from heliogram.delivery.standing import Heard, Reporter, Troubles
+from heliogram.delivery.tools import Settings, Tools
 from heliogram.domain.apps import ProviderName
 from heliogram.domain.operations import Lane
 from heliogram.simulator import Settings as Conduct

@@ -4,71 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from collections.abc import Awaitable, Sequence
+from contextlib import aclosing
 from functools import partial
-from operator import attrgetter
 from typing import NamedTuple
 
-import msgspec
 import structlog
 
-from ..domain import ids
 from ..domain.apps import OpenedCredential, ProviderName
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, Outcome, SendSpec
-from ..domain.operations import Counts, Lane
+from ..domain.operations import Lane
 from ..lines import named, tell
 from ..pacing import SLICE, turn
-from ..ports import Clock, LeasedChunk, NoTap, Providers, Push, PushResult, Retry, SendingStore, Tap, WorkQueue
-from .breaker import Breakers, Gate, Pass
+from ..ports import LeasedChunk, Push, PushResult, Retry
+from .breaker import Gate, Pass
 from .fates import Fates
-from .plan import Progress, Target, elsewhere
+from .plan import Progress, Target, by_credential, elsewhere
 from .planning import Planner
-from .policy import Deadline, RetryPolicy
-from .recorder import Recorder
-from .rendering import Rendering, Terms
-from .resting import Resting
-from .stalling import Stall
-from .standing import Heard
+from .policy import Deadline
+from .recorder import Recorder, tell_ended
+from .rendering import Terms
+from .tools import Tools, opened_for
 from .waiting import Waiting, record_of, records_of_accepted
 
 log = structlog.get_logger(__name__)
 
-Around = Callable[[LeasedChunk], AbstractContextManager[object]]
-OpenCredential = Callable[[bytes, bytes], Awaitable[OpenedCredential | None]]
 _HELD = frozenset({Retry.CREDENTIAL, Retry.TOPIC, Retry.UNREACHABLE})
 _ACCEPTED = Outcome.ACCEPTED  # named once: to ask the enumeration for each of thousands takes a seventh of a µs
 _ANSWERED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
-NOT_OPENED = "CredentialNotOpened: the credential cannot be opened: see the server's log"
-EXPIRED = "CertificateExpired: the certificate is past its end"
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`collapse_by_id`: an alert gets its notification's id as collapse id, so that an unavoidable duplicate replaces
-    itself on the phone."""
-
-    collapse_by_id: bool = True
-    policy: RetryPolicy = RetryPolicy()
-
-
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chunk needs to be delivered."""
-
-    store: SendingStore
-    queue: WorkQueue
-    providers: Providers
-    clock: Clock
-    open_credential: OpenCredential
-    settings: Settings = Settings()
-    rendering: Rendering = msgspec.field(default_factory=Rendering)
-    breakers: Breakers = msgspec.field(default_factory=Breakers)
-    heard: Heard = msgspec.field(default_factory=Heard)
-    resting: Resting = msgspec.field(default_factory=Resting)
-    stall: Stall = msgspec.field(default_factory=Stall)
-    tap: Tap = msgspec.field(default_factory=NoTap)
-    around: Around = nullcontext
-    """Goes around each attempt at a chunk."""
 
 
 class Answered(NamedTuple):
@@ -192,7 +156,7 @@ class ChunkDelivery:
             self._recorder.take(record)
         self._is_only = len(plan.targets) == 1
         for wanted in (plan.targets, self._elsewhere):
-            for credential_id, targets in _by_credential(wanted).items():
+            for credential_id, targets in by_credential(wanted).items():
                 if self._recorder.fenced or self._stop.done():
                     return
                 await self._send(credential_id, targets)
@@ -218,12 +182,12 @@ class ChunkDelivery:
             await self._tools.queue.let_go(self._chunk.account_id, credential_id)
 
     async def _send_through(self, gate: Gate, credential_id: bytes, targets: Sequence[Target]) -> None:
-        now = self._now()
+        tools, now = self._tools, self._now()
         may = Pass.WAIT if gate.is_shut and now >= self._deadline.first else gate.ask(now)
         if may is Pass.WAIT:
             self._waiting.hold(gate, targets, now)
             return
-        opened, fault = await self._open(credential_id)
+        opened, fault = await opened_for(self._chunk, tools, credential_id)
         if fault:
             known = await self._tools.store.get_credential(self._chunk.account_id, credential_id)
             gate.refused(known, fault, now)
@@ -254,17 +218,6 @@ class ChunkDelivery:
             self._waiting.hold(gate, [push.tag for push in pushes], self._now())
         elif pushes and not self._recorder.fenced:
             await self._pour(gate, opened, pushes)
-
-    async def _open(self, credential_id: bytes) -> tuple[OpenedCredential | None, str]:
-        """The credential, and what is wrong with it that needs no asking."""
-        try:
-            opened = await self._tools.open_credential(self._chunk.account_id, credential_id)
-        except ValueError as error:  # sealed with a master key that is not there: it may come back before the deadline
-            shown = ids.encode(ids.CREDENTIAL, credential_id)
-            log.error("credential.not_opened", credential=shown, **named(self._chunk), error=str(error))
-            return None, NOT_OPENED
-        ends = None if opened is None else opened.credential.public.get("notAfter")
-        return opened, EXPIRED if ends is not None and self._now() > ends else ""
 
     async def _pour(self, gate: Gate, opened: OpenedCredential, pushes: Sequence[Push]) -> None:
         """Sends, and holds what did not leave because the credential turned out to be refused."""
@@ -391,27 +344,3 @@ class ChunkDelivery:
 
     def _now(self) -> int:
         return int(self._tools.clock.time() * 1000)
-
-
-def tell_ended(chunk: LeasedChunk, counts: Counts) -> None:
-    """The log's line of a chunk that has ended."""
-    tell(
-        log,
-        chunk.lane,
-        "chunk.ended",
-        chunk.operation_id,
-        first=chunk.first,
-        attempt=chunk.attempt,
-        sent=counts.sent,
-        failed=counts.failed,
-        unaddressable=counts.unaddressable,
-    )
-
-
-def _by_credential(targets: Sequence[Target]) -> dict[bytes, list[Target]]:
-    """Targets by recipient, and by credential, the one of the first recipient first."""
-    ordered = sorted(targets, key=attrgetter("sequence"))
-    groups: dict[bytes, list[Target]] = {target.credential: [] for target in ordered}
-    for target in ordered:
-        groups[target.credential].append(target)
-    return groups

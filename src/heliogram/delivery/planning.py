@@ -9,7 +9,8 @@ from ..domain.notifications import Recipient
 from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, SendingStore
 from . import refusals
-from .plan import Credentials, Plan, Progress
+from .choices import Credentials
+from .plan import Plan, Progress
 from .policy import Deadline
 from .resting import Resting
 

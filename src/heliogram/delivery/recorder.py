@@ -11,7 +11,7 @@ import structlog
 from ..domain.errors import Unavailable
 from ..domain.notifications import DeliveryRecord, NotificationStatus, Outcome, status_of
 from ..domain.operations import Counts, counts_of
-from ..lines import named
+from ..lines import named, tell
 from ..pacing import SLICE, pause, turn
 from ..ports import Clock, LeasedChunk, LeaseStore, NoTap, Tap, Timer
 from .plan import Progress
@@ -200,3 +200,18 @@ class Recorder:
                 counted.add(sequence)
                 ended.append(verdict)
         self._counts += counts_of(ended) + Counts(sent=sent)
+
+
+def tell_ended(chunk: LeasedChunk, counts: Counts) -> None:
+    """The log's line of a chunk that has ended."""
+    tell(
+        log,
+        chunk.lane,
+        "chunk.ended",
+        chunk.operation_id,
+        first=chunk.first,
+        attempt=chunk.attempt,
+        sent=counts.sent,
+        failed=counts.failed,
+        unaddressable=counts.unaddressable,
+    )

@@ -14,11 +14,11 @@ import structlog
 from ..domain.operations import CHUNK_SIZE, Lane
 from ..ports import Clock, NoTap, Providers, Sealer, SendingStore, Tap, WorkQueue
 from .breaker import Breakers
-from .chunk import Around, Tools
 from .credentials import CredentialOpener, CredentialWatch
 from .heartbeats import HEARTBEAT_S
 from .mending import Mender
 from .standing import Heard, Reporter, Troubles
+from .tools import Around, Tools
 from .worker import Worker
 
 log = structlog.get_logger(__name__)

@@ -18,11 +18,14 @@ from ..domain.operations import Counts
 from ..lines import named
 from ..ports import LeasedChunk, Push
 from .breaker import Gate
-from .chunk import Answered, ChunkDelivery, Tools, tell_ended
-from .plan import Credentials, Target, plain_choices
+from .choices import Credentials, plain_choices
+from .chunk import Answered, ChunkDelivery
+from .plan import Target
 from .planning import YOUNG_S
 from .policy import Deadline
+from .recorder import tell_ended
 from .rendering import Terms, push_of
+from .tools import Tools
 from .waiting import records_of_accepted
 
 log = structlog.get_logger(__name__)

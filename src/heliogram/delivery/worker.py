@@ -13,9 +13,9 @@ from ..domain.operations import CHUNK_SIZE, Lane
 from ..lines import named
 from ..pacing import first_of, pause
 from ..ports import LeasedChunk, Slots
-from .chunk import Tools
 from .heartbeats import HEARTBEAT_S, Heartbeats
 from .single import delivery_of
+from .tools import Tools
 
 log = structlog.get_logger(__name__)
 
