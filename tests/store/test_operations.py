@@ -108,6 +108,17 @@ async def test_the_last_chunk_completes_the_operation(bench: Bench) -> None:
     assert (done.status, done.finished, done.updated) == (OperationStatus.COMPLETED, now + 2, now + 2)
 
 
+async def test_an_operation_ends_when_its_last_chunk_does(bench: Bench) -> None:
+    """Whatever was answered before that, and is written with the end."""
+    operation = await bench.accept(recipients_of(1))
+    now = bench.clock.ms
+    (chunk,) = await bench.store.claim(Lane.TX, 0, limit=9, now=now, until=now + 9, worker="w")
+    answered = DeliveryRecord(sequence=0, slot=0, outcome=Outcome.ACCEPTED, final=True, at=now + 1)
+    assert await bench.store.finish(chunk, now + 5, [answered], Counts(sent=1))
+    done = await operation_of(bench, operation.id)
+    assert (done.status, done.finished, done.updated) == (OperationStatus.COMPLETED, now + 5, now + 5)
+
+
 async def test_a_notification_is_found_with_any_slot(bench: Bench) -> None:
     """The id of a delivery leads to the notification of its recipient."""
     operation = await bench.accept(recipients_of(1200))

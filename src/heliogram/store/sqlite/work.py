@@ -69,7 +69,7 @@ def finish_whole(connection: apsw.Connection, values: Where) -> bool:
     if not parts:
         return False
     connection.execute(_sql.insert_part, {**values, "part": parts[0][0]})
-    end_operation(connection, values)
+    end_operation(connection, {**values, "at": values["ended"]})
     return True
 
 
