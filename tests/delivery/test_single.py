@@ -227,6 +227,31 @@ async def test_a_credential_that_fails_keeps_it_waiting(delivery: Delivery, apns
     assert (record.reason, record.held, record.attempt) == ("InvalidProviderToken", True, 0)
 
 
+async def test_what_had_to_wait_before_it_began_is_looked_up_anew(delivery: Delivery, apns: ApnsServer) -> None:
+    """As when the store took no outcomes meanwhile: a device that is gone by then gets nothing."""
+    await delivery.app()
+    bench = delivery.bench
+    registered = await bench.device(token_of(5))
+    made = await single(delivery, Recipient(user=registered.user_id))
+    await bench.store.delete_user(bench.account, registered.user_id, bench.clock.ms)
+    bench.clock.advance(YOUNG_S)
+    await made.run()
+    assert apns.requests == []
+    assert (await operation_of(delivery, made._chunk)).stats.unaddressable == 1
+
+
+async def test_a_token_that_began_to_rest_before_it_began_is_let_rest(delivery: Delivery, apns: ApnsServer) -> None:
+    """APNs asked for less of it to another send, after this one was taken up."""
+    await delivery.app()
+    bench = delivery.bench
+    made = await single(delivery)
+    token = made._chunk.recipients[0].token
+    delivery.tools.resting.rest(bench.account, token, bench.clock.ms + 30_000, bench.clock.ms)
+    await made.run()
+    assert apns.requests == []
+    assert (await operation_of(delivery, made._chunk)).stats.queued == 1
+
+
 async def test_whatever_is_more_than_one_device_is_a_chunk(delivery: Delivery, apns: ApnsServer) -> None:
     """More recipients, two devices, what was tried, what is known no more, a token that was refused, one that might
     be of the other environment, a credential that was named, and a device that rests."""

@@ -77,7 +77,7 @@ class SingleDelivery:
 
     async def _try(self, gate: Gate) -> Answered | None:
         """The answer, None when nothing has left."""
-        if self._stopped or gate.is_shut:
+        if self._stopped or gate.is_shut or not _is_fit(self._chunk, self._tools):  # it may have waited to begin
             return None
         try:
             opened = await self._tools.open_credential(self._chunk.account_id, self._target.credential)
@@ -143,14 +143,20 @@ def target_of(chunk: LeasedChunk, tools: Tools) -> Target | None:
     """The one device that a small send is to, when that is all there is to find out: the store said so a moment ago,
     nothing was tried, and there is one credential that may carry it."""
     known, spec = chunk.known, chunk.spec
-    if known is None or chunk.records or len(chunk.recipients) != 1 or tools.resting:
+    if known is None or chunk.records or len(chunk.recipients) != 1 or not _is_fit(chunk, tools):
         return None
     renderer, app = known.renderer, known.app
     if renderer is None or renderer.heavy or app is None or known.refused or spec.apn is not None:
         return None
-    if spec.channel is not None or tools.clock.monotonic() - known.at >= YOUNG_S:
+    if spec.channel is not None:
         return None
     return _target(chunk, known, _choices(app.default_credentials))
+
+
+def _is_fit(chunk: LeasedChunk, tools: Tools) -> bool:
+    """Whether what is known holds still, and no device is to be let rest."""
+    known = chunk.known
+    return known is not None and tools.clock.monotonic() - known.at < YOUNG_S and not tools.resting
 
 
 def _target(
