@@ -133,7 +133,7 @@ class Bench:
         """Measures every job of `remove_ended` and `compact` inside the writer."""
         write = self.store._write
 
-        async def timing(job: Callable[[apsw.Connection], Any], *, long: bool = False, bare: bool = False) -> Any:
+        async def timing(job: Callable[[apsw.Connection], Any], **how: Any) -> Any:
             def timed(connection: apsw.Connection) -> Any:
                 begin, cpu = time.perf_counter(), time.thread_time()
                 try:
@@ -143,7 +143,7 @@ class Bench:
                         self.slices.append((time.perf_counter() - begin) * 1000)
                         self.cpu.append((time.thread_time() - cpu) * 1000)
 
-            return await write(timed, long=long, bare=bare)
+            return await write(timed, **how)
 
         self.store._write = timing  # type: ignore[method-assign]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
-from support.stores import Bench, recipients_of
+from support.stores import Bench, opened, recipients_of
 
 from heliogram.domain.notifications import DeliveryRecord, Outcome
 from heliogram.domain.operations import Counts, Lane
 from heliogram.ports import LeasedChunk
+from heliogram.store.errors import StoreError
 from heliogram.store.sqlite.steps import STEP_MS, ClockSteps
 from heliogram.store.sqlite.thinning import MOST_PARTS
 
@@ -160,6 +163,24 @@ async def test_what_a_failed_job_moved_is_moved_by_the_next(bench: Bench) -> Non
     assert await claim(bench) == []
     assert await due(bench) == LEASE_MS
     assert await bench.store.extend(chunk, bench.clock.ms + LEASE_MS)
+
+
+async def test_what_was_moved_with_a_transaction_that_failed_is_moved_by_the_next(tmp_path: Path) -> None:
+    """A job that settled a step loses that with what the others of its transaction wrote."""
+    async with opened(tmp_path) as bench:
+        await claimed_one(bench)
+        bench.clock.step(HOUR)
+        store: Any = bench.store
+
+        def commit_fails(connection: apsw.Connection, step: int) -> None:
+            connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+            connection.execute("CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+            connection.execute("INSERT INTO b VALUES (1)")
+
+        with pytest.raises(StoreError):
+            await store._write_times(commit_fails)
+        assert await claim(bench) == []
+        assert await due(bench) == LEASE_MS
 
 
 async def test_drift_is_no_step(bench: Bench) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import apsw
 import pytest
 
-from heliogram.store.errors import StoreUnavailable
+from heliogram.store.errors import StoreFull, StoreUnavailable
 from heliogram.store.sqlite.threads import MAX_GROUP, DatabaseThread, reader, writer
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,41 @@ async def test_a_bare_job_that_fails_before_it_writes_costs_no_second_run(tmp_pa
         results = await queued(setup, [count, refuse, insert(2)], bare=True)
         assert isinstance(results[1], LookupError)
         assert (setup.rows(), runs) == ([1, 2], 1)
+
+
+async def test_a_bare_job_that_fails_alone_tells_its_own_error(tmp_path: Path) -> None:
+    """Its group is run one by one since the disk is too full for another of it: it is undone and says what it would."""
+
+    def full(_: apsw.Connection) -> None:
+        raise apsw.FullError("no room")
+
+    async with set_up(tmp_path) as setup:
+        results = await queued(setup, [insert(1), full, fail, insert(2)], bare=True)
+        assert [type(results[n]) for n in (1, 2)] == [StoreFull, LookupError]
+        assert [results[n] for n in (0, 3)] == [1, 2]
+        assert setup.rows() == [1, 2]
+
+
+async def test_each_transaction_that_is_undone_is_told_of(tmp_path: Path) -> None:
+    """As often as a job's writes are lost with others', and not when they stand."""
+    undone = list[int]()
+
+    def trouble(_: apsw.Connection) -> None:
+        raise apsw.IOError("disk gone")
+
+    async with set_up(tmp_path) as setup:
+        for number, other in ((1, trouble), (2, fail), (3, insert(9))):
+            held = await setup.hold()
+            jobs = [
+                setup.writer.run(insert(number), bare=True, undone=partial(undone.append, number)),
+                setup.writer.run(other, bare=True),
+            ]
+            tasks = [asyncio.ensure_future(job) for job in jobs]
+            await asyncio.sleep(0)
+            setup.gate.set()
+            await asyncio.gather(held, *tasks, return_exceptions=True)
+            setup.gate.clear()
+        assert (undone, setup.rows()) == ([1, 2], [2, 3, 9])
 
 
 async def test_a_group_is_bounded(tmp_path: Path) -> None:

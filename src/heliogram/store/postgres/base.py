@@ -37,7 +37,14 @@ class PostgresBase(Base):
         """How it is just now; asks no database."""
         return self._jobs.stats()
 
-    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False, bare: bool = False) -> T:
+    async def _write(
+        self,
+        job: Callable[[apsw.Connection], T],
+        *,
+        long: bool = False,
+        bare: bool = False,
+        undone: Callable[[], object] | None = None,  # not called: what failed here may have been committed all the same
+    ) -> T:
         return await self._jobs.write(job)
 
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:

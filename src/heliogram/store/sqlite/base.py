@@ -59,8 +59,15 @@ class Base:
             wal_bytes=wal,
         )
 
-    async def _write(self, job: Callable[[apsw.Connection], T], *, long: bool = False, bare: bool = False) -> T:
-        return await self._writer.run(job, long=long, bare=bare)
+    async def _write(
+        self,
+        job: Callable[[apsw.Connection], T],
+        *,
+        long: bool = False,
+        bare: bool = False,
+        undone: Callable[[], object] | None = None,
+    ) -> T:
+        return await self._writer.run(job, long=long, bare=bare, undone=undone)
 
     async def _write_times(
         self, job: Callable[[apsw.Connection, int], T], *, mark: int | None = None, bare: bool = False
@@ -70,19 +77,22 @@ class Base:
         since = self._steps.mark() if mark is None else mark
         moved = 0
 
+        def undone() -> None:
+            nonlocal moved
+            self._steps.unsettle(moved)
+            moved = 0
+
         def settled(connection: apsw.Connection) -> T:
             nonlocal moved
-            if moved:  # in an attempt that was rolled back, or this would not be run again
-                self._steps.unsettle(moved)
+            undone()  # what an attempt moved that was rolled back, or this would not be run again
             moved = self._steps.settle(connection)
             try:
                 return job(connection, self._steps.since(since))
             except BaseException:
-                self._steps.unsettle(moved)
-                moved = 0
+                undone()
                 raise
 
-        return await self._write(settled, bare=bare)
+        return await self._write(settled, bare=bare, undone=undone)
 
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._reader.run(job)

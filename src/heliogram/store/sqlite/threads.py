@@ -46,13 +46,16 @@ class _Half(Exception):
 class _Task:
     """A job, the future that waits for it, and how it ended."""
 
-    __slots__ = ("bare", "error", "future", "job", "long", "result")
+    __slots__ = ("bare", "error", "future", "job", "long", "result", "undone")
 
-    def __init__(self, future: asyncio.Future[Any], job: Job[Any], long: bool, bare: bool) -> None:
+    def __init__(
+        self, future: asyncio.Future[Any], job: Job[Any], long: bool, bare: bool, undone: Callable[[], object] | None
+    ) -> None:
         self.future = future
         self.job = job
         self.long = long
         self.bare = bare
+        self.undone = undone
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -115,14 +118,17 @@ class DatabaseThread:
     def __repr__(self) -> str:
         return f"DatabaseThread({self._name}, waiting={self.waiting}, done={self.done}, groups={self.groups})"
 
-    async def run(self, job: Job[T], *, long: bool = False, bare: bool = False) -> T:
+    async def run(
+        self, job: Job[T], *, long: bool = False, bare: bool = False, undone: Callable[[], object] | None = None
+    ) -> T:
         """What `job` returns for the connection, after COMMIT. Raises what the job raised, or `StoreError`. Between two
         `long` ones everything else that waits is done. A `bare` one has no savepoint, which costs a third of what small
-        jobs do: for those that fail before they write, if at all. One that fails later has its group run again."""
+        jobs do: for those that fail before they write, if at all. One that fails later has its group run again.
+        `undone` is called, in this thread, after each transaction with the job that was not committed."""
         if self._closed:
             raise StoreClosed("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        task = _Task(future, job, long, bare)
+        task = _Task(future, job, long, bare, undone)
         if self._gathered is None:
             self._jobs.put(task)
         else:
@@ -184,20 +190,25 @@ class DatabaseThread:
         return group, True
 
     def _run_group(self, group: list[_Task]) -> None:
-        error = self._attempt(group)
-        if isinstance(error, _Half):
-            for task in group:
-                task.bare = False
-            error = self._attempt(group)
+        error = self._attempt_safely(group)
         if error is None or (len(group) > 1 and isinstance(error, _OF_ONE)):
             for task in group if error is not None else ():
-                alone = self._attempt([task])
+                alone = self._attempt_safely([task])
                 if alone is not None:
                     self._fail([task], alone)
         else:
             self._fail(group, error)
         self.groups += 1
         self.done += len(group)
+
+    def _attempt_safely(self, group: list[_Task]) -> BaseException | None:
+        """As `_attempt`, and again with savepoints where a bare job turns out to have needed one."""
+        error = self._attempt(group)
+        if isinstance(error, _Half):
+            for task in group:
+                task.bare = False
+            error = self._attempt(group)
+        return error
 
     def _attempt(self, group: list[_Task]) -> BaseException | None:
         """Runs jobs in one transaction; what failed them all, after which nothing of them was written."""
@@ -219,6 +230,9 @@ class DatabaseThread:
             with contextlib.suppress(apsw.Error):  # what failed before says more
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+            for task in group:
+                if task.undone is not None:
+                    task.undone()
             return explained
         self._trouble.well()
         self.times.add(time.perf_counter() - began)
