@@ -150,6 +150,8 @@ class Accepting(Lists, Work):
             said = await self._gathered(account, send)
         else:
             (said,) = await self._accept_all(account, [send])
+        if said.again and said.outcome in (_FULL, _LOUD) and await self._is_there(operation):
+            return  # kept by a try whose connection was lost: what stands in its way now has come since, or is itself
         if said.outcome == _LOUD:
             (said,) = await self._accept_all(account, [send], loud=True)
         self._judge(send, said)
@@ -159,17 +161,19 @@ class Accepting(Lists, Work):
         key = account, send.bounds
         gathering = self._together.get(key)
         if gathering is None:
-            gathering = self._together[key] = Gathering(functools.partial(self._accept_all, account), ACCEPT_MOST)
-        try:
-            return await gathering(send)
-        finally:
-            if gathering.is_idle and self._together.get(key) is gathering:
-                del self._together[key]
+            accept = functools.partial(self._accept_all, account)
+            forget = functools.partial(self._together.pop, key, None)
+            gathering = self._together[key] = Gathering(accept, ACCEPT_MOST, forget)
+        return await gathering(send)
+
+    async def _is_there(self, operation: Operation) -> bool:
+        where = {"account": operation.account_id, "operation": operation.id}
+        return bool(await self._jobs.look(lambda link: link.execute(_sql.is_there, where)))
 
     async def _accept_all(self, account: bytes, sends: Sequence[_Send], *, loud: bool = False) -> list[_Said]:
         """The database's word on sends of one lane. Where it is nearly full it asks for another try, alone: as a
         transaction of its own, for two that held their place meanwhile would wait for each other."""
-        values, tries, alone = {**_values(account, sends), "loud": loud}, 0, 0
+        values, tries, alone, repeated = {**_values(account, sends), "loud": loud}, 0, 0, False
 
         async def body(link: Link) -> Any:
             nonlocal tries
@@ -184,13 +188,14 @@ class Accepting(Lists, Work):
             outcomes, waiting, ended, account_waiting, account_ended, again = await self._jobs.transact(
                 body, READ_COMMITTED if loud else None
             )
+            repeated = repeated or (tries > 1 and not loud)
             if not again:
                 break
             alone = again
         none = [None] * len(sends)
         depths = zip(waiting or none, account_waiting or none, strict=True)
         return [
-            _Said(outcome, [(EVERYBODY, each, ended), (account, own, account_ended)], tries > 1 and not loud)
+            _Said(outcome, [(EVERYBODY, each, ended), (account, own, account_ended)], repeated)
             for outcome, (each, own) in zip(outcomes, depths, strict=True)
         ]
 

@@ -14,21 +14,22 @@ A = TypeVar("A")
 
 class Gathering(Generic[W, A]):
     """Gives many wishes at once to `ask`, which answers each, and is called by one task at a time. Where it fails for
-    many, for another reason than that the database is away, each is asked for alone: one must not spoil the others."""
+    many, for another reason than that the database is away, each is asked for alone: one must not spoil the others.
+    `at_rest` is called whenever all wishes are answered, whoever still waits for it."""
 
-    def __init__(self, ask: Callable[[Sequence[W]], Awaitable[Sequence[A]]], most: int) -> None:
-        self._ask, self._most = ask, most
+    def __init__(
+        self,
+        ask: Callable[[Sequence[W]], Awaitable[Sequence[A]]],
+        most: int,
+        at_rest: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._ask, self._most, self._at_rest = ask, most, at_rest
         self._waiting: list[tuple[W, asyncio.Future[A]]] = []
         self._running: asyncio.Task[None] | None = None
         self.asked = self.calls = 0
 
     def __repr__(self) -> str:
         return f"Gathering(waiting={len(self._waiting)}, asked={self.asked}, calls={self.calls})"
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits for an answer."""
-        return not self._waiting and self._running is None
 
     async def __call__(self, wish: W) -> A:
         """The answer to a wish. It goes on when nobody waits for it any more."""
@@ -45,6 +46,7 @@ class Gathering(Generic[W, A]):
                 await self._answer(some)
         finally:
             self._running = None
+            self._at_rest()
 
     async def _answer(self, some: Sequence[tuple[W, asyncio.Future[A]]]) -> None:
         self.asked += len(some)

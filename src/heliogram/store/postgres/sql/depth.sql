@@ -6,15 +6,18 @@ SELECT w.account_id, coalesce(sum(d.waiting), 0)::bigint, coalesce(sum(d.ended),
  GROUP BY w.account_id ORDER BY w.account_id;
 
 -- name: recount
--- What waits of every account, from its chunks: the difference goes to the first of its rows.
+-- What waits of every account, and of all, from their chunks: the difference goes to the first of its rows. The row of
+-- all accounts comes first, as in `count_depth`: whoever sends meanwhile waits, and is not waited for.
 INSERT INTO queue_depth AS d (account_id, slot, waiting, ended)
-SELECT a.id, 0, coalesce(c.waiting, 0) - coalesce(k.waiting, 0), 0
-  FROM account a
-  LEFT JOIN (SELECT account_id, sum(size - sent - failed - unaddressable - canceled) AS waiting
-               FROM chunk WHERE state < 2 GROUP BY account_id) c ON c.account_id = a.id
+SELECT w.whose, 0, coalesce(c.waiting, 0) - coalesce(k.waiting, 0), 0
+  FROM (SELECT id AS whose FROM account UNION ALL SELECT '') w
+  LEFT JOIN (SELECT coalesce(account_id, '') AS whose,
+                    sum(size - sent - failed - unaddressable - canceled)::bigint AS waiting
+               FROM chunk WHERE state < 2 GROUP BY GROUPING SETS ((account_id), ())) c ON c.whose = w.whose
   LEFT JOIN (SELECT account_id, sum(waiting)::bigint AS waiting FROM queue_depth GROUP BY account_id) k
-    ON k.account_id = a.id
- WHERE true
+    ON k.account_id = w.whose
+ WHERE w.whose = '' OR coalesce(c.waiting, 0) <> coalesce(k.waiting, 0)
+ ORDER BY w.whose
     ON CONFLICT (account_id, slot) DO UPDATE SET waiting = d.waiting + excluded.waiting;
 
 -- name: recount_all

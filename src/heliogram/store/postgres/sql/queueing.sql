@@ -6,6 +6,10 @@ SELECT outcomes, waiting, ended, account_waiting, account_ended, alone FROM acce
   :shards, :flows, :states, :due, :attempts, :workers, :claimed, :starts,
   :of, :firsts, :sizes, :packed, :prints);
 
+-- name: is_there
+-- Whether there is an operation.
+SELECT 1 FROM operation WHERE account_id = :account AND id = :operation;
+
 -- name: append
 -- A result part.
 SELECT append_part(:account, :operation, :first, :attempt, :sent, :failed, :unaddressable, :packed, :at);
