@@ -31,6 +31,7 @@ CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger("heliogram.web")
 STATIC = "/static/"
 PUBLIC = (STATIC, "/sign-in")
+SIGN_OUT = "/sign-out"
 RETRY_SECONDS = 5
 
 CONTENT_SECURITY_POLICY = (
@@ -95,14 +96,17 @@ class Gate:
             await self._answer(request, problem)(scope, receive, sender)
 
     async def _recognise(self, request: Request) -> None:
-        """Finds the session; of a page that strangers get, too, it may be missing when the store cannot be asked."""
-        path = request.scope["path"].removeprefix(at(""))
+        """Finds the session; of a page that strangers get, too, it may be missing when the store cannot be asked. Who
+        signs out can always: to end what was ended before does no harm."""
+        path, sessions = request.scope["path"].removeprefix(at("")), self._desk.sessions
         if path.startswith(STATIC):
             return
         try:
-            request.state.session = await self._desk.sessions.read(request, request.state.transport)
+            request.state.session = await sessions.read(request, request.state.transport)
         except Unavailable:
-            if not path.startswith(PUBLIC):
+            if path == SIGN_OUT:
+                request.state.session = sessions.opened(request, request.state.transport)
+            elif not path.startswith(PUBLIC):
                 raise
 
     def _answer(self, request: Request, error: ApiProblem | HTTPException | Unavailable) -> Response:

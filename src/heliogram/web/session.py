@@ -113,16 +113,20 @@ class Sessions:
     async def read(self, connection: HTTPConnection, transport: Transport) -> Session | None:
         """The session of a request's cookie; None without one, or one that is over or was not made here. Raises
         `Unavailable` when nobody can be asked whether it was ended."""
+        session = self.opened(connection, transport)
+        return None if session is None or await self.is_over(session) else session
+
+    def opened(self, connection: HTTPConnection, transport: Transport) -> Session | None:
+        """As `read`, of a session that may be over: it is good for nothing but to be ended."""
         text = connection.cookies.get(transport.cookie, "")
         if not text or len(text) > MAX_COOKIE or not transport.may_sign_in:
             return None
         try:
             sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             plain = self._sealer.open(sealed, table="web_session", column=transport.cookie, row=b"", account=b"")
-            session = msgspec.json.decode(plain, type=Session)
+            return msgspec.json.decode(plain, type=Session)
         except (ValueError, binascii.Error, msgspec.DecodeError):
             return None
-        return None if await self.is_over(session) else session
 
     async def is_over(self, session: Session) -> bool:
         """Whether its time is up, or it was ended early on any node, a second ago or earlier. Raises `Unavailable`."""
