@@ -96,6 +96,15 @@ async def test_an_ipv6_network_is_one_address(at: Desk) -> None:
     assert throttle.wait("") > 0
 
 
+async def test_an_ipv4_address_counts_for_itself_on_a_socket_of_both_families(at: Desk) -> None:
+    """There it is written as IPv6 (RFC 4291, 2.5.5.2): one network for all would shut everybody out for one."""
+    throttle = SignInThrottle(at.clock)
+    for _ in range(MAX_FAILURES):
+        throttle.failed("::ffff:192.0.2.1")
+    assert throttle.wait("::ffff:192.0.2.1") == throttle.wait("192.0.2.1") > 0
+    assert throttle.wait("::ffff:192.0.2.2") == 0
+
+
 async def test_the_cookie_over_tls(at: Desk) -> None:
     """`__Host-`, Secure, HttpOnly, SameSite=Strict, with an end; it holds nothing that can be read."""
     answer = await sign_in(at.browser("https://push.example"), at.service.key)
@@ -267,6 +276,30 @@ async def test_while_the_store_is_away_nobody_is_let_in_unasked(at: Desk, monkey
         patched.setattr(at.service.store, "end_session", away)
         answer = await browser.post("/dashboard/sign-out", data={"csrf": token})
         assert answer.headers["location"] == "/dashboard/sign-in"
+        assert "could not be reached" in (await browser.get("/dashboard/sign-in")).text
+    assert (await copy.get("/dashboard/")).status_code == 303
+
+
+async def test_who_signs_out_while_nobody_can_be_asked_is_signed_out_here(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago the session was looked at; a form that is not the session's own ends nothing, then as ever."""
+
+    async def away(*_: object) -> bool:
+        raise StoreUnavailable("the database is away")
+
+    browser = await at.signed_in()
+    copy = at.browser()
+    copy.cookies.update(browser.cookies)
+    token = await csrf(browser)
+    with monkeypatch.context() as patched:
+        patched.setattr(at.service.store, "end_session", away)
+        patched.setattr(at.service.store, "is_session_ended", away)
+        at.clock.advance(BELIEVED_SECONDS)
+        assert (await browser.post("/dashboard/sign-out", data={"csrf": "x"})).status_code == 403
+        answer = await browser.post("/dashboard/sign-out", data={"csrf": token})
+        assert answer.headers["location"] == "/dashboard/sign-in"
+        assert "heliogram-local" not in browser.cookies
         assert "could not be reached" in (await browser.get("/dashboard/sign-in")).text
     assert (await copy.get("/dashboard/")).status_code == 303
 

@@ -52,4 +52,8 @@ def counted(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, PREFIX), strict=False))
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            return str(ipaddress.ip_network((found, PREFIX), strict=False))
+        found = found.ipv4_mapped  # as a socket of both families has it: else all of IPv4 were one network
+    return str(found)
