@@ -82,6 +82,8 @@ async def test_a_form_that_is_sent_twice_sends_once(at: Desk) -> None:
         ({"to": TOKEN, "kind": "activity", "contentState": "{}", "event": "end", "relevanceScore": "x"}, "such as 0.5"),
         ({"to": TOKEN, "body": "x", "sendAt": "1960-01-01T09:00"}, "time has passed"),
         ({"to": TOKEN, "body": "x", "sendAt": "1960-01-01T09:00", "zone": "Nowhere/Land"}, "Expected a time zone"),
+        ({"to": TOKEN, "body": "x", "sendAt": "0001-01-01T00:00+14:00"}, "There is no such date or time"),
+        ({"to": TOKEN, "body": "x", "sendAt": "9999-12-31T23:59-14:00"}, "There is no such date or time"),
         ({"to": TOKEN, "body": "x", "ttl": "5", "expiresAt": "1960-01-01T09:00"}, "either ttl or expiresAt"),
     ],
 )

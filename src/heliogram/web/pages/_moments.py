@@ -37,10 +37,8 @@ def moment(text: str, zone: tzinfo) -> str:
     date, minutes, seconds, offset = found.groups()
     try:
         local = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}{(offset or '').upper()}")
-        if local.tzinfo is not None:
-            return local.isoformat()
-        there = local.replace(tzinfo=zone)
-        exists = there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == local
+        there = local.replace(tzinfo=zone) if local.tzinfo is None else local
+        exists = there.astimezone(UTC).astimezone(there.tzinfo) == there
     except (ValueError, OverflowError):
         raise ValueError(f"There is no such date or time: {text[:40]!r}.") from None
     if not exists:
