@@ -13,6 +13,7 @@ from support.remote import Remote, remote
 from support.waiting import eventually
 
 from heliogram.cli.root import cli
+from heliogram.client import Scope as KeyScope
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,15 @@ def test_the_environment_alone_means_this_machine(there: Remote, tmp_path: Path)
     done = there.run("api-keys", "list", "--data", str(tmp_path / "none"))
     assert done.exit_code == 1
     assert "there is no database" in done.output
+
+
+def test_a_keys_name_makes_a_terminal_do_nothing(there: Remote) -> None:
+    """Whoever may make keys over the API writes it, and whoever lists them is somebody else."""
+    made = there.client.api_keys.create([KeyScope.READ], name="\x1b]0;mine\x07\x1b[2Jx\u202e")
+    for place in (("--remote",), ("--data", str(there.data))):
+        told = there.ok("api-keys", "list", *place)
+        assert made.id in told
+        assert set("\x1b\x07\u202e").isdisjoint(told)
 
 
 def test_one_of_both_places_is_named(there: Remote, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from heliogram.cli.remote import Link
+from heliogram.cli.remote import words as told_words
 from heliogram.cli.root import cli
+from heliogram.client import HeliogramError
 
 KEY = ["--api-key", "key_x.y"]
 
@@ -35,3 +38,16 @@ def test_mistakes_are_told_with_their_cure(
     done = CliRunner().invoke(cli, words, env={"XDG_CONFIG_HOME": str(tmp_path)})
     assert done.exit_code == code, done.output
     assert message in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("mark", [".", ":"])
+def test_a_secret_that_was_given_first_is_not_told(mark: str) -> None:
+    """Whoever mixed up the two parts reads that the key is not taken, and nothing of it."""
+    ident, secret = "key_01h9krwprkeee8fzqspvwy6nq8", "hgs_Tm90IGEgc2VjcmV0"
+    refused = HeliogramError(401, 1, "t", "d")
+    assert f"API key {ident}: it is wrong" in told_words(
+        refused, Link("http://h", f"{ident}{mark}{secret}", as_json=False)
+    )
+    told = told_words(refused, Link("http://h", f"{secret}{mark}{ident}", as_json=False))
+    assert "the API key: it is wrong" in told
+    assert secret not in told

@@ -14,6 +14,7 @@ from .here_or_there import here_or_there
 from .numbers import Whole
 from .options import data_option, master_key_option, print_json, store_option
 from .remote import yes_option
+from .showing import clean
 
 if TYPE_CHECKING:
     from ..domain.accounts import ApiKey
@@ -111,7 +112,9 @@ def list_(link: Link | None, data: Path, store: Url | None, account: str | None,
     for row in rows:
         ended = row["revokedAt"] or row["expiresAt"]
         state = {"active": f"until {ended}" if ended else "active"}.get(row["state"], f"{row['state']} {ended}")
-        click.echo(f"{row['keyId']}  {state:<28}  made {row['createdAt']}  {','.join(row['scopes'])}  {row['name']}")
+        click.echo(
+            f"{row['keyId']}  {state:<28}  made {row['createdAt']}  {','.join(row['scopes'])}  {clean(row['name'])}"
+        )
 
 
 @api_keys.command()

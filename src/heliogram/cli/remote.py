@@ -47,6 +47,7 @@ _OPTIONS = (
 )
 RETRIES = 2
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
+_KEY_ID = re.compile(r"key_[0-9a-z]{1,40}")
 _SCOPE = re.compile(r"lacks the scope '(\w+)'")
 _LAST = re.compile(r"\[\d+\]$")
 _OPTION = {
@@ -75,8 +76,9 @@ class Link:
 
     @property
     def key_id(self) -> str:
-        """The id of the key, which is no secret."""
-        return self.api_key.replace(":", ".").split(".")[0]
+        """The id of the key, which is no secret; empty where it is none: somebody may have given the secret first."""
+        first = self.api_key.replace(":", ".").split(".")[0]
+        return first if _KEY_ID.fullmatch(first) else ""
 
     def client(
         self, *, raw: bool = False, retries: int = RETRIES, pause: Callable[[float], None] | None = None
@@ -210,7 +212,7 @@ def words(error: HeliogramError, link: Link | None) -> str:
 
 
 def _words(error: HeliogramError, link: Link | None) -> str:
-    url, key = ("it", "") if link is None else (link.url, f" {link.key_id}")
+    url, key = ("it", "") if link is None else (link.url, f" {link.key_id}".rstrip())
     if error.status == 0:
         cure = "Does `heliogram serve` run there? --url or HELIOGRAM_URL names another address"
         return f"{error.title}: {_ERRNO.sub('', error.detail)}. {cure}"
