@@ -149,6 +149,20 @@ async def test_a_token_that_moves_is_told_to_both_users_without_naming_the_other
     assert {(str(each.event), each.user_id) for each in moved} == {("MOVED_HERE", second), ("MOVED_AWAY", first)}
 
 
+async def test_when_another_user_registered_a_token_is_nobody_elses_to_know(bench: Bench) -> None:
+    """Neither when the move has been forgotten, nor in what is told when the token moves on."""
+    await again(bench, 1)
+    second = await again(bench, 2)
+    await again(bench, 1, second)
+    came = bench.clock.ms
+    bench.clock.advance(1)
+    assert await bench.store.forget_history(bench.clock.ms) == 2
+    assert {(each.event, each.at) for each in await entries(bench, token=1)} == {(DeviceEvent.REGISTERED, came)}
+    await again(bench, 1, await again(bench, 3))
+    left = next(each for each in await entries(bench, second) if each.event is DeviceEvent.MOVED_AWAY)
+    assert left.first_registered == left.last_registered == came
+
+
 async def test_an_installation_that_signs_in_as_another_user_leaves_the_first(bench: Bench) -> None:
     """With a token of its own, too."""
     first = await again(bench, 1, installation_id="phone")

@@ -40,7 +40,7 @@ from .state import ApiState
 
 class DeviceOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A device. A quarantined one gets nothing until it is registered anew; `stateReason` says why. `createdAt` is when
-    its token was first registered, `registeredAt` when the app last did so.
+    its user's app first registered its token, `registeredAt` when it last did so.
     `environmentLearned`: the app did not say the environment, APNs' answers told it."""
 
     token: str

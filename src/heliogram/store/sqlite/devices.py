@@ -189,7 +189,7 @@ def _renew(connection: apsw.Connection, where: dict[str, Any], new: NewDevice, k
         "slot": place.slot,
     }
     if place != known.place:
-        moved = {"to_registration": place.registration, "to_slot": place.slot}
+        moved = {"to_registration": place.registration, "to_slot": place.slot, "at": at}
         old = {"account": account, "registration": known.registration, "slot": known.slot}
         connection.execute(_sql.move_device, {**old, **moved})
         give_back(connection, account, known.place, at, (now, EventType.DEVICE_REMOVED, MOVED))

@@ -38,9 +38,9 @@ UPDATE device
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 
 -- name: move_device
--- The token is another user's now.
+-- The token is another user's now, who first registered it just now: when others did is not theirs to know.
 UPDATE device
-   SET registration_id = :to_registration, slot = :to_slot,
+   SET registration_id = :to_registration, slot = :to_slot, created = :at,
        user_id = (SELECT user_id FROM registration WHERE account_id = :account AND id = :to_registration)
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 

@@ -41,8 +41,8 @@ UPDATE device
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 
 -- name: move_device
--- The token is another user's now.
-UPDATE device SET registration_id = :to_registration, slot = :to_slot
+-- The token is another user's now, who first registered it just now: when others did is not theirs to know.
+UPDATE device SET registration_id = :to_registration, slot = :to_slot, created = :at
  WHERE account_id = :account AND registration_id = :registration AND slot = :slot;
 
 -- name: find_registration
