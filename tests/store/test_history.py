@@ -11,7 +11,7 @@ from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.devices import MAX_DEVICES
 from heliogram.domain.history import KEPT, DeviceEvent, HistoryEntry, TokenRefusal, ends_of
 from heliogram.ports import Window
-from heliogram.store.sqlite import apps, history
+from heliogram.store.sqlite import apps, history, users
 
 pytestmark = pytest.mark.anyio
 
@@ -215,6 +215,20 @@ async def test_of_a_deleted_user_nothing_is_left(bench: Bench) -> None:
     await bench.store.delete_user(bench.account, user, bench.clock.ms)
     assert await told(bench, user) == await told(bench, token=1) == await told(bench, token=3) == []
     assert await told(bench, other) == ["QUARANTINED", "REGISTERED"]
+
+
+async def test_what_an_earlier_node_left_of_a_deleted_user_goes_with_the_user(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nodes are replaced one may delete users that knows of no history."""
+    user = await again(bench, 1)
+    assert await remove(bench, 1)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(users, "forget_user", lambda *_: None)
+        assert await bench.store.delete_user(bench.account, user, bench.clock.ms)
+    assert await told(bench, user) == ["REMOVED"]
+    assert await bench.store.remove_deleted_users(bench.clock.ms) == 1
+    assert await told(bench, user) == await told(bench, token=1) == []
 
 
 async def test_of_an_app_that_went_nothing_is_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

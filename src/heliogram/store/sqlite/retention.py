@@ -18,6 +18,7 @@ from ...ports import Removal
 from . import statements
 from .base import Base
 from .connection import BUSY_TIMEOUT_MS, connect, explained
+from .history import forget_user
 
 _sql = statements.load("retention")
 
@@ -177,6 +178,7 @@ def _remove_chunk(connection: apsw.Connection, where: Where, sizes: list[int], b
 def _remove_users(connection: apsw.Connection, before: int) -> int:
     rows: Any = connection.execute(_sql.deleted_users, {"before": before, "limit": SLICE_USERS}).fetchall()
     for account, user in rows:
+        forget_user(connection, account, user)  # a node that knows of no history may have deleted the user
         connection.execute(_sql.delete_user, {"account": account, "user": user})
     return len(rows)
 
