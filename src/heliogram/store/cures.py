@@ -20,6 +20,7 @@ CURES = (
         "where one alone is missing, make it as another day's; start a dispatcher, which makes whole days",
     ),
     ("is not valid: REINDEX", "run that command as the tables' owner; where it fails, two rows have the same key"),
+    ("left by a REINDEX", "run that command as the tables' owner, when nobody makes that index anew just now"),
     ("VALIDATE CONSTRAINT", "first put right the rows that name what is not there"),
     ("leases: ", "start a worker: it takes over whatever nobody sends any more"),
     (

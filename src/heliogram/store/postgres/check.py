@@ -6,6 +6,7 @@ Damage of pages and indexes is for `pg_amcheck`, which reads every one of them.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ _BEGINNINGS = frozenset(
     )
 )
 """With what is asked by these something new is looked at, for which no earlier answer matters."""
+_LEFT_BEHIND = re.compile(r'_cc(new|old)\d*"?$')
 _WRONG_SCHEMA = "the schema is not what this version of heliogram works on, and nothing is changed in such a one"
 
 
@@ -70,6 +72,12 @@ class _Glances:
         if isinstance(statement, statements.Statement) and statement.key in _BEGINNINGS:
             await self._link.command(f"ROLLBACK; {SNAPSHOT}")
         return await self._link.execute(statement, values)
+
+
+def is_left_behind(index: str) -> bool:
+    """Whether an index that is not valid is the second one that PostgreSQL makes beside one that is made anew: made
+    anew itself it would stay, and be kept up for nothing."""
+    return _LEFT_BEHIND.search(index) is not None
 
 
 def examine(url: str, *, full: bool = False, progress: Progress = lambda _: None) -> Findings:
@@ -148,7 +156,9 @@ async def _examine_server(link: Link, findings: Findings, progress: Progress) ->
     await _examine_partitions(link, findings)
     await _examine_leases(link, findings)
     for name, table in await link.execute(_sql.indexes_broken, {}):
-        findings.add(f"index {name} of {table} is not valid: REINDEX INDEX CONCURRENTLY {name}")
+        left = is_left_behind(name)
+        how = "left by a REINDEX that did not end: DROP INDEX" if left else "REINDEX INDEX"
+        findings.add(f"index {name} of {table} is not valid: {how} CONCURRENTLY {name}")
     for table, columns, parent, keys, validated in await link.execute(_sql.references, {}):
         if not validated:
             findings.add(f"references: that of {table} to {parent} was never looked at: VALIDATE CONSTRAINT")

@@ -17,7 +17,7 @@ from ..sqlite import statements
 from ..sqlite.check import Findings, Progress
 from ..sqlite.repair import Repair, Step, Steps, steps
 from .catalogue import PACKAGE
-from .check import connected
+from .check import connected, is_left_behind
 from .errors import AGAIN, as_store_error, is_of_database, place_of
 from .facade import run_job
 from .isolation import READ_COMMITTED, SNAPSHOT
@@ -94,6 +94,10 @@ async def _put_server_right(link: Link, made: Repair, progress: Progress) -> Non
     if days:
         made.done.append(f"partitions were made for {', '.join(suffix_of(day) for day in days)}")
     for name, table in await link.execute(_sql.indexes_broken, {}):
+        if is_left_behind(name):
+            told = f"the index {name} of {table}, left by a REINDEX that did not end, was removed"
+            await _tried(connection, made, f"DROP INDEX CONCURRENTLY {name}", told)
+            continue
         progress(f"making the index {name} anew")
         await _tried(
             connection, made, f"REINDEX INDEX CONCURRENTLY {name}", f"the index {name} of {table} was made anew"
@@ -105,7 +109,7 @@ async def _put_server_right(link: Link, made: Repair, progress: Progress) -> Non
 
 
 async def _tried(connection: asyncpg.Connection, made: Repair, command: str, told: str) -> None:
-    """Neither of these commands keeps anybody from reading or writing."""
+    """None of these commands keeps anybody from reading or writing."""
     try:
         await connection.execute(command)
     except asyncpg.PostgresError as error:
