@@ -56,11 +56,13 @@ def test_the_environment_alone_means_this_machine(there: Remote, tmp_path: Path)
 
 def test_a_keys_name_makes_a_terminal_do_nothing(there: Remote) -> None:
     """Whoever may make keys over the API writes it, and whoever lists them is somebody else."""
-    made = there.client.api_keys.create([KeyScope.READ], name="\x1b]0;mine\x07\x1b[2Jx\u202e")
+    made = there.client.api_keys.create([KeyScope.READ], name="\x1b]0;mine\x07\x9b2Jx\u202e")
     for place in (("--remote",), ("--data", str(there.data))):
-        told = there.ok("api-keys", "list", *place)
-        assert made.id in told
-        assert set("\x1b\x07\u202e").isdisjoint(told)
+        told = there.ok("api-keys", "list", *place), there.ok("api-keys", "list", *place, "--json")
+        for each in told:
+            assert made.id in each
+            assert set("\x1b\x07\x9b\u202e").isdisjoint(each)
+        assert "\x1b]0;mine\x07\x9b2Jx\u202e" in [row["name"] for row in json.loads(told[1])]
 
 
 def test_one_of_both_places_is_named(there: Remote, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FILE = "heliogram.config"
 _LENIENT = "heliogram_lenient"
 _SECRETS = "heliogram.secret-files"
+_OBEYED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys though it may stand in JSON as it is."""
 _RANKS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
 MAX_SECRET = 16_384
 """Bytes of a file that holds a secret."""
@@ -267,5 +270,6 @@ def require_embedded(store: object, instead: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as one line of JSON, for programs."""
-    click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    """Prints a value as one line of JSON, for programs; a terminal that shows it obeys nothing of it."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    click.echo(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
