@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
+import msgspec
 import pytest
 from support.clock import FakeClock
 from support.postgres import server
@@ -15,6 +16,7 @@ from support.stores import Bench, open_postgres, opened, recipients_of
 
 from heliogram.domain.backlog import QueueBounds
 from heliogram.domain.operations import cut
+from heliogram.store.errors import Conflict
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.catalogue import Values
 from heliogram.store.postgres.link import Link
@@ -71,6 +73,19 @@ async def test_what_was_kept_before_its_connection_was_lost_is_accepted(bench: B
     assert torn
     assert await store.get_operation(bench.account, operation.id) is not None
     assert (await store.count_account(bench.account, bench.clock.ms)).waiting == before + size
+
+
+async def test_a_value_that_cannot_be_sent_spoils_no_send_beside_it(bench: Bench) -> None:
+    """The driver refuses it before the server is asked, for all that go together: each is asked for alone then."""
+    made = [bench.operation(recipients_of(1)) for _ in range(4)]
+    made[2] = msgspec.structs.replace(made[2], updated=2**63)
+    found = await asyncio.gather(
+        *(bench.store.accept(bench.account, each, cut(each.id, recipients_of(1))) for each in made),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in found] == [type(None), type(None), Conflict, type(None)]
+    kept = [await bench.store.get_operation(bench.account, each.id) is not None for each in made]
+    assert kept == [True, True, False, True]
 
 
 async def test_of_who_leaves_nothing_stays_but_the_send(bench: Bench) -> None:
