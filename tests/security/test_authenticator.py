@@ -208,6 +208,15 @@ async def test_a_wrong_secret_opens_nothing_after_the_right_one(bench: Bench, wr
     assert await made.opens()
 
 
+async def test_what_is_believed_no_more_is_let_go(bench: Bench) -> None:
+    """With the secret that was proven: when another key is asked for, at the latest."""
+    first = await door(bench)
+    assert await first.opens()
+    bench.clock.advance(0.5)
+    assert await first.authenticator.authenticate(encode(API_KEY, (await door(bench)).key.id), "hgs_") is None
+    assert repr(first.authenticator) == "StoreAuthenticator(known=1, unknown=0)"
+
+
 async def test_two_processes_write_use_once_a_minute_between_them(bench: Bench) -> None:
     """What the other wrote is seen when the key is looked up."""
     made = await door(bench)

@@ -54,11 +54,13 @@ class _Recent:
         self._entries.move_to_end(ident)
         return entry
 
-    def put(self, ident: bytes, entry: _Entry) -> None:
+    def put(self, ident: bytes, entry: _Entry, now: float) -> None:
         self._entries[ident] = entry
         self._entries.move_to_end(ident)
-        while len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+        while len(self._entries) > self._size or next(iter(self._entries.values())).until <= now:
+            _, gone = self._entries.popitem(last=False)  # a secret is not kept for longer than it is of use
+            if gone is entry:
+                break
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -144,7 +146,7 @@ class StoreAuthenticator:
     async def _ask(self, ident: bytes, now: float) -> _Entry:
         # Believed from before the look-up on: what is revoked while it runs is not believed longer for it.
         entry = _Entry(await self._store.find_caller(ident), now + self._ttl)
-        (self._unknown if entry.caller is None else self._known).put(ident, entry)
+        (self._unknown if entry.caller is None else self._known).put(ident, entry, now)
         return entry
 
 
