@@ -47,6 +47,7 @@ class PayloadOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     returns=PayloadOut,
     scope=Scope.READ,
     errors=(404,),
+    basis="ours",
 )
 async def get_push_notification_payload(call: Call[ApiState]) -> PayloadOut:
     """The payload and headers that APNs gets, or got, for a notification, made anew from what is kept of it."""
