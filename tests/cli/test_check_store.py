@@ -89,13 +89,11 @@ def test_a_repair_is_told_and_checked(url: str, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     miscount(url)
     ill = run("check", "--store", url)
-    assert ill.stderr.endswith(
-        ": 2 problems; --repair puts right what can be, and a backup can be restored: pg_restore\n"
-    )
+    assert ill.stderr.endswith(" problems; --repair puts right what can be, and a backup can be restored: pg_restore\n")
     mended = run("check", "--store", url, "--repair")
-    partitions, counted, last = mended.stdout.splitlines()
+    *partitions, counted, last = mended.stdout.splitlines()  # the days ahead may have theirs already
     assert mended.exit_code == 0
-    assert partitions.startswith("repaired: partitions were made for ")
+    assert all(each.startswith("repaired: partitions were made for ") for each in partitions)
     assert counted == "repaired: all accounts: recipients that wait were counted as 7, and are 0"
     assert " is well: " in last
     assert "checking again\n" in mended.stderr
