@@ -18,6 +18,12 @@ from heliogram.domain.ids import IdFactory
 from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.partitions import DAY_MS, TABLES, make_partitions, suffix_of
 
+MISCOUNT = """
+INSERT INTO queue_depth AS d (account_id, slot, waiting, ended) VALUES ('', 0, 7, 0)
+    ON CONFLICT (account_id, slot) DO UPDATE SET waiting = d.waiting + 7
+"""
+"""The row may be there: which ones are depends on the numbers of the server's processes."""
+
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(cli, list(words))
@@ -77,7 +83,7 @@ def miscount(url: str) -> None:
 
     async def done() -> None:
         link = await asyncpg.connect(url)
-        await link.execute("INSERT INTO queue_depth VALUES ('', 0, 7, 0) ON CONFLICT DO NOTHING")
+        await link.execute(MISCOUNT)
         await link.execute("DROP TABLE " + ", ".join(f"{table}_{day}" for table in TABLES))
         await link.close()
 
@@ -89,11 +95,13 @@ def test_a_repair_is_told_and_checked(url: str, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     miscount(url)
     ill = run("check", "--store", url)
-    assert ill.stderr.endswith(" problems; --repair puts right what can be, and a backup can be restored: pg_restore\n")
+    assert ill.stderr.endswith(
+        ": 2 problems; --repair puts right what can be, and a backup can be restored: pg_restore\n"
+    )
     mended = run("check", "--store", url, "--repair")
-    *partitions, counted, last = mended.stdout.splitlines()  # the days ahead may have theirs already
+    partitions, counted, last = mended.stdout.splitlines()
     assert mended.exit_code == 0
-    assert all(each.startswith("repaired: partitions were made for ") for each in partitions)
+    assert partitions.startswith("repaired: partitions were made for ")
     assert counted == "repaired: all accounts: recipients that wait were counted as 7, and are 0"
     assert " is well: " in last
     assert "checking again\n" in mended.stderr

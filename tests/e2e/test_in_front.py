@@ -189,7 +189,8 @@ def test_a_campaign_goes_through_with_its_request_id(proxy: Front, served: tuple
         assert client.get(f"{PUSH}/Operations/{sent.json()['operationId']}").json()["stats"]["scheduled"] == 10_000
         made = client.get("/health/live").headers["x-request-id"]
         assert len(made) > 8
-        assert client.post(PUSH, content=b" " * (17 << 20)).status_code in (413, 502)
+        refused = client.post(PUSH, content=b" " * (17 << 20)).status_code
+        assert refused == 413 or (refused == 502 and proxy.kind == "caddy")
 
 
 def sign_in(browser: httpx2.Client, key: tuple[str, str]) -> None:
