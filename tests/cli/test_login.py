@@ -1,18 +1,21 @@
-"""`heliogram login` on a terminal: what it asks for, and that nothing typed is shown."""
+"""`heliogram login`: what it asks for on a terminal, that nothing typed is shown, and what no address may hold."""
 
 from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support.programs import HELIOGRAM
 from support.remote import remote
 from support.waiting import HANG_SECONDS
 
-from heliogram.cli.profiles import Profiles
+from heliogram.cli.profiles import Profile, Profiles
+from heliogram.cli.root import cli
 
 pytestmark = pytest.mark.timeout(2 * HANG_SECONDS)
 
@@ -60,3 +63,54 @@ def test_a_key_is_given_in_one_piece_or_in_two(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
             kept = Profiles.read().profiles["default"]
             assert (kept.url, kept.api_key) == (there.url, there.key)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:hunter2@127.0.0.1:1",
+        "https://hunter2@192.0.2.1",
+        "http://ann:hun/ter2@127.0.0.1:1",
+        "ann:hunter2@host",
+        "http://ann:hunter2@[::1",
+        "http://ann:\nhunter2@host",
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_not_repeated(url: str, tmp_path: Path) -> None:
+    """By `login` before a key is asked for, which keeps nothing; and by every command that takes an address,
+    wherever it comes from."""
+    env = {"HELIOGRAM_URL": "", "HELIOGRAM_API_KEY": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    variables = {**env, "HELIOGRAM_URL": url, "HELIOGRAM_API_KEY": "key_a.b"}
+    given = ["--url", url, "--api-key", "key_a.b"]
+    for words, settings in (
+        (["login", "--url", url], env),
+        (["apps", "list", *given], env),
+        (["apps", "list"], variables),
+        (["api-keys", "list", *given], env),
+        (["api-keys", "list", "--remote"], variables),
+    ):
+        done = CliRunner().invoke(cli, words, input="key_a.b\n", env=settings)
+        assert (done.exit_code, done.stdout) == (2, ""), done.output
+        assert "without user name and password" in " ".join(done.stderr.split())
+        assert not {"hunter2", "ter2", "ann"} & {*re.split(r"\W+", done.stderr)}
+    assert not (tmp_path / "heliogram").exists()
+
+
+def test_a_profile_with_a_password_in_its_address_is_told_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As earlier versions kept it: neither the profile's own commands nor those for another address repeat it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    known = Profiles.read()
+    known.profiles["old"] = Profile("http://ann:hunter2@127.0.0.1:1", "key_a.b")
+    known.default = "old"
+    known.write()
+    assert "hunter2" not in repr(known.profiles)
+    for words, message in (
+        (["apps", "list"], "the url of profile 'old' has a user name or password in it, http://…@127.0.0.1:1"),
+        (["apps", "list", "--url", "http://b"], "the key of profile 'old' is for http://…@127.0.0.1:1"),
+    ):
+        done = CliRunner().invoke(cli, words, env={"HELIOGRAM_URL": None, "HELIOGRAM_API_KEY": None})
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert message in " ".join(done.stderr.split())
+        assert "hunter2" not in done.stderr

@@ -171,7 +171,8 @@ def test_ids_cannot_leave_their_place_in_the_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://h", "h:8080", "http://", "http://h?x=1", "http://u:p@h", "http://h#f", "http://h h"]
+    "url",
+    ["ftp://h", "h:8080", "http://", "http://h?x=1", "http://u:p@h", "http://u:p/w@h", "http://h#f", "http://h h"],
 )
 def test_addresses_that_are_none_are_refused(url: str) -> None:
     """Without repeating a password that stood in it."""

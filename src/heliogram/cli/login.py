@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from .address import require_no_password
 from .profiles import DEFAULT_URL, NAME, Profile, Profiles
 from .remote import Link, told_in_words
 
@@ -73,6 +74,7 @@ def _asked_for() -> str:
 
 def _require_service(url: str) -> None:
     """Refuses what is no service's address before a key is asked for."""
+    require_no_password(url)
     try:
         address = urlsplit(url)
         good = address.scheme.lower() in ("http", "https") and bool(address.hostname)

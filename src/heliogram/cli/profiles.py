@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import click
 
+from .address import shown
+
 DEFAULT_URL = "http://127.0.0.1:8080"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -23,7 +25,7 @@ class Profile(NamedTuple):
     api_key: str
 
     def __repr__(self) -> str:
-        return f"Profile({self.url!r})"
+        return f"Profile({shown(self.url)!r})"
 
 
 class Profiles:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from .address import require_no_password, shown
 from .data import as_json_option
 from .numbers import Whole
 from .profiles import DEFAULT_URL, NAME, Profiles
@@ -65,9 +66,10 @@ _OPTION = {
 
 
 class Link:
-    """The service that is spoken to."""
+    """The service that is spoken to. Raises `click.UsageError` when there is a password in its address."""
 
     def __init__(self, url: str, api_key: str, *, as_json: bool) -> None:
+        require_no_password(url)
         self.url, self.as_json = url, as_json
         self.api_key = api_key
 
@@ -177,7 +179,12 @@ def link_to(url: str | None, api_key: str | None, profile: str | None, *, as_jso
         )
     if url is not None and url.rstrip("/") != found.url.rstrip("/") and not api_key:
         raise click.UsageError(
-            f"--url: the key of profile {name!r} is for {found.url}; give --api-key for another service"
+            f"--url: the key of profile {name!r} is for {shown(found.url)}; give --api-key for another service"
+        )
+    if url is None and "@" in found.url:  # which an older `login` kept
+        cure = "keep it anew with: heliogram login --url http://host:port"
+        raise click.UsageError(
+            f"the url of profile {name!r} has a user name or password in it, {shown(found.url)}: {cure}"
         )
     return Link(url or found.url, api_key or found.api_key, as_json=as_json)
 

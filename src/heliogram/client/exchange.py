@@ -27,7 +27,7 @@ LONGEST_ASKED = 300.0
 IN_USE = 70071
 """The code that says: the first try of this write is still being handled."""
 _AGAIN = frozenset({429, 502, 503, 504})
-_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?")
+_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _KEY = re.compile(r"[A-Za-z0-9_]+[.:][!-~]+")
 
 
