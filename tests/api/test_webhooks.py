@@ -162,6 +162,22 @@ async def test_a_deleted_webhook_is_gone(service: Service) -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, 20404), (method, path)
 
 
+async def test_who_hears_of_devices_hears_that_an_app_went_with_all_of_its(
+    service: Service, receiver: Receiver
+) -> None:
+    """One event, signed as any other: a mirror of devices is not left with those of an app that is no more."""
+    await service.app_named("shop")
+    credential = await service.app_named("going")
+    await make(service, receiver.url, types=["device.*"])
+    for number in range(3):
+        await service.user(token=f"{number:064x}", app_name="going")
+    assert (await service.delete(f"/Credentials/{credential}")).status_code == 202
+    await pump(service).step()
+    (event,) = receiver.events
+    assert (event["type"], event["subject"]) == ("com.heliogram.app.deleted", "going")
+    assert event["data"] == {"appName": "going", "registrations": 3}
+
+
 async def test_a_webhook_is_made_once_for_an_idempotency_key(service: Service) -> None:
     """The second answer is the first, its secret included."""
     headers, body = {"Idempotency-Key": "one"}, {"url": "https://x.example/", "types": ["*"]}

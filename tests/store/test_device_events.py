@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from support.telling import Telling
 from heliogram.domain import ids
 from heliogram.domain.apps import Environment, ProviderName
 from heliogram.domain.devices import TokenKind
-from heliogram.ports import Place
+from heliogram.ports import Place, WebhookChange, Window
+from heliogram.store.sqlite.apps import SLICE
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +101,45 @@ async def test_quarantine_is_told(bench: Bench) -> None:
     await store.quarantine_device(account, "shop", APN, token_of(1), reason="BadDeviceToken", at=now)
     await store.remove_device(account, "shop", APN, token_of(1), dead_since=now, reason="Unregistered")
     assert await told(bench) == [("device.quarantined", "BadDeviceToken", 1)]
+
+
+@pytest.mark.parametrize("wanted", ["device.*", "app.*", "com.heliogram.app.deleted", "*"])
+async def test_the_end_of_an_app_is_told_once_for_all_its_devices(bench: Bench, wanted: str) -> None:
+    """By its name, with how many registrations went: now, and not again while slices remove them."""
+    going = await bench.app("going")
+    hook = await Telling(bench).webhook("https://hook.example", wanted)
+    await asyncio.gather(*(bench.device(token_of(number), app_name="going") for number in range(SLICE + 1)))
+    await bench.store.delete_credential(bench.account, going.id, bench.clock.ms)
+    deleted = ("app.deleted", {"appName": "going", "registrations": SLICE + 1})
+    assert await events(bench) == [deleted]
+    while await bench.store.remove_leaving_apps():
+        assert await events(bench) == [deleted]
+    feed = await bench.store.webhook_feed(bench.account, Place(), events=True, results=False)
+    assert [event.subject for _, event in feed.events] == ["going"]
+    assert (await bench.store.webhook_backlog(bench.account, hook)).waiting == 1
+
+
+async def test_an_app_that_keeps_a_credential_is_not_told_of(bench: Bench) -> None:
+    """Nor is the end of one that nobody asked to be told of."""
+    first = await bench.app("going")
+    second = await bench.app("going")
+    await bench.store.delete_credential(bench.account, first.id, bench.clock.ms)
+    assert await events(bench) == []
+    (hook,) = (await bench.store.list_webhooks(bench.account, Window())).items
+    change = WebhookChange(types=("com.heliogram.device.removed",))
+    await bench.store.update_webhook(bench.account, hook.id, change, bench.clock.ms)
+    await bench.store.delete_credential(bench.account, second.id, bench.clock.ms)
+    assert await events(bench) == []
+
+
+async def test_an_apps_registrations_are_told_as_far_as_they_are_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the bound and one past it the same: nothing waits for a million to be counted."""
+    for name, devices in (("one", 2), ("other", 3)):
+        credential = await bench.app(name)
+        for number in range(devices):
+            await bench.device(token_of(number), app_name=name)
+        monkeypatch.setattr("heliogram.store.sqlite.apps.MOST_USERS", 2)
+        await bench.store.delete_credential(bench.account, credential.id, bench.clock.ms)
+    assert [data["registrations"] for _, data in await events(bench)] == [2, 2]

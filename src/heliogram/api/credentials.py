@@ -161,7 +161,8 @@ async def update_credential(call: Call[ApiState]) -> Result:
 async def delete_credential(call: Call[ApiState]) -> Result:
     """Removes a credential and closes its connections. With an app's last credential go the app and its device
     registrations: nobody sees them or sends to them from then on. Of an app with many devices they are removed in the
-    minutes after, in which an app of that name cannot be made anew (409). Webhooks are not told of each device."""
+    minutes after, in which an app of that name cannot be made anew (409). Webhooks are told once of the app
+    (`com.heliogram.app.deleted`), and not of each device."""
     credential = await credential_in_path(call)
     text = call.path["credentialId"]
     event = audit_event(call, "credential.deleted", text, appName=credential.app_name)

@@ -50,10 +50,11 @@ class EventType(enum.StrEnum):
     DEVICE_DISPLACED = "com.heliogram.device.displaced"
     CREDENTIAL_FAILING = "com.heliogram.credential.failing"
     CREDENTIAL_EXPIRING = "com.heliogram.credential.expiring"
+    APP_DELETED = "com.heliogram.app.deleted"
 
     @property
     def group(self) -> str:
-        """`operation`, `notification`, `device` or `credential`."""
+        """`operation`, `notification`, `device`, `credential` or `app`."""
         return self.value.rsplit(".", 2)[1]
 
 
@@ -69,14 +70,24 @@ SUBSCRIPTIONS = (ALL, *GROUPS, *EventType)
 OF_NOTIFICATIONS = frozenset(each for each in EventType if each.group == "notification")
 """The events that are read from result parts and have no row of their own."""
 
+BY_GROUP = {
+    group: frozenset(each for each in EventType if f"{each.group}.*" == group)
+    | (frozenset({EventType.APP_DELETED}) if group == "device.*" else frozenset())
+    for group in GROUPS
+}
+"""What a group stands for: its own events. `device.*` takes in the end of an app, which is that of all its devices."""
 
-_SUBJECTS = ("notificationId", "operation_id", "registrationId", "credentialId", "webhookId")
+
+_SUBJECTS = ("notificationId", "operation_id", "registrationId", "credentialId", "webhookId", "appName")
 
 
 @functools.lru_cache(maxsize=1_024)
 def wanted_types(types: tuple[str, ...]) -> frozenset[EventType]:
     """The event types that a webhook's `types` stand for; unknown names stand for none."""
-    return frozenset(each for each in EventType if ALL in types or each.value in types or f"{each.group}.*" in types)
+    if ALL in types:
+        return frozenset(EventType)
+    known = frozenset(each for each in EventType if each.value in types)
+    return known.union(*(BY_GROUP.get(each, frozenset()) for each in types))
 
 
 class WebhookState(enum.StrEnum):

@@ -17,12 +17,14 @@ from ...domain.apps import (
     DefaultCredential,
 )
 from ...domain.errors import Code, Conflict, LimitReached
+from ...domain.webhooks import EventType
 from ...ports import Listed, Window
 from ...ports.apps import MOST_USERS
 from . import statements
 from .accounts import limits_of
 from .audit import write_audit
 from .base import Base, bad_cursor, cut_window, nobodys, page_of
+from .events import emit
 from .history import forget_app
 
 _sql = statements.load("apps")
@@ -135,6 +137,7 @@ def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, a
     gone: Any = connection.execute(_sql.delete_credential, {"account": account, "id": credential_id}).fetchall()
     _, kind, was_default = gone[0]
     if is_only:
+        emit(connection, account, EventType.APP_DELETED, at, lambda: _deleted(connection, where))
         connection.execute(_sql.leave_app, where)
         connection.execute(_sql.promote_oldest_app, where)
         _remove_some(connection, where)
@@ -143,6 +146,17 @@ def _delete(connection: apsw.Connection, account: bytes, credential_id: bytes, a
         connection.execute(_sql.promote_oldest_credential, {**where, "type": kind})
     connection.execute(_sql.touch_app, where)
     return True
+
+
+def _deleted(connection: apsw.Connection, where: dict[str, Any]) -> dict[str, Any]:
+    """What webhooks are told: one event for the app, which may have a million devices, and none for each of these."""
+    return {"appName": where["app"], "registrations": _users_of(connection, where)}
+
+
+def _users_of(connection: apsw.Connection, where: dict[str, Any]) -> int:
+    """How many registrations an app has, at most `MOST_USERS`: each is another user's."""
+    counted: Any = connection.execute(_sql.count_users, {**where, "most": MOST_USERS}).get
+    return int(counted)
 
 
 def _remove_some(connection: apsw.Connection, where: dict[str, Any]) -> int:
@@ -266,9 +280,8 @@ class Apps(Base):
 
     async def count_users(self, account: bytes, name: str) -> int:
         """How many users have devices in an app, at most `MOST_USERS`."""
-        values = {"account": account, "app": name, "most": MOST_USERS}
-        counted: Any = await self._list(lambda c: c.execute(_sql.count_users, values).get)
-        return int(counted)
+        where = {"account": account, "app": name}
+        return await self._list(lambda c: _users_of(c, where))
 
     async def default_app(self, account: bytes) -> App | None:
         """The account's default app, None while it has none."""

@@ -33,6 +33,9 @@ EVENTS = (
         ("com.heliogram.credential.failing", "APNs refuses a credential"),
         ("com.heliogram.credential.expiring", "a certificate ends soon"),
     )),
+    ("Apps", "app.*", (
+        ("com.heliogram.app.deleted", "an app was deleted with all its devices"),
+    )),
 )  # fmt: skip
 """What may be subscribed to: a group's name, what stands for all of it, and its events in words."""
 
