@@ -95,7 +95,10 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("to", ["token", "user"])
-async def test_it_leaves_what_a_chunk_of_many_would(delivery: Delivery, apns: ApnsServer, answer: str, to: str) -> None:
+@pytest.mark.parametrize("how", ["handed over", "leased"])
+async def test_it_leaves_what_a_chunk_of_many_would(
+    delivery: Delivery, apns: ApnsServer, answer: str, to: str, how: str
+) -> None:
     """The same push, the same record and counters, and the same wait before another try, whatever APNs answers."""
     await delivery.app()
     apns.on_request = ANSWERS[answer]
@@ -105,6 +108,8 @@ async def test_it_leaves_what_a_chunk_of_many_would(delivery: Delivery, apns: Ap
         if to == "user":
             recipient = Recipient(user=(await delivery.bench.device(token_of(number))).user_id)
         chunk = await held(delivery, [recipient])
+        if how == "leased":
+            chunk = replace(chunk, known=None)
         made = ChunkDelivery(chunk, delivery.tools) if kind is ChunkDelivery else delivery_of(chunk, delivery.tools)
         assert type(made) is kind
         apns.requests.clear()
@@ -253,8 +258,8 @@ async def test_a_token_that_began_to_rest_before_it_began_is_let_rest(delivery: 
 
 
 async def test_whatever_is_more_than_one_device_is_a_chunk(delivery: Delivery, apns: ApnsServer) -> None:
-    """More recipients, two devices, what was tried, what is known no more, a token that was refused, one that might
-    be of the other environment, a credential that was named, and a device that rests."""
+    """More recipients, two devices, what was tried, a token that was refused, one that might be of the other
+    environment, a credential that was named, and a device that rests."""
     await delivery.app()
     bench, tools = delivery.bench, delivery.tools
     chunk = await held(delivery, recipients_of(1))
@@ -268,8 +273,6 @@ async def test_whatever_is_more_than_one_device_is_a_chunk(delivery: Delivery, a
         await held(delivery, recipients_of(2)),
         await held(delivery, [Recipient(user=user)]),
         replace(chunk, records=[record]),
-        replace(chunk, known=None),
-        replace(chunk, known=replace(known, at=known.at - YOUNG_S)),
         replace(chunk, known=replace(known, app=None)),
         replace(chunk, known=replace(known, renderer=None)),
         replace(chunk, known=replace(known, refused={b"": [RefusedToken(None, "Unregistered", None)]})),

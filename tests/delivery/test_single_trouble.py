@@ -130,7 +130,10 @@ async def _run(work: Callable[[], Awaitable[None]]) -> type[BaseException] | Non
 
 
 @pytest.mark.parametrize("disturbance", DISTURBANCES)
-async def test_it_ends_as_a_chunk_of_many_would(delivery: Delivery, apns: ApnsServer, disturbance: str) -> None:
+@pytest.mark.parametrize("how", ["handed over", "leased"])
+async def test_it_ends_as_a_chunk_of_many_would(
+    delivery: Delivery, apns: ApnsServer, disturbance: str, how: str
+) -> None:
     """As much leaves, the same is kept of it and raised, and no gate stays open."""
     found, bench, tools = [], delivery.bench, delivery.tools
     await delivery.app()
@@ -139,6 +142,8 @@ async def test_it_ends_as_a_chunk_of_many_would(delivery: Delivery, apns: ApnsSe
         queue = Queue(bench.store, bench.clock, "test")
         queue.disturbed = disturbed
         chunk = await held(delivery, recipients_of(1))
+        if how == "leased":
+            chunk = replace(chunk, known=None)
         if disturbance in EXPIRY:
             chunk = replace(chunk, spec=replace(chunk.spec, expires_at=bench.clock.ms + EXPIRY[disturbance]))
         with_it = replace(tools, open_credential=disturbed.open, queue=queue)

@@ -10,8 +10,8 @@ from delivery.conftest import Delivery
 from support.apns_server import ApnsServer, accept_all, hold
 from support.stores import recipients_of
 
-from heliogram.delivery.chunk import ChunkDelivery
 from heliogram.delivery.heartbeats import HEARTBEAT_S, LAPSED_AFTER
+from heliogram.delivery.single import SingleDelivery
 from heliogram.delivery.worker import Worker
 from heliogram.domain.operations import Lane
 from heliogram.ports import LeasedChunk
@@ -154,7 +154,7 @@ async def test_a_lease_that_cannot_be_renewed_ends_the_sending(
         return 0
 
     stopped = list[bool]()
-    monkeypatch.setattr(ChunkDelivery, "stop", lambda self: stopped.append(True))
+    monkeypatch.setattr(SingleDelivery, "stop", lambda self: stopped.append(True))
     monkeypatch.setattr(delivery.tools.queue, "extend_all", silent)
     apns.on_request = hold
     worker = Worker(delivery.tools, [Lane.TX], slots=1)

@@ -24,8 +24,7 @@ from .plan import Progress, Target, by_credential, elsewhere
 from .planning import Planner
 from .policy import Deadline
 from .recorder import Recorder, tell_ended
-from .rendering import Terms
-from .tools import Tools, opened_for
+from .tools import Tools, gate_of, opened_for, terms_of
 from .waiting import Waiting, record_of, records_of_accepted
 
 log = structlog.get_logger(__name__)
@@ -164,9 +163,7 @@ class ChunkDelivery:
     # --- sending
 
     async def _send(self, credential_id: bytes, targets: Sequence[Target]) -> None:
-        provider, own = self._tools.providers[ProviderName.APN], self._spec.topic is None
-        topic = provider.topic_key(self._spec.measured_as) if own else None
-        gate = self._tools.breakers.gate(self._chunk.account_id, credential_id, topic, self._chunk.id)
+        gate = gate_of(self._chunk, self._tools, credential_id)
         await self._send_by(gate, credential_id, self._send_through(gate, credential_id, targets))
 
     async def _send_by(self, gate: Gate, credential_id: bytes, sending: Awaitable[None]) -> None:
@@ -198,13 +195,7 @@ class ChunkDelivery:
             retry = Retry.NEVER if credential_id == self._spec.apn else Retry.SOON
             self._not_sent(targets, "NoCredential" if opened is None else "CredentialRevoked", retry)
             return
-        provider = self._tools.providers[ProviderName.APN]
-        terms = Terms(
-            limit=provider.payload_limit(self._spec.measured_as),
-            now=self._now(),
-            deadline=self._deadline.first,
-            collapse_by_id=self._tools.settings.collapse_by_id,
-        )
+        terms = terms_of(self._chunk, tools, self._deadline, self._now())
         rendered = await self._tools.rendering.render(self._chunk, targets, terms, self._stop)
         if self._stop.done():
             return  # cancelled while templates were at work: nothing of it was tried

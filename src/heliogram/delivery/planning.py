@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..domain.lookups import Known, Wanted
-from ..domain.notifications import Recipient
+from ..domain.notifications import Recipient, SendSpec
 from ..pacing import SLICE, turn
 from ..ports import Clock, LeasedChunk, SendingStore
 from . import refusals
@@ -16,6 +16,25 @@ from .resting import Resting
 
 YOUNG_S = 1.0
 """For so long what was looked up as a send was accepted is good for its first try."""
+
+
+def wanted_of(spec: SendSpec, recipients: Iterable[Recipient]) -> Wanted:
+    """What is to be known before it is sent to them."""
+    users, tokens = list[bytes](), list[bytes]()
+    for each in recipients:
+        if each.user:
+            users.append(each.user)
+        if each.token:
+            tokens.append(each.token)
+    return Wanted(
+        app_name=spec.app_name,
+        kind=spec.kind,
+        activity_id=spec.activity_id,
+        credential=spec.apn,
+        users=frozenset(users),
+        tokens=frozenset(tokens),
+        refused=spec.topic is None,
+    )
 
 
 class Planner:
@@ -55,20 +74,10 @@ class Planner:
 
     async def _known(self, open_: Sequence[tuple[int, Recipient]]) -> Known:
         """What the store knows of them; what it said a moment ago, as the send was accepted, does for the first try."""
-        chunk, spec = self._chunk, self._chunk.spec
-        known = chunk.known
+        chunk, known = self._chunk, self._chunk.known
         if known is not None and self._clock.monotonic() - known.at < YOUNG_S:
             return known
-        wanted = Wanted(
-            app_name=spec.app_name,
-            kind=spec.kind,
-            activity_id=spec.activity_id,
-            credential=spec.apn,
-            users=frozenset([recipient.user for _, recipient in open_ if recipient.user]),
-            tokens=frozenset([recipient.token for _, recipient in open_ if recipient.token]),
-            refused=spec.topic is None,
-        )
-        return await self._store.look_up(chunk.account_id, wanted)
+        return await self._store.look_up(chunk.account_id, wanted_of(chunk.spec, [each for _, each in open_]))
 
     def _spare(self, plan: Plan, known: Known) -> None:
         """Takes out what must not reach the provider now: tokens it refused for good, and devices that rest."""

@@ -9,23 +9,24 @@ from __future__ import annotations
 from functools import lru_cache
 
 import structlog
+from msgspec.structs import replace
 
-from ..domain.apps import DefaultCredential, Environment, OpenedCredential, ProviderName
+from ..domain.apps import DefaultCredential, Environment, ProviderName
 from ..domain.errors import Unavailable
 from ..domain.lookups import Known
 from ..domain.notifications import Outcome
 from ..domain.operations import Counts
 from ..lines import named
-from ..ports import LeasedChunk, Push
+from ..ports import LeasedChunk
 from .breaker import Gate
 from .choices import Credentials, plain_choices
 from .chunk import Answered, ChunkDelivery
 from .plan import Target
-from .planning import YOUNG_S
+from .planning import YOUNG_S, wanted_of
 from .policy import Deadline
 from .recorder import tell_ended
-from .rendering import Terms, push_of
-from .tools import Tools
+from .rendering import push_of
+from .tools import Tools, gate_of, is_past, terms_of
 from .waiting import records_of_accepted
 
 log = structlog.get_logger(__name__)
@@ -36,13 +37,14 @@ _KNOWN_APPS = 256
 
 
 class SingleDelivery:
-    """Delivers what `target_of` found to be a send to one device. See `ChunkDelivery` for what it promises."""
+    """Delivers a send to what is one device, as far as is known: `target`, or None where that is yet to be asked. See
+    `ChunkDelivery` for what it promises."""
 
-    def __init__(self, chunk: LeasedChunk, tools: Tools, target: Target) -> None:
+    def __init__(self, chunk: LeasedChunk, tools: Tools, target: Target | None = None) -> None:
         self._chunk, self._tools, self._target = chunk, tools, target
         self._gate: Gate | None = None
         self._whole: ChunkDelivery | None = None
-        self._stopped = False
+        self._stopped = self._ended = False
 
     def __repr__(self) -> str:
         return f"SingleDelivery({self._chunk!r}, stopped={self._stopped})"
@@ -57,55 +59,55 @@ class SingleDelivery:
 
     async def run(self) -> None:
         """Sends, and gives the chunk back: done, or to be retried."""
-        tools, chunk, spec = self._tools, self._chunk, self._chunk.spec
-        topic = tools.providers[_APN].topic_key(spec.measured_as) if spec.topic is None else None
-        gate = tools.breakers.gate(chunk.account_id, self._target.credential, topic, chunk.id)
-        self._gate, handed = gate, False
-        try:
-            answered = await self._try(gate)
-            if answered is not None and await self._finish(answered):
-                return
-            handed = answered is not None
-        finally:
-            self._gate = None
-            if not handed:
-                gate.close(self._now())
-        self._whole = ChunkDelivery(chunk, tools, answered)
+        target = self._target or await self._look_up()
+        answered = None if target is None else await self._send(target)
+        if self._ended:
+            return
+        self._whole = ChunkDelivery(self._chunk, self._tools, answered)
         if self._stopped:
             self._whole.stop()
         await self._whole.run()
 
-    async def _try(self, gate: Gate) -> Answered | None:
+    async def _look_up(self) -> Target | None:
+        """Asks what a send is accepted with where it is handed over at once."""
+        chunk, tools = self._chunk, self._tools
+        known = await tools.store.look_up(chunk.account_id, wanted_of(chunk.spec, chunk.recipients))
+        known.renderer = tools.rendering.renderer(chunk)
+        self._chunk = replace(chunk, known=known)
+        return target_of(self._chunk, tools)
+
+    async def _send(self, target: Target) -> Answered | None:
+        """An answer to which there is more, with its gate left open."""
+        gate, more = gate_of(self._chunk, self._tools, target.credential), None
+        self._gate = gate
+        try:
+            answered = await self._try(gate, target)
+            self._ended = answered is not None and await self._finish(answered)
+            more = None if self._ended else answered
+        finally:
+            self._gate = None
+            if more is None:
+                gate.close(self._now())
+        return more
+
+    async def _try(self, gate: Gate, target: Target) -> Answered | None:
         """The answer, None when nothing has left."""
-        if self._stopped or gate.is_shut or not _is_fit(self._chunk, self._tools):  # it may have waited to begin
+        chunk, tools = self._chunk, self._tools
+        if self._stopped or gate.is_shut or not _is_fit(chunk, tools):  # it may have waited to begin
             return None
         try:
-            opened = await self._tools.open_credential(self._chunk.account_id, self._target.credential)
+            opened = await tools.open_credential(chunk.account_id, target.credential)
         except ValueError:  # it will be met again, and told
             return None
-        if opened is None or not self._is_good(opened):
+        if opened is None or opened.credential.revoked is not None or is_past(opened, self._now()):
             return None
-        push = self._push()
-        if push is None or gate.is_shut:
+        now = self._now()
+        deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
+        push = push_of(chunk, target, terms_of(chunk, tools, deadline, now))
+        if push is None or gate.is_shut:  # what cannot be sent is another's to say
             return None
-        result = await self._tools.providers[_APN].send_one(opened, push, stop=gate.stop)
+        result = await tools.providers[_APN].send_one(opened, push, stop=gate.stop)
         return None if result is None else Answered(gate, opened, result)
-
-    def _is_good(self, opened: OpenedCredential) -> bool:
-        ends = opened.credential.public.get("notAfter")
-        return opened.credential.revoked is None and (ends is None or self._now() <= ends)
-
-    def _push(self) -> Push | None:
-        """What is sent; None when that cannot be, which is another's to say."""
-        tools, chunk, now = self._tools, self._chunk, self._now()
-        settings, spec = tools.settings, chunk.spec
-        terms = Terms(
-            limit=tools.providers[_APN].payload_limit(spec.measured_as),
-            now=now,
-            deadline=Deadline.of(chunk.start, spec.expires_at, settings.policy).first,
-            collapse_by_id=settings.collapse_by_id,
-        )
-        return push_of(chunk, self._target, terms)
 
     async def _finish(self, answered: Answered) -> bool:
         """Records an acceptance, and ends the chunk with it; False when there is more to it."""
@@ -117,7 +119,7 @@ class SingleDelivery:
         ident = opened.credential.id
         tools.heard.take(chunk.account_id, ident, result.status, result.reason, now, success=True)
         if tools.resting:
-            tools.resting.wake(chunk.account_id, self._target.token)
+            tools.resting.wake(chunk.account_id, result.tag.token)
         try:
             written = await tools.queue.done(chunk, records, _ONE)
         except Unavailable:
@@ -135,20 +137,29 @@ class SingleDelivery:
 
 def delivery_of(chunk: LeasedChunk, tools: Tools) -> ChunkDelivery | SingleDelivery:
     """What delivers a chunk with the least around it."""
+    if not _is_one(chunk, tools):
+        return ChunkDelivery(chunk, tools)
+    if not _is_fit(chunk, tools):
+        return SingleDelivery(chunk, tools)
     target = target_of(chunk, tools)
     return ChunkDelivery(chunk, tools) if target is None else SingleDelivery(chunk, tools, target)
+
+
+def _is_one(chunk: LeasedChunk, tools: Tools) -> bool:
+    """Whether it may be a send to one device, that nothing was tried of, as far as is known without asking."""
+    if len(chunk.recipients) != 1 or chunk.records or tools.resting:
+        return False
+    return chunk.spec.apn is None and chunk.spec.channel is None
 
 
 def target_of(chunk: LeasedChunk, tools: Tools) -> Target | None:
     """The one device that a small send is to, when that is all there is to find out: the store said so a moment ago,
     nothing was tried, and there is one credential that may carry it."""
-    known, spec = chunk.known, chunk.spec
-    if known is None or chunk.records or len(chunk.recipients) != 1 or not _is_fit(chunk, tools):
+    known = chunk.known
+    if known is None or not _is_one(chunk, tools) or not _is_fit(chunk, tools):
         return None
     renderer, app = known.renderer, known.app
-    if renderer is None or renderer.heavy or app is None or known.refused or spec.apn is not None:
-        return None
-    if spec.channel is not None:
+    if renderer is None or renderer.heavy or app is None or known.refused:
         return None
     return _target(chunk, known, _choices(app.default_credentials))
 

@@ -9,12 +9,12 @@ import msgspec
 import structlog
 
 from ..domain import ids
-from ..domain.apps import OpenedCredential
+from ..domain.apps import OpenedCredential, ProviderName
 from ..lines import named
 from ..ports import Clock, LeasedChunk, NoTap, Providers, SendingStore, Tap, WorkQueue
-from .breaker import Breakers
-from .policy import RetryPolicy
-from .rendering import Rendering
+from .breaker import Breakers, Gate
+from .policy import Deadline, RetryPolicy
+from .rendering import Rendering, Terms
 from .resting import Resting
 from .stalling import Stall
 from .standing import Heard
@@ -54,6 +54,32 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """Goes around each attempt at a chunk."""
 
 
+_APN = ProviderName.APN  # named once: to ask the enumeration takes a seventh of a µs
+
+
+def gate_of(chunk: LeasedChunk, tools: Tools, credential_id: bytes) -> Gate:
+    """What a chunk's pushes by a credential pass through. A topic that the caller named is the caller's own trouble."""
+    spec = chunk.spec
+    topic = tools.providers[_APN].topic_key(spec.measured_as) if spec.topic is None else None
+    return tools.breakers.gate(chunk.account_id, credential_id, topic, chunk.id)
+
+
+def terms_of(chunk: LeasedChunk, tools: Tools, deadline: Deadline, now: int) -> Terms:
+    """What holds for all pushes of a chunk that are written now (ms)."""
+    return Terms(
+        limit=tools.providers[_APN].payload_limit(chunk.spec.measured_as),
+        now=now,
+        deadline=deadline.first,
+        collapse_by_id=tools.settings.collapse_by_id,
+    )
+
+
+def is_past(opened: OpenedCredential, now: int) -> bool:
+    """Whether a certificate's time is over at a moment (ms)."""
+    ends = opened.credential.public.get("notAfter")
+    return ends is not None and now > ends
+
+
 async def opened_for(chunk: LeasedChunk, tools: Tools, credential_id: bytes) -> tuple[OpenedCredential | None, str]:
     """A credential for a chunk, and what is wrong with it that needs no asking."""
     try:
@@ -62,5 +88,5 @@ async def opened_for(chunk: LeasedChunk, tools: Tools, credential_id: bytes) -> 
         shown = ids.encode(ids.CREDENTIAL, credential_id)
         log.error("credential.not_opened", credential=shown, **named(chunk), error=str(error))
         return None, NOT_OPENED
-    ends = None if opened is None else opened.credential.public.get("notAfter")
-    return opened, EXPIRED if ends is not None and int(tools.clock.time() * 1000) > ends else ""
+    past = opened is not None and is_past(opened, int(tools.clock.time() * 1000))
+    return opened, EXPIRED if past else ""
