@@ -89,8 +89,13 @@ def test_bad_lines_are_named_and_nothing_is_sent(there: Remote, tmp_path: Path) 
     code, out, err = bulk(there, file)
     assert (code, out) == (1, "")
     assert [line.partition("users.csv:")[2][:2] for line in err.splitlines()[:4]] == ["3:", "4:", "6:", "7:"]
-    for words in ("expected one of token", "3 columns, the header has 2", "name: not in UTF-8", "no CSV"):
+    for words in (
+        "3: expected one of token",
+        "4: user-01: 3 columns, the header has 2",
+        "6: user-02: name: not in UTF-8",
+    ):
         assert words in err
+    assert "7: no CSV" in err
     assert "4 bad lines; nothing was sent: mend them, or send to the others with --skip-bad-lines" in err
     assert operations(there) == before
 

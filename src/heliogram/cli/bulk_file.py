@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
+from .showing import masked
 from .users import USER_ID
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ IDS = ("token", "userId", "externalId")
 PROVIDER, ERROR = "provider", "heliogram_error"
 """Columns that are no variables: who carries a token, and what an earlier run said of the line."""
 MAX_VARIABLES, MAX_TEXT = 100, 16_384
+MAX_WHOM = 64
+"""Characters of a user's name that are told beside a line's number."""
 _TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){8,200}")
 _VARIABLE = re.compile(r"[A-Za-z_][\w-]{0,63}")
 _SPELLINGS = {"userid": "userId", "user_id": "userId", "externalid": "externalId", "external_id": "externalId"}
@@ -28,12 +31,14 @@ _DELIMITERS = ",;\t"
 
 
 class Line(NamedTuple):
-    """A line: its recipient, or what is wrong with it. `raw` is what stands there, for the file of rejects."""
+    """A line: its recipient, or what is wrong with it. `number` is that of its first line in the file, `raw` what
+    stands there, for the file of rejects, and `whom` whom it names, as far as it does."""
 
     number: int
     recipient: Recipient | None
     problem: str
     raw: Any
+    whom: str = ""
 
 
 class Source:
@@ -63,19 +68,21 @@ class Source:
         self.columns = _header(next(csv.reader([header], delimiter=self.delimiter), []), self.file)
         rows = csv.reader(opened, delimiter=self.delimiter, strict=True)
         while True:
+            number = rows.line_num + 2  # beside the header; a quoted text may go on for lines
             try:
                 row = next(rows)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Line(rows.line_num + 1, None, f"no CSV: {error}", [])
+                yield Line(number, None, f"no CSV: {error}", [])
                 continue
             if any(row):
-                yield self._row(rows.line_num + 1, row)
+                yield self._row(number, row)
 
     def _row(self, number: int, row: list[str]) -> Line:
         if len(row) > len(self.columns):
-            return Line(number, None, f"{len(row)} columns, the header has {len(self.columns)}", row)
+            problem = f"{len(row)} columns, the header has {len(self.columns)}"
+            return Line(number, None, problem, row, _whom(dict(zip(self.columns, row, strict=False))))
         values = {name: text for name, text in zip(self.columns, row, strict=False) if text != ""}
         return _judged(number, values, {name: values[name] for name in values if _is_variable(name)}, row)
 
@@ -101,7 +108,8 @@ class Source:
             nested = values.pop("variables", None)
             variables = {name: value for name, value in values.items() if _is_variable(name)}
             if nested is not None and (variables or not isinstance(nested, dict)):
-                yield Line(number, None, "variables: expected an object, and no variables beside it", text)
+                problem = "variables: expected an object, and no variables beside it"
+                yield Line(number, None, problem, text, _whom(values))
                 continue
             variables = variables if nested is None else nested
             seen.update(dict.fromkeys(variables))
@@ -168,9 +176,9 @@ def _is_variable(name: str) -> bool:
 def _judged(number: int, values: dict[str, Any], variables: dict[str, Any], raw: Any) -> Line:
     from ..client import Provider, Recipient
 
-    problem = _problem(values, variables)
+    problem, whom = _problem(values, variables), _whom(values)
     if problem:
-        return Line(number, None, problem, raw)
+        return Line(number, None, problem, raw, whom)
     by_token = "token" in values
     return Line(
         number,
@@ -183,7 +191,17 @@ def _judged(number: int, values: dict[str, Any], variables: dict[str, Any], raw:
         ),
         "",
         raw,
+        whom,
     )
+
+
+def _whom(values: dict[str, Any]) -> str:
+    """Whom a line names: a user as it stands there, a token by its ends. Nothing where it names none, or several."""
+    named = [name for name in IDS if isinstance(values.get(name), str) and values[name]]
+    if len(named) != 1:
+        return ""
+    text: str = values[named[0]]
+    return masked(text) if named[0] == "token" else text[:MAX_WHOM]
 
 
 def _problem(values: dict[str, Any], variables: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .push import masked, to_whom
+from .push import to_whom
 from .remote import Link, connected
-from .showing import clean, plural, when
+from .showing import clean, masked, plural, when
 
 if TYPE_CHECKING:
     from ..client import Delivery, Notification

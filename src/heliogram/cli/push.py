@@ -12,7 +12,7 @@ from .numbers import Number, Whole
 from .operations import tags_of, watched
 from .push_bulk import bulk
 from .remote import Link, connected, limit_option, page_size
-from .showing import table, when
+from .showing import masked, table, when
 from .trials import tell_trial
 from .users import USER_ID
 
@@ -133,11 +133,6 @@ def to_whom(found: Notification) -> str:
     if to.user_id is not None:
         return to.user_id
     return f"channel {to.channel_id}" if to.channel_id is not None else f"token {masked(to.token or '')}"
-
-
-def masked(token: str) -> str:
-    """A token by its ends."""
-    return token if len(token) <= 12 else f"{token[:6]}…{token[-6:]}"
 
 
 def _recipients(users: tuple[str, ...], tokens: tuple[str, ...], variables: dict[str, str] | None) -> list[Recipient]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from .bulk_file import Line, Source, require_regular
+from .bulk_problems import Refusal, complain, failing, may_be_left_out, refusals, without
 from .content import content_of, content_options, plain_variables
 from .numbers import Whole
 from .operations import outcome, tags_of
@@ -29,7 +29,6 @@ MAX_BYTES = 8 * 2**20
 RETRIES = 12
 SHOWN = 20
 """Bad lines that are told one by one."""
-_PLACE = re.compile(r"\$\.to\[([0-9]+)\]")
 
 
 @click.command()
@@ -113,7 +112,7 @@ class Job:
         self.rejects: Path = options["rejects"] or _beside(source.file)
         if self.rejects.exists() and self.rejects.samefile(source.file):
             raise click.UsageError("--rejects: expected another file than the one that is sent to: it is written anew")
-        self.good = self.bad = self.accepted = self.repeated = self.told = 0
+        self.good = self.bad = self.accepted = self.repeated = self.refused = self.warned = 0
         self.operations: list[str] = []
         self.outcomes: dict[str, int] = {}
         self._stack = stack
@@ -142,7 +141,7 @@ class Job:
         self.bad = 0  # they are counted as they are written to the rejects
 
     def _complain(self, line: Line, problem: str) -> None:
-        click.echo(f"{self.source.file}:{line.number}: {clean(problem)}", err=True)
+        complain(self.source.file, line, problem)
 
     def _require_columns(self) -> None:
         """Refuses a template with a plain {{ name }} that no line has: mostly a slip of the pen."""
@@ -206,27 +205,33 @@ class Job:
                 self.accepted += len(lines)
                 return
             except HeliogramError as error:
-                refused = _refused(error, lines)
-                if error.repeated and not 0 < len(refused) < len(lines):
+                refused, rest = refusals(error, lines)
+                apart = 0 < len(refused) < len(lines) and may_be_left_out(rest)
+                if error.repeated and not apart:
                     attempt += 1
                     continue
                 if error.repeated:
                     self._send(client, [line for line, _ in refused], dry=dry)
-                    lines, attempt = _without(lines, refused), 0
+                    lines, attempt = without(lines, refused), 0
                     continue
+                if not refused or not self.skips or not may_be_left_out(rest):
+                    self._give_up(refused, rest)
                 for line, problem in refused:
                     self._complain(line, problem)
-                if not refused or not self.skips:
-                    self.told = len(refused)
-                    raise
-                for line, problem in refused:
                     self._put_aside(line, problem)
-                lines, attempt = _without(lines, refused), 0
+                lines, attempt = without(lines, refused), 0
+
+    def _give_up(self, refused: list[Refusal], rest: HeliogramError) -> NoReturn:
+        """Names the lines that the service refuses, and raises what it says beside."""
+        for line, problem in refused:
+            self._complain(line, problem)
+        self.refused = len(refused)
+        raise rest
 
     def _ask(self, client: Heliogram, lines: list[Line], attempt: int, *, dry: bool) -> None:
         to = [line.recipient for line in lines if line.recipient is not None]
         if dry:
-            self._count_trial(client.notifications.validate(to, self.content, **self.more))
+            self._count_trial(client.notifications.validate(to, self.content, **self.more), lines)
             return
         key = self._key(lines, attempt)
         made: OperationAccepted = client.notifications.send(to, self.content, **self.more, idempotency_key=key)
@@ -256,7 +261,10 @@ class Job:
         self.bad += 1
         self._reject(line, problem)
 
-    def _count_trial(self, trial: Trial) -> None:
+    def _count_trial(self, trial: Trial, lines: list[Line]) -> None:
+        for line, problem in failing(trial, lines)[: SHOWN - self.warned]:
+            self._complain(line, problem)
+            self.warned += 1
         for name in ("unaddressable", "failing"):
             self.outcomes[name] = self.outcomes.get(name, 0) + getattr(trial, name)
 
@@ -264,9 +272,9 @@ class Job:
         from ..client import HeliogramError
 
         why = words(error, self.link) if isinstance(error, HeliogramError) else "interrupted"
-        if self.told:
+        if self.refused and isinstance(error, HeliogramError) and may_be_left_out(error):
             cure = "mend that, or send to the others with --skip-bad-lines"
-            why = f"the service refuses {plural(self.told, 'line')}: {cure}"
+            why = f"the service refuses {plural(self.refused, 'line')}: {cure}"
         if dry:
             return why
         cure = "the same command again goes on where it was; what was accepted is not sent twice"
@@ -306,7 +314,7 @@ class Job:
             click.echo(f"would send to {plural(self.accepted, 'recipient')}; nothing was sent")
             for name, text in (
                 ("unaddressable", "without a device"),
-                ("failing", "would fail: see push send --dry-run"),
+                ("failing", "would fail: the first are named above"),
             ):
                 if self.outcomes.get(name):
                     click.echo(f"  {self.outcomes[name]:,} {text}")
@@ -327,19 +335,6 @@ def _waited(client: Heliogram, ident: str, progress: Progress, ended: int, total
         ident,
         progress=lambda now: progress.at(ended + now.stats.total - now.stats.queued - now.stats.scheduled, total),
     ).stats
-
-
-def _refused(error: HeliogramError, lines: list[Line]) -> list[tuple[Line, str]]:
-    """The lines that the service names, if it names nothing else: then the others can be sent without them."""
-    places = [(_PLACE.match(each.context or ""), each.message) for each in error.errors]
-    if error.status not in (400, 404) or not all(place for place, _ in places):
-        return []
-    return [(lines[int(place[1])], message) for place, message in places if place and int(place[1]) < len(lines)]
-
-
-def _without(lines: list[Line], refused: list[tuple[Line, str]]) -> list[Line]:
-    gone = {line.number for line, _ in refused}
-    return [line for line in lines if line.number not in gone]
 
 
 def _beside(file: Path) -> Path:

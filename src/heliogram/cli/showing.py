@@ -75,6 +75,11 @@ def clean(text: str) -> str:
     return "".join(each if each.isprintable() else "�" for each in text)
 
 
+def masked(token: str) -> str:
+    """A token by its ends."""
+    return token if len(token) <= 12 else f"{token[:6]}…{token[-6:]}"
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"
