@@ -1,18 +1,18 @@
-"""`heliogram explain`: the story of one notification, from a running service."""
+"""`heliogram explain`: the story of one notification and what it was made of, from a running service."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .push import to_whom
-from .remote import Link, connected
-from .showing import clean, masked, plural, when
+from .remote import Link, connected, words
+from .showing import clean, masked, plural, tell_push, when
 
 if TYPE_CHECKING:
-    from ..client import Delivery, Notification
+    from ..client import Delivery, Heliogram, Notification, Payload
 
 
 class Event(NamedTuple):
@@ -26,11 +26,47 @@ class Event(NamedTuple):
 @click.argument("notification_id")
 @connected
 def explain(link: Link, notification_id: str) -> None:
-    """Tell what became of a notification, device by device, why, and what to do.
+    """Tell what became of a notification, device by device, why, and what to do; then its headers and payload.
 
-    NOTIFICATION_ID is what `push list`, `tail` and the API show; an apns-id in the API's form does as well.
+    NOTIFICATION_ID is what `push list`, `tail` and the API show; an apns-id in the API's form does as well. The payload
+    is not kept: the service makes it anew from what is, and says where it cannot. --json has it as `payload`.
     """
-    link.show(lambda client: client.notifications.get(notification_id), _tell)
+    from .options import print_json
+
+    with link.client(raw=link.as_json) as client:
+        found: Any = client.notifications.get(notification_id)
+        payload, note = _payload(client, notification_id, link)
+    if link.as_json:
+        print_json({**found, "payload": payload})
+    else:
+        _tell(found)
+        if payload is not None:
+            _tell_payload(payload)
+    if note:
+        click.echo(note, err=True)
+
+
+def _payload(client: Heliogram, notification_id: str, link: Link) -> tuple[Any, str]:
+    """The payload as the service makes it anew; where it does not tell, None and why. The story stands without it."""
+    from ..client import HeliogramError
+
+    try:
+        return client.notifications.payload(notification_id), ""
+    except HeliogramError as error:
+        if error.status == 404:  # the notification is there: the service is older than the question
+            return None, "its payload cannot be shown: the service does not tell it; a newer heliogram does"
+        return None, f"its payload cannot be shown: {words(error, link)}"
+
+
+def _tell_payload(made: Payload) -> None:
+    click.echo("\nWhat APNs gets, made anew from the content and variables that are kept:")
+    tell_push(made.headers, made.payload)
+    if made.payload is None:
+        click.echo(f"The payload cannot be made anew: {clean(made.problem or 'the service does not say why')}")
+        return
+    click.echo(f"{made.size:,} of {made.limit:,} bytes")
+    if made.problem is not None:
+        click.echo(f"It cannot be sent: {clean(made.problem)}")
 
 
 def _tell(found: Notification) -> None:

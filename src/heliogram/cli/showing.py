@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -78,6 +79,15 @@ def clean(text: str) -> str:
 def masked(token: str) -> str:
     """A token by its ends."""
     return token if len(token) <= 12 else f"{token[:6]}…{token[-6:]}"
+
+
+def tell_push(headers: Mapping[str, str], payload: Mapping[str, Any] | None) -> None:
+    """The headers of a push, and its payload as JSON that means the same and gives no orders to a terminal."""
+    if headers:
+        details(headers.items())
+    if payload is not None:
+        text = json.dumps(payload, ensure_ascii=False, indent=2)
+        click.echo("".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text))
 
 
 def _cell(value: object) -> str:

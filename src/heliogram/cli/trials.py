@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .showing import clean, details, plural
+from .showing import clean, details, plural, tell_push
 
 if TYPE_CHECKING:
     from ..client import Trial
@@ -26,6 +26,4 @@ def tell_trial(trial: Trial) -> None:
     for problem in trial.problems:
         click.echo(f"{problem.context.removeprefix('$.')}: {clean(problem.reason)}\n  {problem.cure}")
     if trial.sample is not None:
-        import json
-
-        click.echo(json.dumps(trial.sample.payload, ensure_ascii=False, indent=2))
+        tell_push(trial.sample.headers, trial.sample.payload)
