@@ -71,7 +71,8 @@ def _fields(schema: str, described: dict[str, Any], struct: type[msgspec.Struct]
     yield from (f"{schema}.{name}: only in the struct {struct.__name__}" for name in fields.keys() - properties.keys())
     for name in properties.keys() & fields.keys():
         field, schema_of = fields[name], properties[name]
-        if not _fits(field.type, schema_of):
+        optional = given and name not in described.get("required", ())
+        if not _fits(field.type, _without_null(schema_of) if optional else schema_of):
             yield f"{schema}.{name}: {field.type} does not hold {schema_of}"
         if given and field.required != (name in described.get("required", ())):
             yield f"{schema}.{name}: required in one of the two alone"
@@ -93,6 +94,11 @@ def _choices(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     else:
         for each in choices:
             yield from _choices(each)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What an optional field of a request takes beside null, which says what leaving it out says: the client does."""
+    return {"anyOf": [each for each in _choices(schema) if each.get("type") != "null"]}
 
 
 def _fits(type_: Any, schema: dict[str, Any]) -> bool:

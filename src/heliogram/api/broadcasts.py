@@ -41,13 +41,13 @@ class BroadcastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     environment: EnvironmentIn = None
     priority: (
         Annotated[Priority, msgspec.Meta(description="HIGH at once, LOW when it suits the battery. Default: HIGH.")]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+        | None
+    ) = None
     schedule: ScheduleIn | None = None
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None
     tags: TagsIn | None = None
-    validate_only: ValidateOnlyIn = False
+    validate_only: ValidateOnlyIn | None = False
 
 
 @endpoint(
@@ -87,7 +87,7 @@ async def broadcast(call: Call[ApiState]) -> Result:
     spec, content_problems = compose(
         body.content,
         app_name=app.name,
-        priority=None if isinstance(body.priority, msgspec.UnsetType) else body.priority,
+        priority=body.priority,
         expires_at=timing.expires_at,
         channel=channel_id,
         leaves=now if timing.send_at is None else timing.send_at,

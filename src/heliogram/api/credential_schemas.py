@@ -75,9 +75,12 @@ class CreateCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     credential_type: CredentialType
     content: CredentialContent
     app_name: AppName | None = None
-    is_default: Annotated[
-        bool, msgspec.Meta(description="The app's default of its type. The first one is so whatever is said.")
-    ] = False
+    is_default: (
+        Annotated[
+            bool, msgspec.Meta(description="The app's default of its type. The first one is so whatever is said.")
+        ]
+        | None
+    ) = False
 
 
 class RotateCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -66,7 +66,7 @@ async def create_credential(call: Call[ApiState]) -> Result:
         type=body.credential_type,
         form=parsed.form,
         public=parsed.public,
-        is_default=body.is_default,
+        is_default=bool(body.is_default),
         created=now,
         updated=now,
     )

@@ -30,10 +30,13 @@ class CreateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A key to make. `scopes` is what it may do: `send`, `register`, `read`, `credentials`, or `admin` for everything.
     Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
 
-    name: Annotated[
-        str,
-        msgspec.Meta(max_length=MAX_KEY_NAME, pattern=NO_NUL, description="What it is for; only people read it."),
-    ] = ""
+    name: (
+        Annotated[
+            str,
+            msgspec.Meta(max_length=MAX_KEY_NAME, pattern=NO_NUL, description="What it is for; only people read it."),
+        ]
+        | None
+    ) = ""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
     expires_at: Annotated[str, msgspec.Meta(max_length=64, pattern=NO_NUL)] | None = None
 
@@ -41,7 +44,7 @@ class CreateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class RotateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """How long the old key goes on beside its successor: 0 seconds to 30 days."""
 
-    grace_seconds: Annotated[int, msgspec.Meta(ge=0, le=MAX_GRACE_SECONDS)] = DEFAULT_GRACE_SECONDS
+    grace_seconds: Annotated[int, msgspec.Meta(ge=0, le=MAX_GRACE_SECONDS)] | None = DEFAULT_GRACE_SECONDS
 
 
 class ApiKeyOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,7 +95,7 @@ async def create_api_key(call: Call[ApiState]) -> Result:
     now = call.state.now()
     key, secret = call.state.key_maker.api_key(
         account_of(call),
-        name=body.name,
+        name=body.name or "",
         scopes=[scope for scope in Scope if scope in body.scopes],
         created=now,
         expires=_end(body.expires_at, now),
@@ -163,7 +166,8 @@ async def rotate_api_key(call: Call[ApiState]) -> Result:
         created=now,
         expires=old.successor_expires(now),
     )
-    ends = now + 1000 * call.body.grace_seconds
+    grace: int | None = call.body.grace_seconds
+    ends = now + 1000 * (DEFAULT_GRACE_SECONDS if grace is None else grace)
     event = audit_event(call, "apiKey.rotated", _id(old), successor=_id(key), expiresAt=moment(ends))
     if not await call.state.store.rotate_api_key(account_of(call), old.id, key, ends, audit=event):
         raise Conflict("this API key has ended and cannot be rotated: make a new one", Code.KEY_ENDED)

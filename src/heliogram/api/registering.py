@@ -109,7 +109,7 @@ class RegisterDevice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ]
         | None
     ) = None
-    kind: TokenKind = TokenKind.ALERT
+    kind: TokenKind | None = TokenKind.ALERT
     activity_id: ActivityId | None = None
     installation_id: InstallationId | None = None
     app_version: AppVersion | None = None
@@ -142,7 +142,7 @@ def read_device(body: RegisterDevice) -> NewDevice:
         user_id=user_id,
         external_id=body.external_id,
         environment=body.environment,
-        kind=body.kind,
+        kind=body.kind or TokenKind.ALERT,
         activity_id=body.activity_id,
         installation_id=body.installation_id,
         app_version=body.app_version,
@@ -174,7 +174,7 @@ def _kind_problems(body: RegisterDevice) -> list[FieldProblem]:
     if body.provider is not ProviderName.APN:
         if body.environment is not None:
             problems.append(FieldProblem("$.environment", "only APNs tokens have an environment: leave it out"))
-        if body.kind is not TokenKind.ALERT:
+        if body.kind not in (None, TokenKind.ALERT):
             problems.append(FieldProblem("$.kind", "only APNs tokens are of different kinds: leave it out"))
     update = body.kind is TokenKind.LIVE_ACTIVITY_UPDATE
     if update and body.activity_id is None:

@@ -27,7 +27,7 @@ class CreateRegistrationToken(msgspec.Struct, frozen=True, kw_only=True, forbid_
     app_name: AppName
     user_id: UserId | None = None
     external_id: ExternalId | None = None
-    expires_in: Annotated[int, msgspec.Meta(ge=MIN_SECONDS, le=MAX_SECONDS)] = DEFAULT_SECONDS
+    expires_in: Annotated[int, msgspec.Meta(ge=MIN_SECONDS, le=MAX_SECONDS)] | None = DEFAULT_SECONDS
 
 
 class RegistrationTokenOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -63,7 +63,7 @@ async def create_registration_token(call: Call[ApiState]) -> RegistrationTokenOu
     if await call.state.store.get_app(account, body.app_name) is None:
         raise NotFound("app", body.app_name, path="$.appName", code=Code.UNKNOWN_APP)
     user = await _user(call, named)
-    expires = int(call.state.clock.time()) + body.expires_in
+    expires = int(call.state.clock.time()) + (DEFAULT_SECONDS if body.expires_in is None else body.expires_in)
     grant = RegistrationGrant(
         account_id=account, key_id=call.auth.key_id, app_name=body.app_name, user_id=user, expires=expires
     )

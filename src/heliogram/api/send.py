@@ -65,8 +65,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 description="HIGH at once, LOW when it suits the battery. Default: HIGH, where the push type allows it."
             ),
         ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+        | None
+    ) = None
     sound: (
         Annotated[
             str,
@@ -82,7 +82,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ttl: TtlIn | None = None
     expires_at: ExpiresAtIn | None = None
     tags: TagsIn | None = None
-    validate_only: ValidateOnlyIn = False
+    validate_only: ValidateOnlyIn | None = False
 
 
 @endpoint(
@@ -217,7 +217,7 @@ def _compose(body: SendRequest, sender: Sender, timing: Timing, now: int) -> tup
         app_name=sender.app_name,
         apn=sender.apn,
         fcm=sender.fcm,
-        priority=None if isinstance(body.priority, msgspec.UnsetType) else body.priority,
+        priority=body.priority,
         sound=body.sound,
         expires_at=timing.expires_at,
         leaves=now if timing.send_at is None else timing.send_at,

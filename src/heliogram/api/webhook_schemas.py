@@ -45,7 +45,7 @@ class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     url: Url
     types: Types
-    description: Description = ""
+    description: Description | None = ""
 
 
 class UpdateWebhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -70,7 +70,7 @@ async def create_webhook(call: Call[ApiState]) -> Result:
         id=ident,
         url=body.url,
         types=ordered_types(body.types),
-        description=body.description,
+        description=body.description or "",
         created=now,
         updated=now,
     )

@@ -25,11 +25,19 @@ IMAGE_URL = r"^https://[!-~][^\x00-\x1f\x7f]*$"
 """How an image's address looks. Spaces may stand in its templates."""
 MAX_ARGUMENTS = 32
 MAX_INSTANT = 2**53 - 1
+DEFAULT_SOUND = "default"
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Arguments = Annotated[list[str], Meta(max_length=MAX_ARGUMENTS)]
 Instant = Annotated[int, Meta(ge=0, le=MAX_INSTANT)] | Annotated[str, Meta(min_length=1, max_length=64)]
 """Seconds since 1970, or an ISO 8601 date-time (UTC unless it says otherwise)."""
+
+
+def _by_default(struct: msgspec.Struct, *fields: tuple[str, Any]) -> None:
+    """Puts the default where null was given: null says what leaving out says, and is neither kept nor shown."""
+    for name, default in fields:
+        if getattr(struct, name) is None:
+            msgspec.structs.force_setattr(struct, name, default)
 
 
 def _text(description: str) -> Meta:
@@ -50,9 +58,12 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     """A sound with its loudness. `critical` plays it even when the phone is muted, if the app has Apple's entitlement
     for critical alerts."""
 
-    name: Annotated[Name, Meta(description="A sound file in the app, or `default`.")] = "default"
-    critical: bool = False
+    name: Annotated[Name, Meta(description="A sound file in the app, or `default`.")] | None = DEFAULT_SOUND
+    critical: bool | None = False
     volume: Annotated[float, Meta(ge=0, le=1, description="Of a critical sound: 0 is silent, 1 full.")] | None = None
+
+    def __post_init__(self) -> None:
+        _by_default(self, ("name", DEFAULT_SOUND), ("critical", False))
 
 
 class ActivityEvent(enum.StrEnum):
@@ -107,12 +118,16 @@ class LiveActivity(
         ]
         | None
     ) = None
-    input_push_token: Annotated[
-        bool, Meta(description="A start asks the phone for a token to update the activity with (iOS 18).")
-    ] = False
+    input_push_token: (
+        Annotated[bool, Meta(description="A start asks the phone for a token to update the activity with (iOS 18).")]
+        | None
+    ) = False
     input_push_channel: (
         Annotated[Name, Meta(description="A start makes the activity follow this broadcast channel (iOS 18).")] | None
     ) = None
+
+    def __post_init__(self) -> None:
+        _by_default(self, ("input_push_token", False))
 
 
 class ApnHeaders(
@@ -249,12 +264,14 @@ class Content(
         ]
         | None
     ) = None
-    mutable_content: Annotated[
-        bool, Meta(description="The app's notification service extension may change it before it is shown.")
-    ] = False
-    content_available: Annotated[
-        bool, Meta(description="Wakes the app in the background too. Background pushes always have it.")
-    ] = False
+    mutable_content: (
+        Annotated[bool, Meta(description="The app's notification service extension may change it before it is shown.")]
+        | None
+    ) = False
+    content_available: (
+        Annotated[bool, Meta(description="Wakes the app in the background too. Background pushes always have it.")]
+        | None
+    ) = False
     title_loc_key: Annotated[Name, Meta(description="Key of a title in the app's own strings.")] | None = None
     title_loc_args: Arguments | None = None
     subtitle_loc_key: Annotated[Name, Meta(description="Key of a subtitle in the app's own strings.")] | None = None
@@ -275,6 +292,9 @@ class Content(
         Annotated[ApnOverride, Meta(description="Payload and headers as APNs gets them, before all other fields.")]
         | None
     ) = None
+
+    def __post_init__(self) -> None:
+        _by_default(self, ("mutable_content", False), ("content_available", False))
 
     @property
     def payload(self) -> dict[str, Any] | None:
