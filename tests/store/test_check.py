@@ -7,10 +7,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from support.stores import Bench, opened, recipients_of, token_of
+from support.stores import opened, recipients_of
+from support.wards import fill
 
-from heliogram.domain.notifications import DeliveryRecord, Outcome, Recipient
-from heliogram.domain.operations import Counts, Lane
 from heliogram.store.sqlite import check
 from heliogram.store.sqlite.check import Findings, examine
 from heliogram.store.sqlite.connection import opened_read_only
@@ -25,37 +24,10 @@ def look(directory: Path, *, full: bool = False) -> Findings:
     return examine(directory / FILE, full=full)
 
 
-async def fill(bench: Bench) -> None:
-    """Devices, and operations that ended, failed, were canceled, wait and are scheduled."""
-    clock, store = bench.clock, bench.store
-    await bench.app()
-    user = (await bench.device(token_of(1))).user_id
-    for number in range(2, 5):
-        await bench.device(token_of(number), user)
-    gone = await bench.device(token_of(99))
-    await store.delete_user(bench.account, gone.user_id, clock.ms)
-    ended = await bench.accept([Recipient(user=user), *recipients_of(3)])
-    (chunk,) = await store.claim(Lane.TX, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
-    assert chunk.operation_id == ended.id
-    outcomes = [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNADDRESSABLE, Outcome.ACCEPTED]
-    records = [
-        DeliveryRecord(sequence=n, slot=0, outcome=outcome, final=True, at=clock.ms)
-        for n, outcome in enumerate(outcomes)
-    ]
-    await store.append_records(chunk, records[:1], Counts(sent=1))
-    await store.append_records(chunk, records[1:], Counts(sent=2, failed=1, unaddressable=1))
-    await store.finish(chunk, clock.ms)
-    canceled = await bench.accept(recipients_of(700))
-    await store.cancel_operation(bench.account, canceled.id, clock.ms)
-    await bench.accept(recipients_of(2), send_at=clock.ms + 9_000_000)
-    await bench.accept(recipients_of(1200))
-    await store.claim(Lane.BULK, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
-
-
 async def test_nothing_is_wrong_with_what_the_store_writes(tmp_path: Path) -> None:
     """Beside the open store, in a sample and in full; each thing is looked at once."""
     async with opened(tmp_path) as bench:
-        await fill(bench)
+        await fill(bench, gone=True)
         for full in (False, True):
             findings = look(tmp_path, full=full)
             assert (findings.problems, findings.notes) == ([], [])
@@ -116,7 +88,7 @@ def spoil(directory: Path, sql: str, *values: object) -> None:
 async def test_each_thing_that_must_be_true_is_looked_at(tmp_path: Path, sql: str, problem: str) -> None:
     """One line says what is wrong, and with which operation or registration."""
     async with opened(tmp_path) as bench:
-        await fill(bench)
+        await fill(bench, gone=True)
     connection = apsw.Connection(str(tmp_path / FILE))
     connection.execute(sql).fetchall()
     connection.close()
@@ -126,7 +98,7 @@ async def test_each_thing_that_must_be_true_is_looked_at(tmp_path: Path, sql: st
 async def test_references_to_what_is_not_there_are_counted(tmp_path: Path) -> None:
     """One line a table, not one a row."""
     async with opened(tmp_path) as bench:
-        await fill(bench)
+        await fill(bench, gone=True)
     spoil(tmp_path, "DELETE FROM user")
     assert "references: 1 rows of registration name a user that is not there" in look(tmp_path).problems
 
@@ -160,7 +132,7 @@ async def test_what_is_being_removed_is_no_problem(tmp_path: Path, monkeypatch: 
     """Between two slices of retention an operation's chunks are on their way out."""
     monkeypatch.setattr("heliogram.store.sqlite.retention.SLICE_ROWS", 5)
     async with opened(tmp_path) as bench:
-        await fill(bench)
+        await fill(bench, gone=True)
         await bench.store.remove_ended(bench.clock.ms, bench.clock.ms)
         assert look(tmp_path).problems == []
         assert look(tmp_path).operations == 3

@@ -10,10 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 from support.postgres import server
-from support.stores import Bench, open_postgres, opened, recipients_of, token_of
+from support.stores import open_postgres, opened
+from support.wards import fill
 
-from heliogram.domain.notifications import DeliveryRecord, Outcome, Recipient
-from heliogram.domain.operations import Counts, Lane
 from heliogram.store.errors import StoreError
 from heliogram.store.postgres import check as postgres_check
 from heliogram.store.postgres.check import look
@@ -40,33 +39,10 @@ class Database:
         return (await look(self.url, full=full)).problems
 
 
-async def fill(bench: Bench) -> None:
-    """Devices of two users; operations that ended, were canceled, wait and are being sent."""
-    clock, store = bench.clock, bench.store
-    await bench.app()
-    user = (await bench.device(token_of(1))).user_id
-    await bench.device(token_of(2), user)
-    await bench.device(token_of(3))
-    await bench.accept([Recipient(user=user), *recipients_of(3)])
-    (chunk,) = await store.claim(Lane.TX, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
-    outcomes = [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNADDRESSABLE, Outcome.ACCEPTED]
-    records = [
-        DeliveryRecord(sequence=n, slot=0, outcome=outcome, final=True, at=clock.ms)
-        for n, outcome in enumerate(outcomes)
-    ]
-    await store.append_records(chunk, records[:1], Counts(sent=1))
-    await store.append_records(chunk, records[1:], Counts(sent=2, failed=1, unaddressable=1))
-    await store.finish(chunk, clock.ms)
-    canceled = await bench.accept(recipients_of(700))
-    await store.cancel_operation(bench.account, canceled.id, clock.ms)
-    await bench.accept(recipients_of(1200))
-    await store.claim(Lane.BULK, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="host:1")
-
-
 @pytest.fixture
 async def database(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Database]:
     async with opened(tmp_path, open_postgres) as bench:
-        await fill(bench)
+        await fill(bench, worker="host:1", scheduled=False)
     url = await server().database_for(tmp_path)
     link = await asyncpg.connect(url)
     now = int(time.time() * 1000)  # partitions are looked at by the database's clock

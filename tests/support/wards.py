@@ -25,14 +25,16 @@ AT = 1_790_000_000_000
 """When a repair is done (ms)."""
 
 
-async def fill(bench: Bench) -> None:
-    """Devices of two users; operations of 4 that ended, of 700 that was canceled, of 1,200 that is being sent, and of 2
-    that waits for its time."""
+async def fill(bench: Bench, *, worker: str = "w", scheduled: bool = True, gone: bool = False) -> None:
+    """Devices of two users, or of one and what the other left when it was deleted; operations of 4 that ended, of 700
+    that was canceled, of 1,200 that `worker` sends, and of 2 that waits for its time, if that is `scheduled`."""
     clock, store = bench.clock, bench.store
     await bench.app()
     user = (await bench.device(token_of(1))).user_id
     await bench.device(token_of(2), user)
-    await bench.device(token_of(3))
+    other = (await bench.device(token_of(3))).user_id
+    if gone:
+        await store.delete_user(bench.account, other, clock.ms)
     await bench.accept([Recipient(user=user), *recipients_of(3)])
     (chunk,) = await store.claim(Lane.TX, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
     outcomes = [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNADDRESSABLE, Outcome.ACCEPTED]
@@ -46,8 +48,9 @@ async def fill(bench: Bench) -> None:
     canceled = await bench.accept(recipients_of(700))
     await store.cancel_operation(bench.account, canceled.id, clock.ms)
     await bench.accept(recipients_of(1200))
-    await store.claim(Lane.BULK, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker="w")
-    await bench.accept(recipients_of(2), send_at=clock.ms + 9_000_000)
+    await store.claim(Lane.BULK, 0, limit=1, now=clock.ms, until=clock.ms + 1000, worker=worker)
+    if scheduled:
+        await bench.accept(recipients_of(2), send_at=clock.ms + 9_000_000)
 
 
 class Ward:

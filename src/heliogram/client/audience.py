@@ -23,6 +23,25 @@ REGISTRATIONS = PUSH + "/DeviceRegistrations"
 USERS = PUSH + "/Users"
 
 
+def _whose(
+    user_id: str | None,
+    external_id: str | None,
+    token: str | None,
+    app: str | None,
+    page_size: int | None,
+    page_token: str | None,
+) -> dict[str, object]:
+    """The query for what a user has, or whoever holds a token."""
+    return {
+        "userId": user_id,
+        "externalId": external_id,
+        "token": token,
+        "appName": app,
+        "pageSize": page_size,
+        "pageToken": page_token,
+    }
+
+
 class Registrations(Resource[Mode]):
     """A user's devices in one app."""
 
@@ -38,14 +57,7 @@ class Registrations(Resource[Mode]):
         page_token: str | None = None,
     ) -> Pages[Registration]:
         """A user's registrations (`user_id`, or `external_id`), or those that hold a device token."""
-        query = {
-            "userId": user_id,
-            "externalId": external_id,
-            "token": token,
-            "appName": app,
-            "pageSize": page_size,
-            "pageToken": page_token,
-        }
+        query = _whose(user_id, external_id, token, app, page_size, page_token)
         call = Call[RegistrationPage](method="GET", route=REGISTRATIONS, query=query, returns=RegistrationPage)
         return Pages(call=call, entries="device_registrations")
 
@@ -72,14 +84,7 @@ class Registrations(Resource[Mode]):
     ) -> Pages[DeviceHistory]:
         """What happened to a user's devices (`user_id`, or `external_id`), or to a device token, newest first: why a
         phone gets nothing."""
-        query = {
-            "userId": user_id,
-            "externalId": external_id,
-            "token": token,
-            "appName": app,
-            "pageSize": page_size,
-            "pageToken": page_token,
-        }
+        query = _whose(user_id, external_id, token, app, page_size, page_token)
         route = PUSH + "/DeviceHistory"
         call = Call[DeviceHistoryPage](method="GET", route=route, query=query, returns=DeviceHistoryPage)
         return Pages(call=call, entries="device_history")
