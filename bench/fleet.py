@@ -263,8 +263,9 @@ class Fleet:
     def until_all_ended(self) -> None:
         """Until no operation is under way."""
         where: dict[str, str | int] = {"status": "PROCESSING", "pageSize": 1}
+        begin = time.perf_counter()
         while self.api.get(f"{PUSH}/Operations", params=where).json()["operations"]:
-            time.sleep(0.02)
+            time.sleep(max(0.02, (time.perf_counter() - begin) / 10))  # as above
 
     @property
     def target(self) -> Target:

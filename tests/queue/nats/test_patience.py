@@ -120,12 +120,12 @@ async def test_a_reference_that_the_broker_did_not_confirm_is_published_again(
     now = bench.clock.ms
     (ref,) = await bench.store.claim_refs(Lane.TX, 0, limit=1, now=now, until=now + 60_000)
     own_server.kill()
-    publishing = asyncio.create_task(node.queue._publish(ref, now + 60_000))
+    await node.queue._publish(ref, now + 60_000)
     own_server.start()
 
     async def published() -> bool:
         bench.clock.advance(0.01)
-        return publishing.done()
+        return node.queue._publisher.published == 1
 
     await settled(published, what="the reference at the broker")
     assert bench.clock.ms < now + 60_000

@@ -540,5 +540,5 @@ async def test_what_the_broker_refuses_is_a_dispatchers_at_once(site: Site) -> N
 async def test_the_queue_shows_itself_with_counts(site: Site) -> None:
     """One line each, without anything that opens the broker."""
     node = await site.node()
-    assert repr(node.queue) == "NatsQueue('w1', loaded=0, stale=0, held=0, [])"
+    assert repr(node.queue) == "NatsQueue('w1', loaded=0, stale=0, held=0, Publisher(published=0, waiting=0), [])"
     assert repr(node.broker).startswith("Broker(Link(127.")

@@ -22,7 +22,7 @@ from ...ports import ChunkRef, Clock, ReferenceStore
 from ..hands import any_unseen
 from .broker import ALL, Broker
 from .errors import ApiRefused, QueueError
-from .references import publish
+from .publisher import Publisher
 from .rooms import Room, Rooms
 from .tasks import Tasks
 from .tokens import Tokens
@@ -60,6 +60,7 @@ class Dispatcher:
         self._tokens = Tokens(broker, clock, self._gained)
         self._events = {shard: asyncio.Event() for shard in range(self._layout.shards)}
         self._rooms = Rooms(broker, clock)
+        self._publisher = Publisher(broker, clock)
         self._unsure: dict[int, deque[_Sent]] = {shard: deque() for shard in self._events}
         self._tending = Tasks()
         self._tended: set[int] = set()
@@ -88,6 +89,7 @@ class Dispatcher:
             await self._link.unsubscribe(hints)
             self._look_again()
             await self._tending.finish()
+            await self._publisher.close()
             await self._tokens.close()
 
     def close(self) -> None:
@@ -203,15 +205,12 @@ class Dispatcher:
 
     async def _publish(self, sent: list[_Sent], shard: int) -> None:
         """What the broker did not confirm is published again until its lease has run out: it knows repeats."""
-        results = await asyncio.gather(*[publish(self._broker, each.ref) for each in sent], return_exceptions=True)
         gone = False
-        for each, error in zip(sent, results, strict=True):
+        for each, error in zip(sent, await self._publisher.send_all([each.ref for each in sent]), strict=True):
             if error is None:
                 self.published += 1
                 continue
             self._unsure[shard].append(each)
-            if not isinstance(error, QueueError):
-                raise error
             gone = gone or (isinstance(error, ApiRefused) and error.code == 503)
         if gone:
             await self._broker.repair()

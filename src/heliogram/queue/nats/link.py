@@ -132,11 +132,9 @@ class Link:
         """The answer of JetStream to a message: of its API, or that it is stored. Raises as `api`."""
         msg = await self._answer(subject, data, headers, seconds, each)
         answer: dict[str, Any] = json.loads(msg.data)
-        refused = answer.get("error")
+        refused = refusal_of(subject, answer)
         if refused is not None:
-            raise ApiRefused(
-                subject, refused.get("code", 0), refused.get("err_code", 0), refused.get("description", "")
-            )
+            raise refused
         return answer
 
     async def _answer(
@@ -182,6 +180,16 @@ class Link:
 
     # ---- what is merely sent
 
+    async def try_publish(
+        self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> QueueDown | None:
+        """Sends; why it could not be sent, None as a rule."""
+        try:
+            await self._client.publish(subject, data, reply=reply, headers=headers)
+        except _TROUBLE as error:
+            return QueueDown(f"NATS is away: {str(error) or type(error).__name__} ({subject})")
+        return None
+
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Sends; what cannot be sent is left out, for it is said again or missed by nobody."""
         with contextlib.suppress(*_TROUBLE):
@@ -218,6 +226,14 @@ class Link:
         log.info("queue.reconnected", servers=self._names)
         for callback in list(self._back):
             callback()
+
+
+def refusal_of(subject: str, answer: Mapping[str, Any]) -> ApiRefused | None:
+    """What is wrong, by JetStream's answer; None when nothing is."""
+    refused = answer.get("error")
+    if refused is None:
+        return None
+    return ApiRefused(subject, refused.get("code", 0), refused.get("err_code", 0), refused.get("description", ""))
 
 
 def _shown(server: str) -> str:

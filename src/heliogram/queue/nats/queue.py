@@ -30,9 +30,9 @@ from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue
 from ..waiter import Waiter
 from .affinity import Company
 from .broker import ALL, Broker
-from .errors import ApiRefused, QueueDown, QueueError
+from .errors import QueueDown, QueueError
+from .publisher import Publisher
 from .pulls import Delivered, Pulls
-from .references import publish
 from .rooms import LOOK_SECONDS, Rooms
 from .tasks import Tasks
 from .words import ACK, IN_PROGRESS, nak
@@ -76,6 +76,7 @@ class NatsQueue(DbQueue):
         self._company = Company(broker, worker, clock)
         self._pulls: dict[Lane, Pulls] = {}
         self._rooms = Rooms(broker, clock)
+        self._publisher = Publisher(broker, clock)
         self._looking: set[tuple[Lane, int]] = set()
         self._messages: dict[tuple[bytes, int], Delivered] = {}
         self._is_working = False
@@ -85,7 +86,7 @@ class NatsQueue(DbQueue):
         self.loaded = self.stale = 0
 
     def __repr__(self) -> str:
-        counts = f"loaded={self.loaded}, stale={self.stale}, held={len(self._messages)}"
+        counts = f"loaded={self.loaded}, stale={self.stale}, held={len(self._messages)}, {self._publisher!r}"
         return f"NatsQueue({self._worker!r}, {counts}, {list(self._pulls.values())})"
 
     # ---- what is accepted
@@ -109,7 +110,7 @@ class NatsQueue(DbQueue):
         await accept(Hold(worker=ON_THE_ROAD, until=now + self._lease_ms, since=now))
         flow = flow_of(operation.account_id, operation.spec)
         ref = ChunkRef(id=chunks[0].id, lane=operation.lane, shard=shard, flow=flow, attempt=1)
-        self._tasks.start(self._publish(ref, now + self._lease_ms))
+        await self._publish(ref, now + self._lease_ms)
 
     def _may_publish(self, operation: Operation, chunks: Sequence[NewChunk], shard: int) -> bool:
         """Whether little waits in the shard, as far as is known: what is not, or was long ago, is found out for the
@@ -144,22 +145,24 @@ class NatsQueue(DbQueue):
             self._looking.discard(place)
 
     async def _publish(self, ref: ChunkRef, until: int) -> None:
+        def told(error: QueueError | None) -> None:
+            if error is not None:
+                self._tasks.start(self._publish_again(ref, until, error))
+
+        await self._publisher.send(ref, told)
+
+    async def _publish_again(self, ref: ChunkRef, until: int, error: QueueError) -> None:
         """What the broker refuses is a dispatcher's at once; where it did not say, nobody may take it from whoever has
         it by now: it is published again, for the broker knows repeats, until the lease runs out."""
-        unsure = False
-        while self._is_open() and self._now() < until:
-            try:
-                await publish(self._broker, ref)
-                return
-            except (ApiRefused, QueueDown) as error:
-                if not unsure:
-                    log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
-                unsure = unsure or isinstance(error, QueueDown)
-            if not unsure:
-                await self._store.release(ref.lease(until), self._now(), self._now())
-                self._broker.hint(ref.shard)
-                return
+        log.warning("queue.not_published", chunk=ref.id.hex(), error=str(error))
+        if not isinstance(error, QueueDown):
+            await self._store.release(ref.lease(until), self._now(), self._now())
+            self._broker.hint(ref.shard)
+            return
+        said: QueueError | None = error
+        while said is not None and self._is_open() and self._now() < until:
             await first_of(pause(self._clock, AGAIN_SECONDS), self._closing.wait())
+            (said,) = await self._publisher.send_all([ref])
 
     # ---- hints
 
@@ -339,4 +342,5 @@ class NatsQueue(DbQueue):
             await self._broker.link.unsubscribe(self._hearing)
         for pulls in self._pulls.values():
             await pulls.close()
+        await self._publisher.close()
         await self._tasks.finish()

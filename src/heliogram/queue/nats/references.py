@@ -6,7 +6,6 @@ import msgspec
 
 from ...ports import ChunkRef
 from ...ports.work import ACCOUNT_BYTES
-from .broker import Broker
 from .layout import Layout
 
 _ID_BYTES = 16
@@ -41,12 +40,6 @@ def unpack(layout: Layout, subject: str, data: bytes) -> ChunkRef:
     if len(packed.id) != _ID_BYTES or len(packed.flow) < ACCOUNT_BYTES or packed.attempt < 1:
         raise BadReference(f"{subject}: not a chunk's id, its queue and an attempt")
     return ChunkRef(id=packed.id, lane=lane, shard=shard, flow=packed.flow, attempt=packed.attempt)
-
-
-async def publish(broker: Broker, ref: ChunkRef) -> None:
-    """Gives a reference to the broker. Raises `ApiRefused` when it did not take it, `QueueDown` when it did not say."""
-    headers = {"Nats-Msg-Id": message_id(ref)}
-    await broker.link.request(broker.layout.subject(ref.lane, ref.shard), pack(ref), headers)
 
 
 def message_id(ref: ChunkRef) -> str:
