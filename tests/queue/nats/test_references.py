@@ -9,7 +9,7 @@ from heliogram.domain.operations import Lane
 from heliogram.ports import ChunkRef
 from heliogram.queue.nats import Layout
 from heliogram.queue.nats.references import BadReference, message_id, pack, unpack
-from heliogram.queue.nats.words import nak, pending, pull_request
+from heliogram.queue.nats.words import delivered, nak, pending, pull_request
 
 LAYOUT = Layout()
 REF = ChunkRef(id=bytes(range(16)), lane=Lane.BULK, shard=7, flow=bytes(16) + b"shop", attempt=3)
@@ -57,13 +57,13 @@ def test_a_request_asks_with_a_priority() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        "$JS.ACK.heliogram-tx.shard-1.1.70.12.1795369673416458475.31",
-        "$JS.ACK._.hash.heliogram-tx.shard-1.1.70.12.17.31.x",
+        "$JS.ACK.heliogram-tx.shard-1.4.70.12.1795369673416458475.31",
+        "$JS.ACK._.hash.heliogram-tx.shard-1.4.70.12.17.31.x",
     ],
 )
 def test_both_forms_of_what_is_answered_to_are_read(reply: str) -> None:
-    """How many wait in the shard."""
-    assert pending(reply) == 31
+    """How many wait in the shard, and how often this one was delivered."""
+    assert (pending(reply), delivered(reply)) == (31, 4)
 
 
 def test_not_now_has_a_delay() -> None:

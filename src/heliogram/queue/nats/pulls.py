@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import structlog
@@ -19,7 +19,7 @@ from .broker import Broker
 from .link import API, STATUS
 from .references import BadReference, unpack
 from .tasks import Tasks
-from .words import TERM, nak, pending, pull_request
+from .words import TERM, delivered, nak, pending, pull_request
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,10 @@ connection was lost, or since nobody led its consumer."""
 HOLD_SECONDS = {Lane.TX: 1.0, Lane.BULK: 2.0}
 """So long a reference may wait for a slot here before others get it: what comes while a worker is short of time, and
 campaigns of two teams that come at one moment, are to leave from where they have their connections."""
+ASIDE_SECONDS = {Lane.TX: 0.1, Lane.BULK: 2.0}
+"""The same where slots are free, but not for its account or queue: a small one is over within that time, as a rule."""
+AGAIN_SECONDS, MOST_AGAIN_SECONDS = 0.01, 0.16
+"""After how long a reference comes again that found no slot a second time; twice as long each time after it."""
 AHEAD = 2
 """So many times the slots there are may wait here, and be asked for of one shard."""
 MOST_AT_FIRST = 12
@@ -87,10 +91,11 @@ class Pulls:
         """Shards whose consumers are gone, or led by nobody, until it was looked what is missing."""
         self._shut: dict[int, tuple[bytes, float]] = {}
         self._most_here = 0
-        self._hold_seconds = HOLD_SECONDS[lane]
+        self._hold_seconds, self._aside_seconds = HOLD_SECONDS[lane], ASIDE_SECONDS[lane]
         self._is_full = False
         """Nobody took what came: until somebody asks, what still comes goes to others at once."""
         self._sweeper: Timer | None = None
+        self._sweep_at = 0.0
         self._tasks = Tasks()
         self._more: set[int] = set()
         """Shards that had more than was taken."""
@@ -151,9 +156,9 @@ class Pulls:
         return self.inbox.popleft()
 
     async def put_aside(self, message: Delivered, short: bytes) -> None:
-        """A reference may have no slot here, because its account or queue, `short`, has all it may have. One of a
-        campaign waits for it a little, as far as there is room, but not again when it comes back; others do not."""
-        if self._lane is Lane.TX or len(self.held) >= self._most_here or message.ref.shard in self._shut:
+        """A reference may have no slot here, because its account or queue, `short`, has all it may have. It waits for
+        one a little, as far as there is room, but not again when it comes back."""
+        if len(self.held) >= self._most_here or message.ref.shard in self._shut:
             await self._refuse(message, short)
             return
         self.held.append((message, short))
@@ -161,16 +166,24 @@ class Pulls:
 
     async def _refuse(self, message: Delivered, short: bytes) -> None:
         """Its shard is left to others for a second, or until `reopen`. What is still asked for is used up by the
-        reference coming again, until it goes to somebody else."""
+        reference coming again, until it goes to somebody else; where there is nobody else, it comes more and more
+        slowly: else it would go to and fro as fast as the broker can."""
         self._shut[message.ref.shard] = short, self._clock.monotonic() + SHUT_SECONDS
-        await self._link.publish(message.reply, nak())
+        tries = delivered(message.reply)
+        delay = 0.0 if tries < 2 else min(AGAIN_SECONDS * 2.0 ** min(tries - 2, 10), MOST_AGAIN_SECONDS)
+        await self._link.publish(message.reply, nak(delay))
 
     def take_held(self, is_short: Callable[[Delivered], bytes | None]) -> Delivered | None:
         """The first of those put aside that may have a slot now."""
+        short = set[bytes]()
         for place, (message, _) in enumerate(self.held):
+            flow = message.ref.flow
+            if flow in short:
+                continue
             if is_short(message) is None:
                 del self.held[place]
                 return message
+            short.add(flow)
         return None
 
     def reopen(self, flow: bytes) -> None:
@@ -313,22 +326,23 @@ class Pulls:
         self._arrived()
 
     def _sweep_later(self) -> None:
-        since = [message.at for message in (*islice(self.inbox, 1), *[message for message, _ in self.held])]
-        if self._sweeper is None and since:
-            wait = max(0.0, min(since) + self._hold_seconds - self._clock.monotonic())
-            self._sweeper = self._clock.call_later(wait, self._sweep)
+        ends = [message.at + self._hold_seconds for message in islice(self.inbox, 1)]
+        ends += [message.at + self._aside_seconds for message, _ in islice(self.held, 1)]
+        if not ends or (self._sweeper is not None and self._sweep_at <= min(ends)):
+            return
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._sweep_at = min(ends)
+        self._sweeper = self._clock.call_later(max(0.0, self._sweep_at - self._clock.monotonic()), self._sweep)
 
     def _sweep(self) -> None:
         """What nobody here had a slot for in time goes to others."""
-        self._sweeper = None
-        before = self._clock.monotonic() - self._hold_seconds
-        late = [message for message in self.inbox if message.at <= before]
+        self._sweeper, now = None, self._clock.monotonic()
+        late = list(takewhile(lambda message: message.at <= now - self._hold_seconds, self.inbox))
         for _ in late:
             self.inbox.popleft()
-        short = [each for each in self.held if each[0].at <= before]
-        for each in short:
-            self.held.remove(each)
-            self._tasks.start(self._refuse(*each))
+        while self.held and self.held[0][0].at <= now - self._aside_seconds:
+            self._tasks.start(self._refuse(*self.held.popleft()))
         self._sweep_later()
         if late:
             self._is_full = True

@@ -24,6 +24,12 @@ def pending(reply: str) -> int:
     return int(parts[8 if len(parts) == 9 else 10])  # with a domain and an account in front
 
 
+def delivered(reply: str) -> int:
+    """How often a message was delivered, this time included: from the same subject."""
+    parts = reply.split(".")
+    return int(parts[4 if len(parts) == 9 else 6])
+
+
 def pull_request(batch: int, seconds: float, priority: int | None = None) -> bytes:
     """The body of a pull request, with a place in the consumer's priority group if it has one."""
     body: dict[str, Any] = {"batch": batch, "expires": int(seconds * 10**9)}
