@@ -128,3 +128,16 @@ async def test_what_was_not_heard_of_at_the_end_is_told_as_such(bench: Bench, ow
     assert len(told) == 1
     assert isinstance(told[0], QueueDown)
     await site.close()
+
+
+async def test_over_a_link_that_is_closed_nothing_is_sent_and_nothing_is_raised(site: Site) -> None:
+    """What was accepted is durable: that it is not published is told, and found later. Before and after the first."""
+    node, other = await site.node(), await site.node("other")
+    unused, used = Publisher(node.broker, site.bench.clock), Publisher(other.broker, site.bench.clock)
+    assert await used.send_all(refs(1)) == [None]
+    for publisher, link in ((unused, node.link), (used, other.link)):
+        await link.close()
+        (error,) = await publisher.send_all(refs(1, first=1))
+        assert isinstance(error, QueueDown)
+        assert repr(publisher).endswith("waiting=0)")
+        await publisher.close()

@@ -196,8 +196,11 @@ class Link:
             await self._client.publish(subject, data, reply=reply)
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
-        """Has messages handled, one after another."""
-        return await self._client.subscribe(subject, cb=handler)
+        """Has messages handled, one after another. Raises `QueueDown` once this is closed."""
+        try:
+            return await self._client.subscribe(subject, cb=handler)
+        except _TROUBLE as error:
+            raise QueueDown(f"NATS is away: {str(error) or type(error).__name__} ({subject})") from None
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Ends it."""

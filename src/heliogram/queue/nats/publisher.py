@@ -56,7 +56,11 @@ class Publisher:
     async def send(self, ref: ChunkRef, told: Told) -> None:
         """Sends a reference. `told` may be called before this returns."""
         if self._subscription is None:
-            await self._open()
+            try:
+                await self._open()
+            except QueueDown as closed:
+                told(closed)
+                return
         number, subject = next(self._numbers), self._layout.subject(ref.lane, ref.shard)
         self._sent[number] = _Sent(self._clock.monotonic() + TRY_SECONDS, subject, told)
         if self._sweeper is None:
