@@ -1,14 +1,16 @@
 """HTTP/1.1 on one connection: uvicorn's protocol with a bound on heads, and with less to do for each request.
 
-What an application answers in one piece is written in one piece, past the messages of ASGI; and one timer watches an
-idle connection, where setting one after each answer and ending it with each request costs more than parsing it.
+What an application answers in one piece is written in one piece, past the messages of ASGI; one timer watches an idle
+connection, where setting one after each answer and ending it with each request costs more than parsing it; and a
+connection that ends while its client still sends is closed in stages (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -21,8 +23,20 @@ from uvicorn.protocols.http.httptools_impl import (
 
 MAX_HEAD = 65_536
 """Bytes of a request line with its headers, or of trailers: far above what clients and proxies send."""
+LINGER_SECONDS = 10.0
+"""For so long what still comes after a connection's last answer is read and dropped. Closed at once, TCP would reset
+the connection, and a client or proxy that was still sending might never see the answer."""
+LINGER_BYTES = 128 * 1024 * 1024
+"""So much of it: a body of eight times the API's limit, of a client that reads nothing before it has sent it all."""
 _DECIDED = frozenset({b"connection", b"transfer-encoding"})
 """Headers that say how the answer is to be written."""
+
+
+class Way:
+    """The transport as the answers of a connection know it: whoever ends the connection hangs up."""
+
+    def __init__(self, transport: asyncio.Transport, hang_up: Callable[[], None]) -> None:
+        self.write, self.is_closing, self.close = transport.write, transport.is_closing, hang_up
 
 
 class Cycle(RequestResponseCycle):
@@ -70,16 +84,33 @@ class BoundedHttp(HttpToolsProtocol):
 
     _head = 0
     _idle_until: float | None = None
+    _leaving = False
+    _lingering: asyncio.TimerHandle | None = None
+    _dropped = 0
+    _way: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Somebody is there."""
+        super().connection_made(transport)
+        self._way = cast(asyncio.Transport, Way(transport, self.hang_up))
 
     def data_received(self, data: bytes) -> None:
         """Parses what came; of a head that is not whole, at most one read more than the limit is kept."""
+        if self._lingering is not None:
+            self._drop(data)
+            return
         self._head += len(data)
         super().data_received(data)
-        if self._head > MAX_HEAD and not self.transport.is_closing():
+        if self._head > MAX_HEAD and not self._has_ended:
             if self._answering:
                 self.transport.close()  # trailers of a request that is being answered
             else:
                 self.send_400_response(f"The request's headers are larger than {MAX_HEAD} bytes.")
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the connection had its last answer."""
+        return self._lingering is not None or self.transport.is_closing()
 
     @property
     def _answering(self) -> bool:
@@ -103,7 +134,7 @@ class BoundedHttp(HttpToolsProtocol):
         scope["query_string"] = url.query or b""
         self.cycle = cycle = Cycle(
             scope,
-            self.transport,
+            self._way,
             self.flow,
             self.logger,
             self.access_logger,
@@ -139,12 +170,58 @@ class BoundedHttp(HttpToolsProtocol):
             cycle.more_body = False
             cycle.message_event.set()
 
+    # ---- the end of a connection
+
+    def hang_up(self) -> None:
+        """After the last answer: closes the connection at once when all that was sent is read; else lingers."""
+        if self._lingering is not None:
+            return
+        is_read = not (self.cycle.more_body or self.pipeline or self.flow.read_paused)
+        if is_read or self._leaving or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._linger()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no request. Whoever sent it may be in the middle of it."""
+        if self._answering:
+            super().send_400_response(msg)
+            return
+        text = msg.encode("ascii")
+        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+        more = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
+        self.transport.write(b"".join((STATUS_LINE[400], *more, head, text)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Says that nothing more will be said, and drops what comes, until the client closes or a bound is met."""
+        self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self.pipeline.clear()
+        if self.cycle is not None:
+            self.cycle.body = bytearray()
+        if self.transport.can_write_eof():  # TLS cannot; there the client goes by `Connection: close`
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server stops: what is being answered goes on to its end, and nothing lingers any more."""
+        self._leaving = True
+        if self._lingering is None:
+            super().shutdown()
+        else:
+            self.transport.abort()
+
     # ---- idle connections
 
     def on_response_complete(self) -> None:
         """The next request of the pipeline begins, or the connection is idle from now on."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self._has_ended:
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -173,8 +250,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._idle_until = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The timer must not keep what is gone."""
+        """The timers must not keep what is gone."""
         super().connection_lost(exc)
+        if self._lingering is not None:
+            self._lingering.cancel()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
