@@ -54,7 +54,7 @@ async def test_a_request_that_fell_silent_is_taken_over_with_its_id(bench: Bench
     bench.clock.advance(0.999)
     assert await reserve(bench, other) is KeyTaken.IN_USE
     bench.clock.advance(0.001)
-    assert await reserve(bench, other) == Reserved(ident=ident, again=True)
+    assert await reserve(bench, other) == Reserved(ident=ident, again=True, owner=other.hex())
     assert await reserve(bench, other) is KeyTaken.IN_USE
 
 
@@ -69,7 +69,8 @@ async def test_a_restart_lets_go_of_every_key(tmp_path: Path, anyio_backend: str
         async with opened(tmp_path, factory, bench.clock) as again:
             await again.store.release_all(again.clock.ms)
             assert await reserve(again, again.ids.new(), fingerprint=b"g") is KeyTaken.REUSED
-            assert await reserve(again, again.ids.new()) == Reserved(ident=ident, again=True)
+            new = again.ids.new()
+            assert await reserve(again, new) == Reserved(ident=ident, again=True, owner=new.hex())
             assert await reserve(again, again.ids.new(), key="done") == answer(done)
 
 
@@ -78,8 +79,8 @@ async def test_a_key_that_is_freed_is_anybodys(bench: Bench) -> None:
     ident, other = bench.ids.new(), bench.ids.new()
     await reserve(bench, ident)
     await bench.store.free_key(bench.account, "k", ident)
-    assert await reserve(bench, other) == Reserved(ident=ident, again=True)
-    await bench.store.free_key(bench.account, "k", ident)
+    assert await reserve(bench, other) == Reserved(ident=ident, again=True, owner=other.hex())
+    await bench.store.free_key(bench.account, "k", ident, owner=other.hex())
     assert await reserve(bench, other, fingerprint=b"g") == Reserved(ident=other)
 
 
@@ -95,6 +96,29 @@ async def test_a_request_that_was_taken_over_says_nothing(bench: Bench) -> None:
     await bench.store.keep_answer(bench.account, "k", answer(other))
     await bench.store.keep_answer(bench.account, "k", answer(other, 400))
     assert await reserve(bench, ident, fingerprint=b"g") == answer(other)
+
+
+async def test_whoever_was_taken_over_from_says_nothing_of_the_same_request(bench: Bench) -> None:
+    """However late its answer comes, and whatever became of the clock: that of the one who took over is kept, once."""
+    ident, second, third = (bench.ids.new() for _ in range(3))
+    store, account = bench.store, bench.account
+    await reserve(bench, ident)
+    bench.clock.advance(1)
+    await reserve(bench, second)
+    assert not await store.keep_answer(account, "k", answer(ident, 400))
+    await store.free_key(account, "k", ident)
+    assert await reserve(bench, third) is KeyTaken.IN_USE
+    bench.clock.advance(1)
+    await reserve(bench, third)
+    for owner in ("", second.hex()):
+        assert not await store.keep_answer(account, "k", answer(ident, 400), owner=owner)
+        await store.free_key(account, "k", ident, owner=owner)
+    assert await reserve(bench, bench.ids.new()) is KeyTaken.IN_USE
+    for _ in range(2):  # as when the connection to the database was lost
+        assert await store.keep_answer(account, "k", answer(ident), owner=third.hex())
+    late = KeptAnswer(ident=ident, status=400, headers=[], sealed=b"another")
+    assert not await store.keep_answer(account, "k", late, owner=second.hex())
+    assert await reserve(bench, bench.ids.new()) == answer(ident)
 
 
 async def test_accounts_have_keys_of_their_own(bench: Bench) -> None:

@@ -147,6 +147,18 @@ async def test_at_the_limit_a_key_rotates_without_grace_alone(bench: Bench) -> N
     assert await bench.store.rotate_api_key(bench.account, old.id, key_of(bench), bench.clock.ms)
 
 
+async def test_a_key_gets_another_secret_in_the_place_of_one_alone(bench: Bench) -> None:
+    """Of two that would, one does; another account's key stays as it is, and nothing else of a key changes."""
+    key = key_of(bench)
+    await bench.store.create_api_key(bench.account, key)
+    renewed = msgspec.structs.replace(key, hash=b"n" * 36)
+    assert not await bench.store.renew_api_key(bench.ids.new(), renewed, key.hash)
+    assert await bench.store.renew_api_key(bench.account, renewed, key.hash)
+    late = msgspec.structs.replace(key, hash=b"l" * 36, name="late")
+    assert not await bench.store.renew_api_key(bench.account, late, key.hash)
+    assert await bench.store.get_api_key(bench.account, key.id) == renewed
+
+
 async def test_an_ended_or_foreign_key_is_not_rotated(bench: Bench) -> None:
     """Nothing is kept for it."""
     ended, good = msgspec.structs.replace(key_of(bench), expires=bench.clock.ms), key_of(bench)

@@ -229,7 +229,8 @@ class Meddler:
         store, account = self.bench.store, self.bench.account
         await store.reserve_key(account, name, b"f", ident=ident, now=now, until=now + 1_000)
         if self.random.random() < 0.5:
-            await store.keep_answer(account, name, KeptAnswer(ident=ident, status=202, headers=[], sealed=b"\x01keyx"))
+            kept = KeptAnswer(ident=ident, status=202, headers=[], sealed=b"\x01keyx")
+            await store.keep_answer(account, name, kept)
         else:
             await store.free_key(account, name, ident)
 

@@ -82,7 +82,7 @@ class Idempotency:
         try:
             found = await state.store.reserve_key(account, key, fingerprint(writing), ident=ident, now=now, until=until)
         except Unavailable:  # it may have been written all the same
-            self._free_later(account, key, ident, until)
+            self._free_later(account, key, Reserved(ident=ident), until)
             raise
         if isinstance(found, KeptAnswer):
             return self._replay(account, found)
@@ -90,34 +90,36 @@ class Idempotency:
             message = "this Idempotency-Key was used for another request in the last 24 hours: take a new one"
             raise Conflict(message, Code.IDEMPOTENCY_KEY_REUSED)
         if not isinstance(found, Reserved):
-            detail = "The request with this Idempotency-Key is being handled. Ask again in a second."
-            raise Problem(409, Code.IDEMPOTENCY_KEY_IN_USE, "Conflict", detail, headers={"Retry-After": "1"})
+            raise key_in_use()
         response = await self._recover(writing, found) if found.again else None
         if response is None:
             # Without a way to find what was made, a second try makes another: its id must be its own.
             response = await _with_reserved(found.ident, proceed) if writing.endpoint.recover else await proceed()
         try:
-            await self._settle(account, key, found.ident, response)
+            settled = await self._settle(account, key, found, response)
         except Unavailable:
-            self._free_later(account, key, found.ident, until)
+            self._free_later(account, key, found, until)
             if response.status_code < 500:
                 raise
+            return response
+        if not settled:  # what this one made counts no more, such as a secret in the place of which another was put
+            raise key_in_use()
         return response
 
-    def _free_later(self, account: bytes, key: str, ident: bytes, until: int) -> None:
+    def _free_later(self, account: bytes, key: str, held: Reserved, until: int) -> None:
         """What could not be handled since the store was away need not keep its key until nobody can be at it."""
-        task = asyncio.get_running_loop().create_task(self._free(account, key, ident, until))
+        task = asyncio.get_running_loop().create_task(self._free(account, key, held, until))
         self._freeing.add(task)
         task.add_done_callback(self._freeing.discard)
 
-    async def _free(self, account: bytes, key: str, ident: bytes, until: int) -> None:
+    async def _free(self, account: bytes, key: str, held: Reserved, until: int) -> None:
         state = self._state
         for wait in FREE_AGAIN_S:
             await pause(state.clock, wait)
             if state.now() >= until:
                 return
             try:
-                await state.store.free_key(account, key, ident)
+                await state.store.free_key(account, key, held.ident, owner=held.owner)
             except Unavailable:
                 continue
             return
@@ -132,18 +134,19 @@ class Idempotency:
         response.headers[REPLAYED] = "true"
         return response
 
-    async def _settle(self, account: bytes, key: str, ident: bytes, response: Response) -> None:
-        store = self._state.store
+    async def _settle(self, account: bytes, key: str, held: Reserved, response: Response) -> bool:
+        """Keeps the answer, or frees the key; False when another request has taken the key over."""
+        store, ident = self._state.store, held.ident
         if response.status_code in NOT_KEPT or response.status_code >= 500:
-            await store.free_key(account, key, ident)
-            return
+            await store.free_key(account, key, ident, owner=held.owner)
+            return True
         left_out = ("content-length", REPLAYED.lower())
         headers = [(name, value) for name, value in response.headers.items() if name not in left_out]
         sealed = self._state.sealer.seal(
             bytes(response.body), table="idempotency", column="sealed", row=ident, account=account
         )
         answer = KeptAnswer(ident=ident, status=response.status_code, headers=headers, sealed=sealed)
-        await store.keep_answer(account, key, answer)
+        return await store.keep_answer(account, key, answer, owner=held.owner)
 
     def _replay(self, account: bytes, kept: KeptAnswer) -> Response:
         body = self._state.sealer.open(
@@ -156,6 +159,12 @@ async def made_operation(call: Call[ApiState], ident: bytes) -> Result | None:
     """The answer to a send whose operation is there: what `recover` of an endpoint that sends is."""
     operation = await call.state.store.get_operation(account_of(call), ident)
     return None if operation is None else operation_accepted(call, ident)
+
+
+def key_in_use() -> Problem:
+    """The 409 while another request with the same key is at it."""
+    detail = "The request with this Idempotency-Key is being handled. Ask again in a second."
+    return Problem(409, Code.IDEMPOTENCY_KEY_IN_USE, "Conflict", detail, headers={"Retry-After": "1"})
 
 
 async def _with_reserved(ident: bytes, proceed: Proceed) -> Response:

@@ -21,6 +21,7 @@ from ..domain.errors import Code, Conflict, FieldProblem, Invalid
 from ..rest import Call, PageQuery, Pagination, Problem, Result, endpoint, not_found
 from .answers import NO_NUL, ResourceAccepted, account_of, listing, locate, moment, path_id, window_of
 from .audit import audit_event
+from .idempotency import key_in_use
 from .state import ApiState
 
 ROOT = "/ApiKeys"
@@ -73,6 +74,18 @@ class ApiKeyPage(msgspec.Struct, frozen=True, rename="camel"):
     pagination: Pagination
 
 
+async def _made_before(call: Call[ApiState], ident: bytes) -> Result | None:
+    """The answer for a key that an earlier try with the same Idempotency-Key has made. Its secret is kept nowhere, and
+    nobody was told it, for that answer was lost: the key gets another."""
+    key = await call.state.store.get_api_key(account_of(call), ident)
+    if key is None:
+        return None
+    renewed, secret = call.state.key_maker.renewed(key)
+    if not await call.state.store.renew_api_key(account_of(call), renewed, key.hash):
+        raise key_in_use()
+    return _made(call, renewed, secret)
+
+
 _MADE = {"Location": "The key's address.", "Cache-Control": "no-store: the answer holds a secret."}
 
 
@@ -87,6 +100,7 @@ _MADE = {"Location": "The key's address.", "Cache-Control": "no-store: the answe
     scope=Scope.ADMIN,
     basis="ours",
     response_headers=_MADE,
+    recover=_made_before,
 )
 async def create_api_key(call: Call[ApiState]) -> Result:
     """Makes a key of this account. At most 100 are active at a time. A key grants no scope that it lacks itself."""
@@ -99,6 +113,7 @@ async def create_api_key(call: Call[ApiState]) -> Result:
         scopes=[scope for scope in Scope if scope in body.scopes],
         created=now,
         expires=_end(body.expires_at, now),
+        ident=call.state.ids.new(),
     )
     scopes, end = list(key.scopes), _moment(key.expires)
     event = audit_event(call, "apiKey.created", _id(key), name=key.name, scopes=scopes, expiresAt=end)
@@ -151,6 +166,7 @@ async def get_api_key(call: Call[ApiState]) -> ApiKeyOut:
     errors=(404, 409),
     basis="ours",
     response_headers=_MADE,
+    recover=_made_before,
 )
 async def rotate_api_key(call: Call[ApiState]) -> Result:
     """Makes a successor with the same name and scopes, and lets the old key expire after `graceSeconds`, unless it
@@ -165,6 +181,7 @@ async def rotate_api_key(call: Call[ApiState]) -> Result:
         scopes=old.scopes,
         created=now,
         expires=old.successor_expires(now),
+        ident=call.state.ids.new(),
     )
     grace: int | None = call.body.grace_seconds
     ends = now + 1000 * (DEFAULT_GRACE_SECONDS if grace is None else grace)

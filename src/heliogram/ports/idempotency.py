@@ -22,10 +22,12 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reserved(msgspec.Struct, frozen=True, kw_only=True):
     """The key is the caller's to use: what the request makes is to get the id `ident`. `again`: the request was begun
-    before, and nobody knows how far it came; what it was to make may be there."""
+    before, and nobody knows how far it came; what it was to make may be there. `owner` tells who took it over from the
+    one that began, whose it is empty."""
 
     ident: bytes
     again: bool = False
+    owner: str = ""
 
 
 class KeyTaken(enum.Enum):
@@ -46,11 +48,13 @@ class IdempotencyStore(Protocol):
         """Takes a key for a request that is to be handled by `until` (ms), with `ident` for what it makes; or what is
         known of the key. When this returns, it is on disk."""
 
-    async def keep_answer(self, account: bytes, key: str, answer: KeptAnswer) -> None:
-        """Keeps the answer to the request that holds the key, unless another has taken it over."""
+    async def keep_answer(self, account: bytes, key: str, answer: KeptAnswer, *, owner: str = "") -> bool:
+        """Keeps the answer to the request that holds the key, as whom `reserve_key` said. False, and nothing is kept,
+        when another has taken it over: what that one makes of it counts."""
 
-    async def free_key(self, account: bytes, key: str, ident: bytes) -> None:
-        """The request was not done: any other may use the key. If it is this one again, it gets the same id."""
+    async def free_key(self, account: bytes, key: str, ident: bytes, *, owner: str = "") -> None:
+        """The request was not done, and nobody has taken it over: any other may use the key. If it is this one again,
+        it gets the same id."""
 
     async def forget_idempotency(self, now: int) -> int:
         """Forgets some of the keys that are older than 24 hours at `now` (ms); how many, 0 when none is left."""

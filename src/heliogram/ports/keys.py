@@ -34,6 +34,10 @@ class KeyStore(Protocol):
         is kept, when the account has no such key that is good at `successor.created`. Raises `LimitReached` when the
         account would have more than 100 good keys."""
 
+    async def renew_api_key(self, account: bytes, key: ApiKey, before: bytes) -> bool:
+        """Keeps the hash of another secret of a key whose secret nobody was told: its answer was lost. False, and
+        nothing changes, when its hash is not the one before any more."""
+
     async def find_caller(self, key_id: bytes) -> Caller | None:
         """The key with this id, of whichever account, and that account."""
 
@@ -48,9 +52,19 @@ class KeyMaker(Protocol):
     """Makes what callers identify themselves with. What it gives out is kept nowhere."""
 
     def api_key(
-        self, account: bytes, *, name: str, scopes: Sequence[Scope], created: int, expires: int | None
+        self,
+        account: bytes,
+        *,
+        name: str,
+        scopes: Sequence[Scope],
+        created: int,
+        expires: int | None,
+        ident: bytes | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new API key, not kept yet, and its secret."""
+        """A new API key, not kept yet, and its secret. `ident` is its id; without one it gets a fresh one."""
+
+    def renewed(self, key: ApiKey) -> tuple[ApiKey, str]:
+        """The key with another secret, not kept yet, and that secret."""
 
     def registration_token(self, grant: RegistrationGrant) -> str:
         """The token of a grant: `hgr_` and what it grants, signed."""

@@ -65,6 +65,11 @@ class KeyHasher:
         return hashlib.blake2b(data, key=self._peppers[pepper], digest_size=_DIGEST, person=_PERSON).digest()
 
 
+def new_secret(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
+    """A fresh secret of an API key."""
+    return SECRET_PREFIX + base64.urlsafe_b64encode(random_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+
+
 def new_api_key(
     ids: IdFactory,
     hasher: KeyHasher,
@@ -74,12 +79,13 @@ def new_api_key(
     created: int,
     scopes: Sequence[Scope] = ALL_SCOPES,
     expires: int | None = None,
+    ident: bytes | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> NewKey:
     """A new API key of an account, its id as text (`key_…`) and its secret (`hgs_` and 43 characters).
-    `created` and `expires` are in ms."""
-    ident = ids.new()
-    secret = SECRET_PREFIX + base64.urlsafe_b64encode(random_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+    `created` and `expires` are in ms. `ident` is the id where one was reserved."""
+    ident = ids.new() if ident is None else ident
+    secret = new_secret(random_bytes)
     key = ApiKey(
         account_id=account,
         id=ident,

@@ -39,8 +39,9 @@ def _reserve(connection: apsw.Connection, values: dict[str, Any]) -> Reserved | 
         return KeptAnswer(ident=ident, status=status, headers=_headers.decode(headers), sealed=sealed)
     if held is not None and held > values["now"]:
         return KeyTaken.IN_USE
-    connection.execute(_sql.hold_key, values)
-    return Reserved(ident=ident, again=True)
+    owner = values["ident"].hex()
+    connection.execute(_sql.hold_key, {**values, "owner": owner})
+    return Reserved(ident=ident, again=True, owner=owner)
 
 
 def _put(connection: apsw.Connection, values: dict[str, Any]) -> Reserved:
@@ -65,7 +66,7 @@ class Idempotency(Base):
         }
         return await self._write(lambda c: _reserve(c, values))
 
-    async def keep_answer(self, account: bytes, key: str, answer: KeptAnswer) -> None:
+    async def keep_answer(self, account: bytes, key: str, answer: KeptAnswer, *, owner: str = "") -> bool:
         """Keeps the answer to the request that holds the key, unless another has taken it over."""
         values = {
             "account": account,
@@ -74,12 +75,18 @@ class Idempotency(Base):
             "status": answer.status,
             "headers": msgspec.json.encode(answer.headers).decode(),
             "sealed": answer.sealed,
+            "owner": owner,
         }
-        await self._write(lambda c: c.execute(_sql.keep_answer, values))
 
-    async def free_key(self, account: bytes, key: str, ident: bytes) -> None:
+        def job(connection: apsw.Connection) -> bool:
+            connection.execute(_sql.keep_answer, values)
+            return connection.changes() > 0
+
+        return await self._write(job)
+
+    async def free_key(self, account: bytes, key: str, ident: bytes, *, owner: str = "") -> None:
         """The request was not done: any other may use the key."""
-        values = {"account": account, "key": key, "ident": ident}
+        values = {"account": account, "key": key, "ident": ident, "owner": owner}
         await self._write(lambda c: c.execute(_sql.free_key, values))
 
     async def forget_idempotency(self, now: int) -> int:

@@ -123,6 +123,16 @@ class Keys(Base):
 
         return await self._write(job)
 
+    async def renew_api_key(self, account: bytes, key: ApiKey, before: bytes) -> bool:
+        """Keeps the hash of another secret of a key; False when its hash is not the one before any more."""
+        values = {"account": account, "id": key.id, "hash": key.hash, "before": before}
+
+        def job(connection: apsw.Connection) -> bool:
+            connection.execute(_sql.renew_key, values)
+            return connection.changes() > 0
+
+        return await self._write(job)
+
     async def find_caller(self, key_id: bytes) -> Caller | None:
         """The key with this id, of whichever account, and that account."""
         row: Any = await self._read(lambda c: c.execute(_sql.find_caller, {"id": key_id}).fetchone())

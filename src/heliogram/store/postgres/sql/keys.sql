@@ -39,6 +39,10 @@ UPDATE api_key SET revoked = :at WHERE account_id = :account AND id = :id AND re
 UPDATE api_key SET expires = least(coalesce(expires, :ends), :ends)
  WHERE account_id = :account AND id = :id AND revoked IS NULL AND (expires IS NULL OR expires > :at);
 
+-- name: renew_key
+-- Another secret for a key whose secret nobody was told.
+UPDATE api_key SET hash = :hash WHERE account_id = :account AND id = :id AND hash = :before;
+
 -- name: find_caller
 -- The key with this id, of whichever account, and that account.
 SELECT k.account_id, k.id, k.name, k.hash, k.scopes, k.created, k.revoked, k.expires, k.last_used, k.lifetime,

@@ -12,17 +12,19 @@ ON CONFLICT (account_id, key) DO UPDATE
        status = NULL, headers = NULL, sealed = NULL;
 
 -- name: hold_key
--- Somebody handles the request again.
-UPDATE idempotency SET held = :until WHERE account_id = :account AND key = :key;
+-- Somebody handles the request again. As long as there is no answer, its headers say who.
+UPDATE idempotency SET held = :until, headers = :owner WHERE account_id = :account AND key = :key;
 
 -- name: keep_answer
--- The answer to the request that holds the key.
+-- The answer to the request that holds the key; once more, it is the same.
 UPDATE idempotency SET status = :status, headers = :headers, sealed = :sealed
- WHERE account_id = :account AND key = :key AND ident = :ident AND status IS NULL;
+ WHERE account_id = :account AND key = :key AND ident = :ident
+   AND (status IS NULL AND coalesce(headers, '') = :owner OR sealed = :sealed AND status = :status);
 
 -- name: free_key
 -- The request was not done.
-UPDATE idempotency SET held = NULL WHERE account_id = :account AND key = :key AND ident = :ident AND status IS NULL;
+UPDATE idempotency SET held = NULL
+ WHERE account_id = :account AND key = :key AND ident = :ident AND status IS NULL AND coalesce(headers, '') = :owner;
 
 -- name: prune
 -- Forgets some of the keys whose time is over, the oldest first.
