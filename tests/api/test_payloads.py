@@ -35,6 +35,7 @@ async def test_the_payload_is_the_recipients_own(service: Service) -> None:
             "apns-priority": "10",
             "apns-expiration": str(service.clock.ms // 1000 + 60),
             "apns-collapse-id": ids.uuid_text(ids.decode(ids.NOTIFICATION, ident)),
+            "apns-topic": "com.example.shop",
         },
         "payload": {"aps": {"alert": {"body": "Hi Barbara"}}},
         "size": 39,
@@ -50,7 +51,11 @@ async def test_a_live_activity_has_the_timestamp_it_was_sent_with(service: Servi
     _, told = await payload_of(service, {"to": [DIRECT], "content": {"liveActivity": activity}})
     service.clock.advance(60)
     assert told["payload"]["aps"] == {"timestamp": sent_at, "event": "update", "content-state": {"minutes": 5}}
-    assert told["headers"] == {"apns-push-type": "liveactivity", "apns-priority": "10"}
+    assert told["headers"] == {
+        "apns-push-type": "liveactivity",
+        "apns-priority": "10",
+        "apns-topic": "com.example.shop.push-type.liveactivity",
+    }
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,12 @@ async def test_a_good_send_shows_what_would_be_sent(service: Service) -> None:
         "payloadBytes": {"smallest": 35, "largest": 39, "limit": 4096},
         "sample": {
             "context": "$.to[0]",
-            "headers": {"apns-push-type": "alert", "apns-priority": "5", "apns-collapse-id": "c"},
+            "headers": {
+                "apns-push-type": "alert",
+                "apns-priority": "5",
+                "apns-collapse-id": "c",
+                "apns-topic": "com.example.shop",
+            },
             "payload": {"aps": {"alert": {"body": "Hi Ann"}}},
         },
         "problems": [],

@@ -31,6 +31,7 @@ from .schedule import ExpiresAtIn, ScheduleIn, Timing, TtlIn, read_timing
 from .sender import Sender, SenderIn, choose_sender, is_app, sender_of
 from .state import ApiState
 from .tags import TagsIn, read_tags
+from .topics import topic_of_send
 from .trial import Trial, TrialOut
 
 log = structlog.get_logger(__name__)
@@ -139,7 +140,8 @@ async def send_push_notification(call: Call[ApiState]) -> Result:
         raise missing(unknown)
     sender.check_revoked()
     if body.validate_only:
-        trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec), state.clock)
+        topic = await topic_of_send(state, account, spec)
+        trial = Trial(spec, renderer, read.recipients, payload_limit(state, spec), state.clock, topic=topic)
         return Result(await trial.run(state.store, account, sender), status=200)
     if known is not None:
         known.renderer = renderer

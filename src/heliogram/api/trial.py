@@ -47,7 +47,9 @@ class PayloadSizesOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class SampleOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the first recipient that renders would get: payload and headers, as APNs gets them."""
+    """What the first recipient that renders would get: payload and headers, as APNs gets them. `apns-topic` is there
+    where it is known for sure: the one that the send names, else the bundle id of the credentials that may carry it, if
+    they agree, with the push type's suffix."""
 
     context: str
     headers: dict[str, str]
@@ -70,13 +72,20 @@ class TrialOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Trial:
-    """One send on trial."""
+    """One send on trial. `topic` is the one it would go out with, if that is known."""
 
     def __init__(
-        self, spec: SendSpec, renderer: Renderer, recipients: Sequence[Recipient], limit: int, clock: Clock
+        self,
+        spec: SendSpec,
+        renderer: Renderer,
+        recipients: Sequence[Recipient],
+        limit: int,
+        clock: Clock,
+        *,
+        topic: str | None = None,
     ) -> None:
         self._spec, self._renderer, self._recipients, self._limit = spec, renderer, recipients, limit
-        self._clock = clock
+        self._clock, self._topic = clock, topic
         self._rendered = 0
         self._problems: list[TrialProblemOut] = []
         self._failing = 0
@@ -151,7 +160,8 @@ class Trial:
             return Failure.of(Code.NOT_SENT, reason)
         if self._sample is None:
             fields = msgspec.json.decode(payload)
-            self._sample = SampleOut(context=f"$.to[{index}]", headers=headers_of(self._spec), payload=fields)
+            headers = headers_of(self._spec, self._topic)
+            self._sample = SampleOut(context=f"$.to[{index}]", headers=headers, payload=fields)
         return None
 
     def _sizes(self) -> PayloadSizesOut | None:
@@ -172,14 +182,14 @@ def _can_be_tried(device: Reached, types: frozenset[CredentialType]) -> bool:
     return bool(types & wanted)
 
 
-def headers_of(spec: SendSpec) -> dict[str, str]:
-    """The headers that are the same for every recipient and not the service's own."""
+def headers_of(spec: SendSpec, topic: str | None) -> dict[str, str]:
+    """The headers that are the same for every recipient and not the service's own. None: the topic is not known."""
     expires = None if spec.expires_at is None else str(spec.expires_at // 1000)
     headers = {
         "apns-push-type": spec.push_type,
         "apns-priority": str(spec.apns),
         "apns-collapse-id": spec.collapse_id,
         "apns-expiration": expires,
-        "apns-topic": spec.topic,
+        "apns-topic": topic,
     }
     return {name: value for name, value in headers.items() if value is not None}

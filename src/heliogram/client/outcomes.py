@@ -177,7 +177,9 @@ class PayloadSizes(Told, frozen=True, kw_only=True):
 
 
 class Sample(Told, frozen=True, kw_only=True):
-    """What the first recipient that renders would get: payload and headers, as APNs gets them."""
+    """What the first recipient that renders would get: payload and headers, as APNs gets them. `apns-topic` is there
+    where it is known for sure: the one that the send names, else the bundle id of the credentials that may carry it, if
+    they agree, with the push type's suffix."""
 
     context: str
     headers: dict[str, str]
@@ -187,7 +189,8 @@ class Sample(Told, frozen=True, kw_only=True):
 class Payload(Told, frozen=True, kw_only=True):
     """What APNs gets for a notification. It is not kept: this is made anew, by the same rules, from the content and the
     recipient's variables, which are. `headers` are those that all the recipient's devices have in common: each attempt
-    adds its `apns-id`, its authorization, and the credential's bundle id as `apns-topic` unless the send names another.
+    adds its `apns-id` and its authorization. `apns-topic` is there where it is known for sure: the one that the send
+    names, else the bundle id of the credentials that carried it or will, if they agree, with the push type's suffix.
     `payload` and `size` (bytes) are None when it cannot be made, and `problem` says why; it also does when the payload
     is over `limit`."""
 

@@ -138,6 +138,9 @@ class Provider(Channels, Protocol):
     def payload_limit(self, push_type: str) -> int:
         """The most bytes a payload may have (SIZE-1); `broadcast` counts as a push type here."""
 
+    def topic(self, base: str, push_type: str) -> str:
+        """The topic of a push type for an app's bundle id, or for a topic that a send names (4.2)."""
+
     def topic_key(self, push_type: str) -> str:
         """What push types have in common that share a topic of a credential; `broadcast` counts as a push type here."""
 

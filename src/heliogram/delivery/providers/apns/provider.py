@@ -130,6 +130,10 @@ class ApnsProvider(Managing):
         """The most bytes a payload of this push type may have (SIZE-1), and of a `broadcast` (6.3)."""
         return apns.broadcast.BROADCAST_LIMIT if push_type == "broadcast" else apns.payload_limit(push_type)
 
+    def topic(self, base: str, push_type: str) -> str:
+        """The bundle id with the push type's suffix, which a topic may have already (4.2)."""
+        return apns.topic_for(base, push_type)
+
     def topic_key(self, push_type: str) -> str:
         """The topic's suffix: `voip` has one of its own, `alert` and `background` share one."""
         return apns.topic_for("app", apns.PushType.LIVEACTIVITY if push_type == "broadcast" else push_type)
