@@ -15,6 +15,7 @@ from heliogram.rest import Endpoint
 
 pytestmark = pytest.mark.anyio
 
+PUSHES = "/v1/PushNotifications"
 KEYED = [each for each in ENDPOINTS if not each.public]
 
 
@@ -97,7 +98,7 @@ async def test_a_revoked_key_ends_within_a_second(service: Service) -> None:
         assert (await client.get("/v1/PushNotifications/Apps")).status_code == 401
 
 
-@pytest.mark.parametrize("scope", [Scope.SEND, Scope.REGISTER, Scope.READ, Scope.CREDENTIALS])
+@pytest.mark.parametrize("scope", [scope for scope in Scope if scope is not Scope.ADMIN])
 async def test_a_key_does_what_its_scope_allows_and_nothing_else(service: Service, scope: Scope) -> None:
     """OWN-1, OWN-2: Every endpoint asks for its declared scope."""
     key = await service.new_key(scope)
@@ -108,6 +109,32 @@ async def test_a_key_does_what_its_scope_allows_and_nothing_else(service: Servic
             if answer.status_code == 403:
                 assert answer.json()["code"] == 20403
                 assert f"'{endpoint.scope}'" in answer.json()["detail"]
+
+
+async def test_what_stands_at_the_edge_registers_and_does_no_more(service: Service) -> None:
+    """OWN-2: With `register` alone devices come, change their tokens and go, and users are made and named once; none is
+    named anew or deleted, which takes `users`."""
+    await service.app_named()
+    edge = service.client_of(basic(*await service.new_key(Scope.REGISTER)))
+    keeper = service.client_of(basic(*await service.new_key(Scope.USERS)))
+    device = {"appName": "shop", "provider": "APN", "installationId": "one", "externalId": "ann"}
+    made = [
+        await edge.post(f"{PUSHES}/DeviceRegistrations", json={**device, "token": each * 32}) for each in ("aa", "bb")
+    ]
+    (where,) = {answer.json()["resourceLocation"] for answer in made}
+    found = (await service.client.get(where)).json()
+    assert [each["token"] for each in found["devices"]] == ["bb" * 32]
+    minted = await edge.post(f"{PUSHES}/RegistrationTokens", json={"appName": "shop", "externalId": "ann"})
+    assert minted.json()["userId"] == found["userId"]
+    user = f"{PUSHES}/Users/{found['userId']}"
+    for method, body in (("PATCH", {"externalId": "bob"}), ("PATCH", {"externalId": None}), ("DELETE", None)):
+        refused = await edge.request(method, user, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, 20403)
+        assert "'users'" in refused.json()["detail"]
+    assert (await service.client.get(user)).json()["externalId"] == "ann"
+    assert (await edge.delete(f"{where}/devices/{'bb' * 32}")).status_code == 202
+    assert (await keeper.patch(user, json={"externalId": "bob"})).status_code == 202
+    assert (await keeper.delete(user)).status_code == 202
 
 
 async def test_with_a_key_one_learns_what_does_not_exist(service: Service) -> None:

@@ -111,7 +111,7 @@ def test_a_key_has_the_scopes_and_the_end_it_was_given(data: Path) -> None:
     assert (limited["scopes"], limited["state"]) == (["send", "read"], "active")
     assert limited["expiresAt"] > limited["createdAt"]
     row = next(row for row in listed(data) if row["keyId"] == full["keyId"])
-    assert (row["scopes"], row["expiresAt"]) == (["send", "register", "read", "credentials", "admin"], None)
+    assert (row["scopes"], row["expiresAt"]) == (["send", "register", "users", "read", "credentials", "admin"], None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -46,6 +47,17 @@ async def test_a_key_is_found_by_its_id(bench: Bench) -> None:
     assert found.key == key
     assert found.account == await bench.store.default_account()
     assert await bench.store.find_caller(bench.ids.new()) is None
+
+
+async def test_a_scope_of_a_later_version_grants_nothing(bench: Bench) -> None:
+    """Beside nodes that know more scopes a key still opens what it may here."""
+    store: Any = bench.store
+    key = key_of(bench)
+    await store.create_api_key(bench.account, key)
+    values = {"account": bench.account, "id": key.id}
+    change = "UPDATE api_key SET scopes = 'send fly read' WHERE account_id = :account AND id = :id"
+    await store._write(lambda c: c.execute(change, values))
+    assert (await store.get_api_key(bench.account, key.id)).scopes == (Scope.SEND, Scope.READ)
 
 
 async def test_keys_are_listed_newest_first(bench: Bench) -> None:

@@ -28,8 +28,8 @@ ROOT = "/ApiKeys"
 
 
 class CreateApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """A key to make. `scopes` is what it may do: `send`, `register`, `read`, `credentials`, or `admin` for everything.
-    Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
+    """A key to make. `scopes` is what it may do: `send`, `register`, `users`, `read`, `credentials`, or `admin` for
+    everything. Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
 
     name: (
         Annotated[

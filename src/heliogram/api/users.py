@@ -107,7 +107,7 @@ async def get_user(call: Call[ApiState]) -> UserOut:
     body=UpdateUser,
     returns=ResourceAccepted,
     status=202,
-    scope=Scope.REGISTER,
+    scope=Scope.USERS,
     errors=(404, 409),
     basis="ours",
     params={"userId": UserPath},
@@ -130,7 +130,7 @@ async def update_user(call: Call[ApiState]) -> Result:
     tag="Users",
     returns=ResourceAccepted,
     status=202,
-    scope=Scope.REGISTER,
+    scope=Scope.USERS,
     errors=(404,),
     params={"userId": UserPath},
 )

@@ -117,6 +117,7 @@ class Scope(Open):
     READ = "read"
     REGISTER = "register"
     SEND = "send"
+    USERS = "users"
 
 
 class StoragePolicy(Open):

@@ -74,8 +74,8 @@ class ApiKeyPage(Told, frozen=True, kw_only=True):
 
 
 class CreateApiKey(Given, frozen=True, kw_only=True):
-    """A key to make. `scopes` is what it may do: `send`, `register`, `read`, `credentials`, or `admin` for everything.
-    Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
+    """A key to make. `scopes` is what it may do: `send`, `register`, `users`, `read`, `credentials`, or `admin` for
+    everything. Without `expiresAt` (a date-time in the future) it is good until it is revoked."""
 
     name: str = ""
     """What it is for; only people read it."""

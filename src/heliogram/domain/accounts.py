@@ -21,10 +21,12 @@ ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 
 
 class Scope(enum.StrEnum):
-    """What an API key may do."""
+    """What an API key may do. `register` is for what stands at the edge, between apps and the service: it makes users,
+    but changes and deletes none, which is for `users`."""
 
     SEND = "send"
     REGISTER = "register"
+    USERS = "users"
     READ = "read"
     CREDENTIALS = "credentials"
     ADMIN = "admin"

@@ -17,6 +17,8 @@ from .base import Base, cut_window, page_of
 _sql = statements.load("keys")
 
 KEY_COLUMNS = 10
+_SCOPES = frozenset(str(each) for each in Scope)
+"""Those that this version knows: what a later one grants beside them is nothing that could be done here."""
 
 
 def _key(row: Any) -> ApiKey:
@@ -26,7 +28,7 @@ def _key(row: Any) -> ApiKey:
         id=ident,
         name=name,
         hash=digest,
-        scopes=tuple(Scope(scope) for scope in scopes.split()),
+        scopes=tuple(Scope(scope) for scope in scopes.split() if scope in _SCOPES),
         created=created,
         revoked=revoked,
         expires=expires,

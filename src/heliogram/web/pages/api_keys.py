@@ -14,7 +14,8 @@ from ._shared import confirm, given, tried
 ROOT = "/v1/ApiKeys"
 SCOPES = (
     ("send", "Send notifications, cancel them, make channels"),
-    ("register", "Register and remove devices and users"),
+    ("register", "Register and remove devices; makes users"),
+    ("users", "Change the external ids of users, and delete users"),
     ("read", "Read everything but API keys, webhooks and the audit log"),
     ("credentials", "Upload, check, rotate and revoke credentials"),
     ("admin", "Everything, also API keys, webhooks and the audit log"),
