@@ -26,10 +26,11 @@ class Event(NamedTuple):
 @click.argument("notification_id")
 @connected
 def explain(link: Link, notification_id: str) -> None:
-    """Tell what became of a notification, device by device, why, and what to do; then its headers and payload.
+    """Tell what became of a notification, device by device, why, and what to do.
 
-    NOTIFICATION_ID is what `push list`, `tail` and the API show; an apns-id in the API's form does as well. The payload
-    is not kept: the service makes it anew from what is, and says where it cannot. --json has it as `payload`.
+    NOTIFICATION_ID is what `push list`, `tail` and the API show; an apns-id in the API's form does as well. Headers and
+    payload come last: they are not kept, the service makes them anew from what is, and says where it cannot. --json has
+    them as `payload`.
     """
     from .options import print_json
 
