@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support.tls import Authority
+from support.waiting import HANG_SECONDS
 
 from heliogram import http_protocol
 from heliogram.http import HttpServer, bind
@@ -51,7 +52,7 @@ class Running:
 
     def connect(self) -> socket.socket:
         """A connection that blocks, for a thread."""
-        return socket.create_connection(self.address, timeout=60)
+        return socket.create_connection(self.address, timeout=HANG_SECONDS)
 
     async def until(self, there: Callable[[], bool]) -> None:
         """Lets the loop go on until it is so; the test's own time is the limit."""
