@@ -14,15 +14,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import apsw
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.calling import KIND_OF_PARAM, Request, Speaker, Words
 from support.live import Live, living
+from support.rows import Rows
 from support.service import Service
-from support.stores import in_the_file
+from support.stores import FACTORIES
 
 from heliogram.api import ENDPOINTS
 from heliogram.domain import ids
@@ -38,8 +38,6 @@ NOT_LOOKED_UP = {("broadcast", "channelId")}
 """Path parameters that only APNs knows, when it is asked later."""
 ONE_OF = {"userId", "externalId"}
 """Query parameters of which a list may need one."""
-CHANGING_ALONE = frozenset({"last_used"})
-"""Columns that change without anybody asking for it."""
 _FRESH = re.compile(
     r'[a-z_]+_[0-7][0-9a-hjkmnp-tv-z]{25}|"(?:self|next)":"[^"]*"|(?:hgs_|hgr_|whsec_)[\w+/=-]+|[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}'
 )
@@ -49,12 +47,12 @@ _FRESH = re.compile(
 class Tenant:
     """One of the two: its client, its words, and all it has ever said."""
 
-    def __init__(self, service: Service, words: Words, database: Path) -> None:
+    def __init__(self, service: Service, words: Words, stored: Rows) -> None:
         self.service = service
         self.words = words
-        self.database = database
+        self.stored = stored
         self.said = ""
-        self.rows: dict[str, list[Any]] = {}
+        self.rows: dict[str, list[str]] = {}
 
     async def call(self, request: Request, headers: dict[str, str] | None = None) -> httpx2.Response:
         """Makes a request."""
@@ -99,7 +97,8 @@ class Tenant:
         for endpoint in KEYED:
             if endpoint.method == "GET" and not endpoint.path_params:
                 self.learn(await self.service.client.get("/v1" + endpoint.path))
-        self.rows = self.kept()
+        self.rows = await self.kept()
+        assert self.rows.keys() >= {"account", "api_key", "app", "audit", "chunk", "credential", "device", "webhook"}
 
     def own(self, endpoint: Endpoint) -> dict[str, str]:
         """A word of its own for each path parameter."""
@@ -110,23 +109,9 @@ class Tenant:
         """The words that name something of its own."""
         return {word for kind, pool in self.words.pools.items() if kind != "pageToken" for word in pool}
 
-    def kept(self) -> dict[str, list[Any]]:
+    async def kept(self) -> dict[str, list[str]]:
         """Every row that the store has of this account, table by table."""
-        connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            tables: Any = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-            return {name: self._rows(connection, name) for (name,) in tables if not name.startswith("sqlite_")}
-        finally:
-            connection.close()
-
-    def _rows(self, connection: apsw.Connection, table: str) -> list[Any]:
-        info: Any = connection.execute(f"PRAGMA table_info({table})").fetchall()
-        columns = [row[1] for row in info]
-        key = "id" if table == "account" else "account_id"
-        assert key in columns, f"{table}: every table says whose its rows are"
-        kept = ", ".join(column for column in columns if column not in CHANGING_ALONE)
-        query = f"SELECT {kept} FROM {table} WHERE {key} = ?"  # noqa: S608 - names from the schema
-        return sorted(connection.execute(query, (self.service.account,)), key=repr)
+        return await self.stored.of(self.service.account)
 
 
 def unknown_by(random: Random) -> Callable[[str], str]:
@@ -174,8 +159,8 @@ class Pair:
             caller.learn(twin)
         self._require_unseen(caller, other, request, answer)
         caller.learn(answer)
-        assert other.kept() == other.rows, (request.text(), answer.text)
-        caller.rows = caller.kept()
+        assert await other.kept() == other.rows, (request.text(), answer.text)
+        caller.rows = await caller.kept()
         return answer
 
     def _kind(self, other: Tenant, word: str) -> str:
@@ -207,11 +192,11 @@ class Pair:
 class Instance:
     """A service with an APNs behind it, on which pairs of accounts are made."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, store: str) -> None:
         self.runner = asyncio.Runner()
-        self.context = living(directory)
+        self.context = living(directory, store=store)
         self.live: Live = self.runner.run(_entered(self.context))
+        self.stored = Rows(self.live.service.store)
         self.pairs = 0
 
     def close(self) -> None:
@@ -238,7 +223,7 @@ class Instance:
         words.add("appName", SHARED_APP)
         words.add("token", random.randbytes(32).hex())
         words.add("token", SHARED_TOKEN)
-        tenant = Tenant(service, words, self.directory / "heliogram.db")
+        tenant = Tenant(service, words, self.stored)
         await tenant.settle_in()
         return tenant
 
@@ -251,12 +236,9 @@ async def _left(context: Any) -> None:
     await context.__aexit__(None, None, None)
 
 
-pytestmark = in_the_file
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[Instance]:
-    made = Instance(tmp_path)
+@pytest.fixture(params=sorted(FACTORIES))
+def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    made = Instance(tmp_path, request.param)
     yield made
     made.close()
 
