@@ -55,6 +55,7 @@ _SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",  # to read the first of many it reads all of them first
     "client_encoding": "UTF8",
     "timezone": "UTC",
     "lock_timeout": "10s",

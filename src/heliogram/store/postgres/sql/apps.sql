@@ -98,18 +98,19 @@ SELECT app_name, (NOT EXISTS (SELECT 1 FROM credential other
 -- name: count_users
 -- How many users have a registration in an app, counted so far.
 SELECT count(*) FROM (SELECT 1 FROM registration
-                       WHERE account_id = :account AND app_name = :app LIMIT :most) AS counted;
+                       WHERE account_id = :account AND app_name = :app
+                       ORDER BY user_id LIMIT :most) AS counted;
 
 -- name: some_app_devices
 -- The devices of the registrations that go next.
 DELETE FROM device
- WHERE account_id = :account
-   AND registration_id IN (SELECT id FROM registration
-                            WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);
+ WHERE (account_id, registration_id) IN
+       (SELECT account_id, id FROM registration
+         WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);
 
 -- name: some_app_registrations
 -- These registrations.
 DELETE FROM registration
- WHERE account_id = :account
-   AND id IN (SELECT id FROM registration
-               WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);
+ WHERE (account_id, id) IN
+       (SELECT account_id, id FROM registration
+         WHERE account_id = :account AND app_name = :app ORDER BY user_id LIMIT :limit);

@@ -17,5 +17,5 @@ SELECT id, at, actor, action, subject, detail
 -- name: prune_events
 -- Removes the oldest events of an account, a slice at a time.
 DELETE FROM audit
- WHERE account_id = :account
-   AND id IN (SELECT id FROM audit WHERE account_id = :account AND id < :before ORDER BY id LIMIT :limit);
+ WHERE (account_id, id) IN
+       (SELECT account_id, id FROM audit WHERE account_id = :account AND id < :before ORDER BY id LIMIT :limit);

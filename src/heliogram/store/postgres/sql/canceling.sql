@@ -68,5 +68,6 @@ RETURNING status;
 SELECT o.id
   FROM (SELECT decode(w.value ->> 0, 'hex') AS account_id, decode(w.value ->> 1, 'hex') AS id
           FROM json_array_elements((:wanted)::text::json) w) w
-  JOIN operation o ON o.account_id = w.account_id AND o.id = w.id
+  CROSS JOIN LATERAL (SELECT id, canceled FROM operation
+                       WHERE account_id = w.account_id AND id = w.id LIMIT 1) o
  WHERE o.canceled IS NOT NULL;

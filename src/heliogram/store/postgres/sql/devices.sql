@@ -1,13 +1,14 @@
 -- name: renew
 -- The app hands over a token that is known just so: one round trip for what happens at each of its starts. No row when
--- anything about it is new, or another device has the token, too: then the job does it.
+-- anything about it is new, or another device has the token, too: then the job does it. What is added to `state` keeps
+-- the planner from an index of all that can be sent to, which it takes to be as good where there were few devices.
 WITH renewed AS (
   UPDATE device d
      SET registered_at = greatest(d.registered_at, :at),
          app_version = coalesce(:app_version, d.app_version), locale = coalesce(:locale, d.locale),
          time_zone = coalesce(:time_zone, d.time_zone)
    WHERE d.account_id = :account AND d.token = :token AND d.app_name = :app AND d.provider = :provider
-     AND d.kind = :kind AND d.state = 'active'
+     AND d.kind = :kind AND d.state || '' = 'active'
      AND (:environment = '' OR (d.environment = :environment AND d.learned = 0))
      AND (:installation::text IS NULL OR d.installation_id = :installation)
      AND (:activity::text IS NULL OR d.activity_id = :activity)

@@ -35,12 +35,12 @@ SELECT release_chunk(:account, :operation, :first, :attempt, :due, :held, :parts
 SELECT 1 FROM operation WHERE account_id = :account AND id = :operation FOR NO KEY UPDATE;
 
 -- name: extend
--- Keeps leases alive.
+-- Keeps leases alive. The sum keeps the planner from reading all that is not done, where few chunks were when it planned.
 UPDATE chunk c SET due = :until
   FROM unnest(:accounts::bytea[], :operations::bytea[], :firsts::integer[], :attempts::integer[])
        k (account, operation, first, attempt)
  WHERE c.account_id = k.account AND c.operation_id = k.operation AND c.first = k.first AND c.attempt = k.attempt
-   AND c.state = 1;
+   AND c.state + 0 = 1;
 
 -- name: flows
 -- The queues of a shard with something due, or with something that is to begin by itself: at most so many of each kind,
@@ -124,7 +124,8 @@ SELECT c.operation_id, c.first, c.size, c.sent, c.failed + c.unaddressable, c.ca
 UPDATE chunk SET due = due + :step WHERE state < 2 AND state = 1 AND worker = ANY(:workers::text[]);
 
 -- name: load
--- Hands chunks to whoever came with references to them: as that attempt what nobody has had, else as the next.
+-- Hands chunks to whoever came with references to them: as that attempt what nobody has had, else as the next. The sum
+-- is for the same as in `extend`.
 WITH taken AS (
   UPDATE chunk c
      SET state = 1, attempt = c.attempt + CASE WHEN c.state = 0 OR c.worker <> :road THEN 1 ELSE 0 END, due = :until,
@@ -132,7 +133,7 @@ WITH taken AS (
     FROM unnest(:accounts::bytea[], :operations::bytea[], :firsts::integer[], :attempts::integer[])
          k (account, operation, first, attempt)
    WHERE c.account_id = k.account AND c.operation_id = k.operation AND c.first = k.first AND c.attempt = k.attempt
-     AND c.state < 2 AND (c.state = 1 AND c.worker = :road OR c.due <= :now)
+     AND c.state + 0 < 2 AND (c.state = 1 AND c.worker = :road OR c.due <= :now)
   RETURNING c.account_id, c.operation_id, c.first, c.lane, c.shard, c.flow, c.attempt, c.parts
 )
 SELECT t.account_id, t.operation_id, t.first, t.lane, t.shard, t.flow, t.attempt, t.parts,

@@ -16,18 +16,20 @@ DELETE FROM refused_token WHERE account_id = :account AND app_name = :app AND to
 -- Which of many tokens were refused since, and not registered after that, and which registered ones are quarantined:
 -- few are, and have an index.
 SELECT t.token, t.environment, t.reason, t.credential_id
-  FROM refused_token t
- WHERE t.account_id = :account AND t.app_name = :app AND t.token = ANY (:tokens::bytea[]) AND t.kind = :kind
-   AND t.at > :since
-   AND NOT EXISTS (SELECT 1 FROM device d
-                    WHERE d.account_id = t.account_id AND d.token = t.token AND d.app_name = t.app_name
-                      AND d.provider = 'APN' AND d.kind = t.kind AND d.environment IN ('', t.environment)
-                      AND d.registered_at >= t.at)
+  FROM unnest(:tokens::bytea[]) w (token)
+  CROSS JOIN LATERAL (SELECT token, environment, reason, credential_id, at FROM refused_token
+                       WHERE account_id = :account AND app_name = :app AND token = w.token AND kind = :kind
+                      OFFSET 0) t
+ WHERE t.at > :since
+   AND (SELECT 1 FROM device d
+         WHERE d.account_id = :account AND d.token = t.token AND d.app_name = :app AND d.provider = 'APN'
+           AND d.kind = :kind AND d.environment IN ('', t.environment) AND d.registered_at >= t.at LIMIT 1) IS NULL
  UNION ALL
 SELECT d.token, d.environment, coalesce(d.state_reason, ''), ''::bytea
-  FROM device d
- WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app AND d.provider = 'APN'
-   AND d.kind = :kind AND d.state = 'quarantined';
+  FROM unnest(:tokens::bytea[]) w (token)
+  CROSS JOIN LATERAL (SELECT token, environment, state_reason FROM device
+                       WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
+                         AND kind = :kind AND state = 'quarantined' OFFSET 0) d;
 
 -- name: forget_refused
 -- Some of what was refused long ago.

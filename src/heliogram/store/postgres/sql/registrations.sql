@@ -123,23 +123,28 @@ SELECT account_id, id, app_name, user_id, created, updated FROM registration
    AND app_name IN (SELECT name FROM app WHERE account_id = :account AND leaving IS NULL);
 
 -- name: list_registrations
--- A user's registrations, newest first.
-SELECT account_id, id, app_name, user_id, created, updated
-  FROM registration
- WHERE account_id = :account AND user_id = :user AND id >= :low AND id < :before
-   AND app_name IN (SELECT name FROM app
-                     WHERE account_id = :account AND leaving IS NULL AND (:app::text IS NULL OR name = :app))
- ORDER BY id DESC LIMIT :limit;
+-- A user's registrations, newest first: the one in each of the account's few apps.
+SELECT r.account_id, r.id, r.app_name, r.user_id, r.created, r.updated
+  FROM app a
+  CROSS JOIN LATERAL (SELECT account_id, id, app_name, user_id, created, updated FROM registration
+                       WHERE account_id = a.account_id AND app_name = a.name AND user_id = :user LIMIT 1) r
+ WHERE a.account_id = :account AND a.leaving IS NULL AND (:app::text IS NULL OR a.name = :app)
+   AND r.id >= :low AND r.id < :before
+ ORDER BY r.id DESC LIMIT :limit;
 
 -- name: registrations_with
 -- The registrations in which a token is, as APNs' bytes or as another provider's text, newest first.
-SELECT account_id, id, app_name, user_id, created, updated FROM registration
- WHERE account_id = :account AND id >= :low AND id < :before
-   AND id IN (SELECT registration_id FROM device
-               WHERE account_id = :account AND token IN (:token, :text))
-   AND app_name IN (SELECT name FROM app
-                     WHERE account_id = :account AND leaving IS NULL AND (:app::text IS NULL OR name = :app))
- ORDER BY id DESC LIMIT :limit;
+SELECT r.account_id, r.id, r.app_name, r.user_id, r.created, r.updated
+  FROM (SELECT DISTINCT d.registration_id
+          FROM unnest(ARRAY[:token, :text]::bytea[]) w (token)
+          CROSS JOIN LATERAL (SELECT registration_id FROM device
+                               WHERE account_id = :account AND token = w.token OFFSET 0) d) d
+  CROSS JOIN LATERAL (SELECT account_id, id, app_name, user_id, created, updated FROM registration
+                       WHERE account_id = :account AND id = d.registration_id LIMIT 1) r
+  CROSS JOIN LATERAL (SELECT name FROM app
+                       WHERE account_id = :account AND name = r.app_name AND leaving IS NULL LIMIT 1) a
+ WHERE r.id >= :low AND r.id < :before AND (:app::text IS NULL OR a.name = :app)
+ ORDER BY r.id DESC LIMIT :limit;
 
 -- name: devices
 -- The devices of a registration.
@@ -148,31 +153,39 @@ SELECT slot, token, provider, environment, kind, state, state_reason, registered
   FROM device WHERE account_id = :account AND registration_id = :registration ORDER BY slot;
 
 -- name: devices_of_users
--- What can be sent to of many users' devices in an app, from one index, a user's in the order of their slots.
+-- What can be sent to of many users' devices in an app, from one index, a user's in the order of their slots. As a
+-- condition `user_id = ANY (…)` would be no key to the index where few devices were when this was planned: all of the
+-- app's would be read. LATERAL with OFFSET looks up one after another, here and below.
 SELECT d.user_id, d.slot, d.token, d.provider || ' ' || d.environment || ' ' || d.kind
-  FROM device d
- WHERE d.account_id = :account AND d.app_name = :app AND d.user_id = ANY (:users::bytea[]) AND d.state = 'active'
-   AND (:kind::text IS NULL OR d.kind = :kind) AND (:activity::text IS NULL OR d.activity_id = :activity)
+  FROM unnest(:users::bytea[]) w (user_id)
+  CROSS JOIN LATERAL (SELECT user_id, slot, token, provider, environment, kind FROM device
+                       WHERE account_id = :account AND app_name = :app AND user_id = w.user_id AND state = 'active'
+                         AND (:kind::text IS NULL OR kind = :kind)
+                         AND (:activity::text IS NULL OR activity_id = :activity)
+                       ORDER BY slot OFFSET 0) d
  ORDER BY d.user_id, d.slot;
 
 -- name: token_environments
 -- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read.
 SELECT d.token, d.environment
-  FROM device d
- WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app
-   AND d.provider = 'APN' AND d.environment <> '';
+  FROM unnest(:tokens::bytea[]) w (token)
+  CROSS JOIN LATERAL (SELECT token, environment FROM device
+                       WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
+                         AND environment <> '' OFFSET 0) d;
 
 -- name: sandbox_tokens
 -- Which of many APNs tokens are known to be the sandbox's.
 SELECT d.token
-  FROM device d
- WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app AND d.provider = 'APN'
-   AND d.environment = 'sandbox';
+  FROM unnest(:tokens::bytea[]) w (token)
+  CROSS JOIN LATERAL (SELECT token FROM device
+                       WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
+                         AND environment = 'sandbox' OFFSET 0) d;
 
 -- name: later_environments
 -- The same for those that are in both, the latest registered last.
 SELECT d.token, d.environment
-  FROM device d
- WHERE d.account_id = :account AND d.token = ANY (:tokens::bytea[]) AND d.app_name = :app
-   AND d.provider = 'APN' AND d.environment <> ''
+  FROM unnest(:tokens::bytea[]) w (token)
+  CROSS JOIN LATERAL (SELECT token, environment, registered_at FROM device
+                       WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
+                         AND environment <> '' OFFSET 0) d
  ORDER BY d.registered_at;

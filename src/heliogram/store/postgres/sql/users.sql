@@ -24,13 +24,14 @@ SELECT account_id, id, created, updated, deleted, external_id
 -- name: named_users
 -- The users that have these external ids.
 SELECT u.external_id, u.id
-  FROM app_user u
- WHERE u.account_id = :account AND u.external_id = ANY (:names::text[]) AND u.deleted IS NULL;
+  FROM unnest(:names::text[]) w (name)
+  CROSS JOIN LATERAL (SELECT external_id, id FROM app_user
+                       WHERE account_id = :account AND external_id = w.name AND deleted IS NULL LIMIT 1) u;
 
 -- name: missing_users
 -- Which of many users the account does not have.
 SELECT w.id FROM unnest(:users::bytea[]) w (id)
- WHERE NOT EXISTS (SELECT 1 FROM app_user u WHERE u.account_id = :account AND u.id = w.id AND u.deleted IS NULL);
+ WHERE (SELECT 1 FROM app_user u WHERE u.account_id = :account AND u.id = w.id AND u.deleted IS NULL) IS NULL;
 
 -- name: name_user
 -- Gives a user an external id, or takes it away.
@@ -44,6 +45,8 @@ UPDATE app_user SET deleted = :at, updated = greatest(updated, :at)
 
 -- name: registrations_of_user
 -- A user's registrations in all apps.
-SELECT id FROM registration
- WHERE account_id = :account AND user_id = :user
-   AND app_name IN (SELECT name FROM app WHERE account_id = :account);
+SELECT r.id
+  FROM app a
+  CROSS JOIN LATERAL (SELECT id FROM registration
+                       WHERE account_id = a.account_id AND app_name = a.name AND user_id = :user LIMIT 1) r
+ WHERE a.account_id = :account;

@@ -181,7 +181,7 @@ UPDATE webhook SET failures = 0, held_until = 0, last_success = :at WHERE accoun
 -- name: all_due
 -- What waits for a receiver that is back.
 UPDATE webhook_batch SET due = :at
- WHERE account_id = :account AND webhook_id = :webhook AND due > :at;
+ WHERE account_id = :account AND webhook_id = :webhook AND due > -1 AND due > :at;
 
 -- name: failed
 -- The receiver did not take something.
@@ -230,7 +230,8 @@ SELECT account_id, id, state, types, event_cursor FROM webhook;
 
 -- name: accounts_with_events
 -- Who has events.
-SELECT a.id FROM account a WHERE EXISTS (SELECT 1 FROM event e WHERE e.account_id = a.id AND e.sequence > 0);
+SELECT a.id FROM account a
+ WHERE (SELECT 1 FROM event e WHERE e.account_id = a.id AND e.sequence > 0 LIMIT 1) IS NOT NULL;
 
 -- name: first_fresh
 -- The first event that is not past the bound of time.
