@@ -113,23 +113,27 @@ async def blocks_of(link: Link, key: str, n: int) -> int:
 
 
 @pytest.fixture
-async def link(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Link]:
-    """A connection as the store has them, to a database with a thousand rows in each table."""
+async def links(tmp_path: Path, anyio_backend: str) -> AsyncIterator[tuple[Link, Link]]:
+    """Two connections as the store has them, one to look with and one to fill with."""
     async with opened(tmp_path, open_postgres) as made:
         assert isinstance(made.store, PostgresStore)
-        found: Link = await made.store._connect()
+        found: list[Link] = [await made.store._connect(), await made.store._connect()]
         try:
-            await fill(found.connection, 0, FEW, even=False)
-            yield found
+            yield found[0], found[1]
         finally:
-            await found.close()
+            for each in found:
+                await each.close()
 
 
-async def test_what_is_looked_up_is_found_by_its_index_however_early_that_was_planned(link: Link) -> None:
+async def test_what_is_looked_up_is_found_by_its_index_however_early_that_was_planned(
+    links: tuple[Link, Link],
+) -> None:
     """Neither a table nor an index is read from end to end, nor what an account has: one has nearly all."""
+    link, filling = links
     keys = [*_NEW, *_KEYS.split()]
+    await fill(filling.connection, 0, FEW, even=False)
     for key in keys:
         await blocks_of(link, key, 15)
-    await fill(link.connection, FEW, MANY, even=False)
+    await fill(filling.connection, FEW, MANY, even=False)
     read = {key: await blocks_of(link, key, ASKED) for key in keys}
     assert {key: blocks for key, blocks in read.items() if blocks > _EXTRA.get(key, BLOCKS)} == {}

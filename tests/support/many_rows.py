@@ -102,7 +102,8 @@ async def _insert(connection: asyncpg.Connection, rows: dict[str, str], since: i
 async def fill(connection: asyncpg.Connection, since: int, until: int, *, even: bool = True) -> None:
     """Adds the rows from one number to below another to every large table; with 0 also the accounts and what is theirs.
 
-    `even` spreads them over the accounts; else 49 of 50 are the first one's."""
+    `even` spreads them over the accounts; else 49 of 50 are the first one's. The connection forgets its plans; the
+    server's count of rows is right afterwards."""
     whose = f"n % {ACCOUNTS}" if even else f"CASE WHEN n % 50 = 49 THEN 1 + n / 50 % {ACCOUNTS - 1} ELSE 0 END"
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")  # neither triggers nor references
@@ -114,6 +115,7 @@ async def fill(connection: asyncpg.Connection, since: int, until: int, *, even: 
                 " generate_series(0, 15) slot ON CONFLICT DO NOTHING"
             )
         await _insert(connection, _ROWS, since, until, whose)
+    await connection.execute("SELECT pg_stat_force_next_flush()")
 
 
 def values_at(n: int, *, even: bool = True) -> dict[str, Any]:

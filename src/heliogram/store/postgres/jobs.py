@@ -211,6 +211,7 @@ class Jobs:
         link = await self._pool.take()
         sound = False
         try:
+            await link.refresh()
             if begin is not None:
                 await link.command(begin)
             try:

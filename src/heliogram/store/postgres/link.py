@@ -9,6 +9,7 @@ import asyncpg
 
 from ..sqlite.statements import Statement
 from .catalogue import Text, Values, text_of
+from .growth import SIZES, Growth
 
 
 class Link:
@@ -19,6 +20,7 @@ class Link:
         self.changed = 0
         self.done = 0
         self._prepared: dict[str, tuple[Text, Any]] = {}
+        self._growth = Growth()
 
     def __repr__(self) -> str:
         return f"Link(prepared={len(self._prepared)}, done={self.done}, closed={self.closed})"
@@ -42,6 +44,12 @@ class Link:
         if not status.startswith("SELECT"):
             self.changed = int(status.rpartition(" ")[2])
         return rows
+
+    async def refresh(self) -> None:
+        """Lets go of plans that were made when there was less, if it is time to look for that. Not within a
+        transaction."""
+        if self._growth.is_due(self.done) and self._growth.has_grown(await self.connection.fetch(SIZES)):
+            await self.command("DISCARD PLANS")
 
     async def command(self, text: str) -> None:
         """Runs what has no values and no rows, such as BEGIN."""
