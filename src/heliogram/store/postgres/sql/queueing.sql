@@ -19,12 +19,9 @@ SELECT append_part(:account, :operation, :first, :attempt, :sent, :failed, :unad
 SELECT finish_chunk(:account, :operation, :first, :attempt, :at, :sent, :failed, :unaddressable, :packed, :part_at);
 
 -- name: finish_several
--- Chunks are done, one after another.
-SELECT finish_chunk(k.account, k.operation, k.first, k.attempt, k.at, k.sent, k.failed, k.unaddressable, k.packed,
-                    k.part_at)
-  FROM unnest(:account::bytea[], :operation::bytea[], :first::integer[], :attempt::integer[], :at::bigint[],
-              :sent::integer[], :failed::integer[], :unaddressable::integer[], :packed::bytea[], :part_at::bigint[])
-       k (account, operation, first, attempt, at, sent, failed, unaddressable, packed, part_at);
+-- Chunks are done, in the order of their keys.
+SELECT unnest(finish_chunks(:account, :operation, :first, :attempt, :at, :sent, :failed, :unaddressable, :packed,
+                            :part_at));
 
 -- name: release
 -- A chunk is given back.
