@@ -9,7 +9,7 @@ import pytest
 from support.service import Service, serving
 from support.stores import CHOSEN, FACTORIES
 
-ON_BOTH = ("test_users", "test_idempotency", "test_keys", "test_nulls")
+ON_BOTH = ("test_users", "test_idempotency", "test_keys", "test_lost_answers", "test_nulls")
 """What runs on PostgreSQL, too, each time: what is unlike there are text, keys that are taken, and times. The rest does
 when `HELIOGRAM_TEST_STORE` says so."""
 
