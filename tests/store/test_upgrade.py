@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from support.clock import FakeClock
 from support.postgres import server
 
 from heliogram.domain.ids import IdFactory
-from heliogram.store.errors import SchemaTooNew
+from heliogram.store.errors import SchemaTooNew, StoreUnavailable
 from heliogram.store.postgres import PostgresStore, nodes
 from heliogram.store.postgres.migrate import Script, Scripts, finish, migrate, migrations
 
@@ -122,3 +123,40 @@ async def test_a_migration_that_fails_leaves_nothing(database: Database) -> None
         await migrate(database.link, PLACE, bad)
     assert await database.tables() == {"refused_token"}
     assert await migrate(database.link, PLACE) == NEXT - 1
+
+
+IN_USE = later(Script("DROP INDEX refused_token_by_age"))
+
+
+async def test_nodes_do_not_wait_for_what_a_migration_waits_for(database: Database) -> None:
+    """While somebody reads a table for long, such as pg_dump, others write to it, though its index is to go."""
+    reader, writer = await asyncpg.connect(database.url), await asyncpg.connect(database.url)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT 1 FROM refused_token")
+            going = asyncio.create_task(migrate(database.link, PLACE, IN_USE, lock_wait="20ms"))
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+            while not await writer.fetchval(waits):
+                pass
+            await writer.execute("DELETE FROM refused_token")
+            assert not going.done()
+        assert await going == NEXT
+    finally:
+        await reader.close()
+        await writer.close()
+
+
+async def test_a_migration_gives_up_when_a_table_is_in_use_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to do, and leaves nothing."""
+    monkeypatch.setattr("heliogram.store.postgres.migrate.ATTEMPTS", 2)
+    reader = await asyncpg.connect(database.url)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT 1 FROM refused_token")
+            with pytest.raises(StoreUnavailable, match="end what reads it, such as pg_dump"):
+                await migrate(database.link, PLACE, IN_USE, lock_wait="20ms")
+        assert await migrate(database.link, PLACE) == NEXT - 1
+    finally:
+        await reader.close()

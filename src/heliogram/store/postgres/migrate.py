@@ -16,16 +16,24 @@ from importlib import resources
 from typing import NamedTuple
 
 import asyncpg
+import structlog
 
-from ..errors import NotADatabase, SchemaTooNew, StoreReadOnly, UnsupportedDatabase
+from ..errors import NotADatabase, SchemaTooNew, StoreReadOnly, StoreUnavailable, UnsupportedDatabase
 from .catalogue import PACKAGE
 from .halves import require_whole
+
+log = structlog.get_logger(__name__)
 
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+(\.after)?\.sql$")
 LOCK = 0x48454C47
 """`HELG`: the advisory lock under which one node at a time looks at the schema."""
 PATIENCE_SECONDS = 3600.0
 """How long a script may take: a new index on millions of devices takes minutes."""
+LOCK_WAIT = "3s"
+"""How long a script waits for a table that others use: whoever wants the table meanwhile waits behind it. Then they go
+first, and it begins again."""
+ATTEMPTS = 100
+_IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 MIN_VERSION = 15
 _TABLE = """
 CREATE TABLE IF NOT EXISTS heliogram_schema (
@@ -80,20 +88,37 @@ async def require_server(connection: asyncpg.Connection, place: str) -> None:
         )
 
 
-async def migrate(connection: asyncpg.Connection, place: str, scripts: Scripts | None = None) -> int:
+async def migrate(
+    connection: asyncpg.Connection, place: str, scripts: Scripts | None = None, *, lock_wait: str = LOCK_WAIT
+) -> int:
     """Brings the schema up to what this node knows, in one transaction, one node at a time, and returns the schema's
-    version, which may be a later one.
+    version, which may be a later one. Nodes at work are not held up for longer than `lock_wait` by what a script waits
+    for, and by what it does itself.
 
     Raises `SchemaTooNew` where every node must know more than this one, `NotADatabase` for a database of another
-    program, `StoreUnavailable` for one that an instance is just being moved into.
+    program, `StoreUnavailable` for one that an instance is just being moved into, and for one where somebody keeps a
+    table locked.
     """
     known = migrations() if scripts is None else scripts
+    for _ in range(ATTEMPTS):
+        try:
+            return await _migrate(connection, place, known, lock_wait)
+        except _IN_THE_WAY as error:
+            log.warning("schema.waits", why=str(error))
+    raise StoreUnavailable(
+        f"a table of {place} is in use for too long to change it: end what reads it, such as pg_dump or `heliogram"
+        " check` (pg_stat_activity has since when each transaction lasts in xact_start), and start again"
+    )
+
+
+async def _migrate(connection: asyncpg.Connection, place: str, known: Scripts, lock_wait: str) -> int:
     async with connection.transaction():
         await _alone(connection)
         await require_whole(connection, place)
         version, least = await _version(connection, place)
         if least > len(known):
             raise too_new(place, least, len(known))
+        await connection.execute(f"SET LOCAL lock_timeout = '{lock_wait}'")
         for number, script in known.items():
             if number > version:
                 await connection.execute(script.first, timeout=PATIENCE_SECONDS)
@@ -106,12 +131,21 @@ async def migrate(connection: asyncpg.Connection, place: str, scripts: Scripts |
 
 
 async def finish(connection: asyncpg.Connection, place: str, oldest: int, scripts: Scripts | None = None) -> int:
-    """Runs what waits until no node knows less than `oldest`; how many scripts that were. From then on such a node is
-    not let in, and one that came meanwhile ends itself (`Nodes.seen`)."""
+    """Runs what waits until no node knows less than `oldest`; how many scripts that were, none while others use what
+    they change. From then on such a node is not let in, and one that came meanwhile ends itself (`Nodes.seen`)."""
     known = migrations() if scripts is None else scripts
+    try:
+        return await _finish(connection, place, oldest, known)
+    except _IN_THE_WAY as error:
+        log.warning("schema.waits", why=str(error), again="with the next look at the nodes")
+        return 0
+
+
+async def _finish(connection: asyncpg.Connection, place: str, oldest: int, known: Scripts) -> int:
     async with connection.transaction():
         await _alone(connection)
         version, least = await _version(connection, place)
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
         until = min(version, oldest, len(known))
         waiting = [number for number, script in known.items() if least < number <= until and script.after]
         for number in waiting:
