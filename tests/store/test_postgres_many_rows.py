@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 FEW, MANY = 1_000, 20_000
 ASKED = 15_015
-BLOCKS = 100
+BLOCKS = 150
 """Blocks that a look-up may read. It finds one or two rows by indexes of two or three levels; to write one takes those
 of six indexes and of what it refers to, and a claim of four chunks asks five partitions. What reads an account's rows
 reads hundreds."""
