@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from ...domain.operations import Lane
-from ...ports import ChunkRef, Clock, Timer
+from ...ports import Clock, Timer
 from ...ports.work import ACCOUNT_BYTES
 from .affinity import Company
+from .aside import Aside, Delivered, IsShort
 from .broker import Broker
 from .link import API, STATUS
 from .references import BadReference, unpack
@@ -46,14 +47,6 @@ a reference may wait."""
 _LEAST_LATER = 0.01
 SHUT_SECONDS = 1.0
 """So long nothing is asked of a shard of which something came that may have no slot."""
-
-
-class Delivered(NamedTuple):
-    """A reference that came, what to answer to, and when (s)."""
-
-    ref: ChunkRef
-    reply: str
-    at: float
 
 
 class _Pull:
@@ -100,8 +93,7 @@ class Pulls:
         self._more: set[int] = set()
         """Shards that had more than was taken."""
         self.inbox: deque[Delivered] = deque()
-        self.held: deque[tuple[Delivered, bytes]] = deque()
-        """Those whose account or queue, which is named, has all the slots it may have."""
+        self.held = Aside()
 
     def __repr__(self) -> str:
         return f"Pulls({self._lane.name}, open={len(self._pulls)}, here={len(self.inbox)}, held={len(self.held)})"
@@ -161,7 +153,7 @@ class Pulls:
         if len(self.held) >= self._most_here or message.ref.shard in self._shut:
             await self._refuse(message, short)
             return
-        self.held.append((message, short))
+        self.held.add(message, short)
         self._sweep_later()
 
     async def _refuse(self, message: Delivered, short: bytes) -> None:
@@ -173,18 +165,9 @@ class Pulls:
         delay = 0.0 if tries < 2 else min(AGAIN_SECONDS * 2.0 ** min(tries - 2, 10), MOST_AGAIN_SECONDS)
         await self._link.publish(message.reply, nak(delay))
 
-    def take_held(self, is_short: Callable[[Delivered], bytes | None]) -> Delivered | None:
+    def take_held(self, is_short: IsShort) -> Delivered | None:
         """The first of those put aside that may have a slot now."""
-        short = set[bytes]()
-        for place, (message, _) in enumerate(self.held):
-            flow = message.ref.flow
-            if flow in short:
-                continue
-            if is_short(message) is None:
-                del self.held[place]
-                return message
-            short.add(flow)
-        return None
+        return self.held.take(is_short)
 
     def reopen(self, flow: bytes) -> None:
         """Something of this queue of an account has its slot no more."""
@@ -192,7 +175,7 @@ class Pulls:
         freed = [shard for shard, (short, _) in self._shut.items() if short in names]
         for shard in freed:
             del self._shut[shard]
-        if freed or any(short in names for _, short in self.held):
+        if freed or self.held.has(*names):
             self._arrived()
 
     async def answer(self, messages: Iterable[Delivered], what: bytes) -> None:
@@ -215,9 +198,8 @@ class Pulls:
         await self.answer(self._drain(), nak())
 
     def _drain(self) -> list[Delivered]:
-        here = [*self.inbox, *[message for message, _ in self.held]]
+        here = [*self.inbox, *self.held.clear()]
         self.inbox.clear()
-        self.held.clear()
         return here
 
     # ---- what comes
@@ -327,7 +309,9 @@ class Pulls:
 
     def _sweep_later(self) -> None:
         ends = [message.at + self._hold_seconds for message in islice(self.inbox, 1)]
-        ends += [message.at + self._aside_seconds for message, _ in islice(self.held, 1)]
+        aside = self.held.oldest()
+        if aside is not None:
+            ends.append(aside.at + self._aside_seconds)
         if not ends or (self._sweeper is not None and self._sweep_at <= min(ends)):
             return
         if self._sweeper is not None:
@@ -341,8 +325,8 @@ class Pulls:
         late = list(takewhile(lambda message: message.at <= now - self._hold_seconds, self.inbox))
         for _ in late:
             self.inbox.popleft()
-        while self.held and self.held[0][0].at <= now - self._aside_seconds:
-            self._tasks.start(self._refuse(*self.held.popleft()))
+        while (aside := self.held.oldest()) is not None and aside.at <= now - self._aside_seconds:
+            self._tasks.start(self._refuse(*self.held.pop()))
         self._sweep_later()
         if late:
             self._is_full = True

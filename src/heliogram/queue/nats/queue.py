@@ -29,10 +29,11 @@ from ...ports import ON_THE_ROAD, ChunkRef, Clock, Hold, LeasedChunk, ReferenceS
 from ..db import CLAIM_MOST, POLL_SECONDS, DbQueue
 from ..waiter import Waiter
 from .affinity import Company
+from .aside import Delivered
 from .broker import ALL, Broker
 from .errors import QueueDown, QueueError
 from .publisher import Publisher
-from .pulls import Delivered, Pulls
+from .pulls import Pulls
 from .rooms import LOOK_SECONDS, Rooms
 from .tasks import Tasks
 from .words import ACK, IN_PROGRESS, nak
