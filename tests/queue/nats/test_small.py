@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.nats import Site, delete, settled
+from support.nats import NatsServer, Site, delete, settled
 from support.nats_work import lease
+from support.stores import Bench
+from support.waiting import HANG_SECONDS
 
 from heliogram.domain.operations import Lane, Operation
 from heliogram.ports import LeasedChunk, Slots
@@ -95,6 +97,26 @@ async def test_a_shard_whose_work_is_done_never_needs_a_dispatcher(site: Site) -
         assert chunk.operation_id == operation.id
         assert await worker.queue.done(chunk)
         await settled(seen, what="another look at the room")
+
+
+async def test_a_link_that_takes_no_more_keeps_no_send_waiting(bench: Bench, own_server: NatsServer) -> None:
+    """What is accepted then is a dispatcher's, which needs nothing of this link; what was published before waits for
+    it without anybody."""
+    site = Site(bench, own_server, Layout(shards=1, token_s=3600))
+    api = await site.node("api")
+    await api.queue._rooms.look(Lane.TX, 0)
+    with own_server.halted():
+        for _ in range(400):
+            await api.link.publish("nobody.hears", bytes(256 * 1024))
+            await asyncio.sleep(0)
+            if api.link.is_stuck:
+                break
+        assert api.link.is_stuck
+        operation = await asyncio.wait_for(site.send(api), HANG_SECONDS)
+    now = bench.clock.ms
+    (ref,) = await bench.store.claim_refs(Lane.TX, 0, limit=9, now=now, until=now + 1)
+    assert ref.lease(now).operation_id == operation.id
+    await site.close()
 
 
 async def test_what_the_broker_refuses_is_a_dispatchers_at_once(site: Site) -> None:

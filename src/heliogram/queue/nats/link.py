@@ -30,6 +30,9 @@ MAKE_SECONDS = 30.0
 """What is made is flushed to the disks of all who keep it."""
 RECONNECT_WAIT_S = 0.25
 PING_SECONDS = 10
+MOST_UNSENT = 1024 * 1024
+"""Bytes that may wait to be sent where there is another way. From twice as many on whoever publishes waits with them,
+for as long as the server takes nothing."""
 API = "$JS.API."
 STATUS = "Status"
 _TROUBLE = (nats.errors.Error, OSError, asyncio.TimeoutError)
@@ -90,6 +93,11 @@ class Link:
     def is_connected(self) -> bool:
         """Whether there is a connection now."""
         return bool(self._client.is_connected)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether much waits to be sent: the server, or the way to it, takes nothing just now."""
+        return self._client.pending_data_size > MOST_UNSENT
 
     @property
     def info(self) -> Mapping[str, Any]:

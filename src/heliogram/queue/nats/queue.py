@@ -126,7 +126,8 @@ class NatsQueue(DbQueue):
         age = self._rooms.age(room)
         if age >= LOOK_SECONDS or (room.used * LOOK_SHARE >= outstanding if is_idle else age >= FULL_SECONDS):
             self._look_soon(operation.lane, shard)
-        if not is_idle or not self._broker.link.is_connected:
+        link = self._broker.link
+        if not is_idle or not link.is_connected or link.is_stuck:
             return False
         room.left -= 1
         room.used += 1
