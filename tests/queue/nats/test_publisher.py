@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
 from support.nats import NatsServer, Node, Site, delete, settled
 from support.stores import Bench
+from support.waiting import HANG_SECONDS
 
 from heliogram.domain.operations import Lane
 from heliogram.ports import ChunkRef
@@ -128,6 +130,25 @@ async def test_what_was_not_heard_of_at_the_end_is_told_as_such(bench: Bench, ow
     assert len(told) == 1
     assert isinstance(told[0], QueueDown)
     await site.close()
+
+
+@pytest.mark.parametrize("used", [True, False])
+async def test_after_the_end_it_is_sent_and_not_waited_for(site: Site, used: bool) -> None:
+    """What was being accepted meanwhile is published all the same; no time has to pass."""
+    node = await site.node()
+    publisher = Publisher(node.broker, site.bench.clock)
+    if used:
+        assert await publisher.send_all(refs(1)) == [None]
+    await publisher.close()
+    (unheard,) = await asyncio.wait_for(publisher.send_all(refs(1, first=1)), HANG_SECONDS)
+    assert isinstance(unheard, QueueDown)
+    assert repr(publisher).endswith("waiting=0)")
+    assert await node.link.flush()
+
+    async def kept() -> bool:
+        return await messages(site, node) == 1 + used
+
+    await settled(kept, what="what was sent after the end")
 
 
 async def test_over_a_link_that_is_closed_nothing_is_sent_and_nothing_is_raised(site: Site) -> None:

@@ -27,6 +27,8 @@ Told = Callable[[QueueError | None], object]
 """Called once: with None when the broker has it, `ApiRefused` when it did not take it, `QueueDown` when it did not
 say."""
 
+_ENDED = "NATS did not say whether it has this before it was time to end"
+
 
 class _Sent(NamedTuple):
     """What is to be heard of: until when (s), where it was sent, whom to tell."""
@@ -48,14 +50,16 @@ class Publisher:
         self._sent: dict[int, _Sent] = {}  # the oldest first
         self._sweeper: Timer | None = None
         self._empty: asyncio.Future[None] | None = None
+        self._closed = False
         self.published = 0
 
     def __repr__(self) -> str:
         return f"Publisher(published={self.published}, waiting={len(self._sent)})"
 
     async def send(self, ref: ChunkRef, told: Told) -> None:
-        """Sends a reference. `told` may be called before this returns."""
-        if self._subscription is None:
+        """Sends a reference. `told` may be called before this returns, and is once this is closed: it is sent then,
+        but not heard of."""
+        if self._subscription is None and not self._closed:
             try:
                 await self._open()
             except QueueDown as closed:
@@ -63,10 +67,12 @@ class Publisher:
                 return
         number, subject = next(self._numbers), self._layout.subject(ref.lane, ref.shard)
         self._sent[number] = _Sent(self._clock.monotonic() + TRY_SECONDS, subject, told)
-        if self._sweeper is None:
+        if self._sweeper is None and not self._closed:
             self._sweeper = self._clock.call_later(TRY_SECONDS, self._sweep)
         headers = {"Nats-Msg-Id": message_id(ref)}
         error = await self._link.try_publish(subject, pack(ref), reply=f"{self._inbox}.{number}", headers=headers)
+        if error is None and self._closed:
+            error = QueueDown(_ENDED)
         if error is not None:
             self._tell(number, error)
 
@@ -94,10 +100,11 @@ class Publisher:
             self._empty = asyncio.get_running_loop().create_future()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty, TRY_SECONDS)
+        self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for number in list(self._sent):
-            self._tell(number, QueueDown("NATS did not say whether it has this before it was time to end"))
+            self._tell(number, QueueDown(_ENDED))
         if self._subscription is not None:
             await self._link.unsubscribe(self._subscription)
 
