@@ -97,3 +97,25 @@ async def test_a_look_up_that_fails_is_raised_and_leaves_it_as_it_was(
     assert (await operation_of(delivery, chunk)).stats.queued == 1
     await delivery_of(chunk, delivery.tools).run()
     assert (await operation_of(delivery, chunk)).stats.sent == 1
+
+
+async def test_what_is_stopped_while_it_is_looked_up_stays(
+    delivery: Delivery, apns: ApnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has left when it is known whom it would go to, and nothing leaves then."""
+    await delivery.app()
+    bench, chunk = delivery.bench, await _leased(delivery, recipients_of(1)[0])
+    made, look_up = delivery_of(chunk, delivery.tools), bench.store.look_up
+    assert isinstance(made, SingleDelivery)
+
+    async def stopped(account: bytes, wanted: Wanted) -> Known:
+        known = await look_up(account, wanted)
+        await bench.store.cancel_operation(account, chunk.operation_id, bench.clock.ms)
+        made.stop()
+        return known
+
+    monkeypatch.setattr(bench.store, "look_up", stopped)
+    await made.run()
+    assert apns.requests == []
+    stats = (await operation_of(delivery, chunk)).stats
+    assert (stats.canceled, stats.sent) == (1, 0)
