@@ -29,10 +29,11 @@ class NodeReferences(Queueing, References):
             return []
         wanted: Where = {"worker": worker, "road": ON_THE_ROAD, **await self._lease_times(worker, now, until)}
         keys = {(ref.account_id, *split_notification_id(ref.id)[:2]): ref for ref in refs}
-        attempts = [ref.attempt for ref in keys.values()]
+        locked = sorted(keys)  # by their keys, as all who take several: nobody waits for another in a circle
+        attempts = [keys[key].attempt for key in locked]
 
         async def body(link: Link) -> tuple[Any, dict[Key, list[bytes]]]:
-            rows = await link.execute(_sql.load, {**wanted, **arrays_of(list(keys)), "attempts": attempts})
+            rows = await link.execute(_sql.load, {**wanted, **arrays_of(locked), "attempts": attempts})
             told = [(row[0], row[1], row[2]) for row in rows if row[7]]
             parts: dict[Key, list[bytes]] = {}
             for account, operation, first, packed in await link.execute(_sql.parts_of, arrays_of(told)) if told else ():
@@ -40,8 +41,8 @@ class NodeReferences(Queueing, References):
             return rows, parts
 
         rows, parts = await self._jobs.transact(body, None)
-        claimed = Claimed([], [])
-        for row in sorted(rows, key=lambda row: list(keys).index((row[0], row[1], row[2]))):
+        claimed, order = Claimed([], []), {key: place for place, key in enumerate(keys)}
+        for row in sorted(rows, key=lambda row: order[row[0], row[1], row[2]]):
             lease = _lease(row, parts.get((row[0], row[1], row[2]), []), wanted)
             (claimed.leases if row[12] is None else claimed.stopped).append(lease)
         return await self._hand_out(claimed, wanted["now"])

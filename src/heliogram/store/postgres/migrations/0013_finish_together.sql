@@ -29,6 +29,10 @@ DECLARE
   done integer[];
   place integer;
 BEGIN
+  PERFORM l.locked
+     FROM unnest(p_accounts, p_operations) k (account, operation)
+     CROSS JOIN LATERAL (SELECT 1 AS locked FROM operation o WHERE o.account_id = k.account AND o.id = k.operation
+                            FOR NO KEY UPDATE) l;
   IF EXISTS (SELECT 1 FROM unnest(p_accounts, p_operations) k (account, operation)
               GROUP BY account, operation HAVING count(*) > 1) THEN
     FOR place IN 1..cardinality(p_firsts) LOOP  -- of two of one operation the second may be its last
@@ -38,10 +42,6 @@ BEGIN
     END LOOP;
     RETURN outcomes;
   END IF;
-  PERFORM l.locked
-     FROM unnest(p_accounts, p_operations) k (account, operation)
-     CROSS JOIN LATERAL (SELECT 1 AS locked FROM operation o WHERE o.account_id = k.account AND o.id = k.operation
-                            FOR NO KEY UPDATE) l;
   SELECT array_agg(CASE WHEN o.canceled IS NOT NULL OR l.is_last AND w.is_told THEN 2 ELSE 0 END ORDER BY k.number),
          array_agg(l.is_last ORDER BY k.number)
     INTO outcomes, lasts
