@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.calling import KIND_OF_PARAM, Request, Speaker, Words
 from support.live import Live, living
+from support.postgres import require_postgres
 from support.rows import Rows
 from support.service import Service
 from support.stores import FACTORIES
@@ -238,6 +239,8 @@ async def _left(context: Any) -> None:
 
 @pytest.fixture(params=sorted(FACTORIES))
 def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    if request.param == "postgres":
+        require_postgres()  # before there is a loop that nobody would close
     made = Instance(tmp_path, request.param)
     yield made
     made.close()
