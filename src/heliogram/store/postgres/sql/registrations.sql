@@ -166,12 +166,14 @@ SELECT d.user_id, d.slot, d.token, d.provider || ' ' || d.environment || ' ' || 
  ORDER BY d.user_id, d.slot;
 
 -- name: token_environments
--- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read.
+-- The known environments of many APNs tokens. All of it is in the index: the devices themselves are not read. Of an
+-- account without devices none are looked up, here and below.
 SELECT d.token, d.environment
   FROM unnest(:tokens::bytea[]) w (token)
   CROSS JOIN LATERAL (SELECT token, environment FROM device
                        WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
-                         AND environment <> '' OFFSET 0) d;
+                         AND environment <> '' OFFSET 0) d
+ WHERE (SELECT true FROM device WHERE account_id = :account LIMIT 1);
 
 -- name: sandbox_tokens
 -- Which of many APNs tokens are known to be the sandbox's.
@@ -179,7 +181,8 @@ SELECT d.token
   FROM unnest(:tokens::bytea[]) w (token)
   CROSS JOIN LATERAL (SELECT token FROM device
                        WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
-                         AND environment = 'sandbox' OFFSET 0) d;
+                         AND environment = 'sandbox' OFFSET 0) d
+ WHERE (SELECT true FROM device WHERE account_id = :account LIMIT 1);
 
 -- name: later_environments
 -- The same for those that are in both, the latest registered last.
@@ -188,4 +191,5 @@ SELECT d.token, d.environment
   CROSS JOIN LATERAL (SELECT token, environment, registered_at FROM device
                        WHERE account_id = :account AND token = w.token AND app_name = :app AND provider = 'APN'
                          AND environment <> '' OFFSET 0) d
+ WHERE (SELECT true FROM device WHERE account_id = :account LIMIT 1)
  ORDER BY d.registered_at;
