@@ -74,7 +74,7 @@ class SingleDelivery:
         known = await tools.store.look_up(chunk.account_id, wanted_of(chunk.spec, chunk.recipients))
         known.renderer = tools.rendering.renderer(chunk)
         self._chunk = replace(chunk, known=known)
-        return target_of(self._chunk, tools)
+        return _target_of(self._chunk)
 
     async def _send(self, target: Target) -> Answered | None:
         """An answer to which there is more, with its gate left open."""
@@ -99,9 +99,9 @@ class SingleDelivery:
             opened = await tools.open_credential(chunk.account_id, target.credential)
         except ValueError:  # it will be met again, and told
             return None
-        if opened is None or opened.credential.revoked is not None or is_past(opened, self._now()):
-            return None
         now = self._now()
+        if opened is None or opened.credential.revoked is not None or is_past(opened, now):
+            return None
         deadline = Deadline.of(chunk.start, chunk.spec.expires_at, tools.settings.policy)
         push = push_of(chunk, target, terms_of(chunk, tools, deadline, now))
         if push is None or gate.is_shut:  # what cannot be sent is another's to say
@@ -141,7 +141,7 @@ def delivery_of(chunk: LeasedChunk, tools: Tools) -> ChunkDelivery | SingleDeliv
         return ChunkDelivery(chunk, tools)
     if not _is_fit(chunk, tools):
         return SingleDelivery(chunk, tools)
-    target = target_of(chunk, tools)
+    target = _target_of(chunk)
     return ChunkDelivery(chunk, tools) if target is None else SingleDelivery(chunk, tools, target)
 
 
@@ -152,16 +152,13 @@ def _is_one(chunk: LeasedChunk, tools: Tools) -> bool:
     return chunk.spec.apn is None and chunk.spec.channel is None
 
 
-def target_of(chunk: LeasedChunk, tools: Tools) -> Target | None:
-    """The one device that a small send is to, when that is all there is to find out: the store said so a moment ago,
-    nothing was tried, and there is one credential that may carry it."""
+def _target_of(chunk: LeasedChunk) -> Target | None:
+    """The one device that a send to one recipient is to, when that is all there is to it by what is known: one device,
+    one credential that may carry it, and nothing that takes long to render."""
     known = chunk.known
-    if known is None or not _is_one(chunk, tools) or not _is_fit(chunk, tools):
+    if known is None or known.renderer is None or known.renderer.heavy or known.app is None or known.refused:
         return None
-    renderer, app = known.renderer, known.app
-    if renderer is None or renderer.heavy or app is None or known.refused:
-        return None
-    return _target(chunk, known, _choices(app.default_credentials))
+    return _target(chunk, known, _choices(known.app.default_credentials))
 
 
 def _is_fit(chunk: LeasedChunk, tools: Tools) -> bool:

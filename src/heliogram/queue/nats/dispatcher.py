@@ -65,7 +65,7 @@ class Dispatcher:
         self._tending = Tasks()
         self._tended: set[int] = set()
         self._closing = asyncio.Event()
-        self.published = self.recalled = 0
+        self.recalled = 0
 
     def __repr__(self) -> str:
         counts = f"published={self.published}, recalled={self.recalled}"
@@ -75,6 +75,11 @@ class Dispatcher:
     def shards(self) -> int:
         """How many shards it dispatches now."""
         return len(self._tokens)
+
+    @property
+    def published(self) -> int:
+        """How many references the broker has taken."""
+        return self._publisher.published
 
     async def run(self) -> None:
         """Works until `close`."""
@@ -208,7 +213,6 @@ class Dispatcher:
         gone = False
         for each, error in zip(sent, await self._publisher.send_all([each.ref for each in sent]), strict=True):
             if error is None:
-                self.published += 1
                 continue
             self._unsure[shard].append(each)
             gone = gone or (isinstance(error, ApiRefused) and error.code == 503)

@@ -153,7 +153,7 @@ class Link:
             try:
                 return await self._client.request(subject, data, timeout=min(each, left), headers=headers)
             except nats.errors.NoRespondersError:
-                raise ApiRefused(subject, 503, 0, "nobody is responsible for this subject") from None
+                raise nobody_for(subject) from None
             except _TROUBLE as error:
                 left -= each
                 if left <= 0 or not isinstance(error, nats.errors.TimeoutError):
@@ -200,8 +200,7 @@ class Link:
 
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Sends; what cannot be sent is left out, for it is said again or missed by nobody."""
-        with contextlib.suppress(*_TROUBLE):
-            await self._client.publish(subject, data, reply=reply)
+        await self.try_publish(subject, data, reply=reply)
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Has messages handled, one after another. Raises `QueueDown` once this is closed."""
@@ -245,6 +244,11 @@ def refusal_of(subject: str, answer: Mapping[str, Any]) -> ApiRefused | None:
     if refused is None:
         return None
     return ApiRefused(subject, refused.get("code", 0), refused.get("err_code", 0), refused.get("description", ""))
+
+
+def nobody_for(subject: str) -> ApiRefused:
+    """As JetStream would say it, had it a stream for this subject."""
+    return ApiRefused(subject, 503, 0, "nobody is responsible for this subject")
 
 
 def _shown(server: str) -> str:

@@ -19,8 +19,8 @@ from nats.aio.subscription import Subscription
 
 from ...ports import ChunkRef, Clock, Timer
 from .broker import Broker
-from .errors import ApiRefused, QueueDown, QueueError
-from .link import STATUS, TRY_SECONDS, refusal_of
+from .errors import QueueDown, QueueError
+from .link import STATUS, TRY_SECONDS, nobody_for, refusal_of
 from .references import message_id, pack
 
 Told = Callable[[QueueError | None], object]
@@ -120,7 +120,7 @@ class Publisher:
             return
         error: QueueError | None = None
         if msg.headers is not None and msg.headers.get(STATUS) == "503":
-            error = ApiRefused(sent.subject, 503, 0, "nobody is responsible for this subject")
+            error = nobody_for(sent.subject)
         elif b'"error"' in msg.data:  # else it has but names and numbers
             error = refusal_of(sent.subject, json.loads(msg.data))
         self._tell(number, error)
