@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from support.many_rows import fill, values_at
-from support.stores import open_postgres, opened
 
-from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.catalogue import catalogue
 from heliogram.store.postgres.growth import EVERY, FACTOR, LEAST, MOST, SIZES, Growth
 from heliogram.store.postgres.link import Link
@@ -35,19 +30,6 @@ def test_a_table_has_grown_when_it_has_four_times_as_many_rows() -> None:
     assert not growth.has_grown([(1, LEAST)])
     assert not growth.has_grown([(1, FACTOR * LEAST)])
     assert repr(growth) == "Growth(tables=2, times=2)"
-
-
-@pytest.fixture
-async def links(tmp_path: Path, anyio_backend: str) -> AsyncIterator[tuple[Link, Link]]:
-    """Two connections as the store has them, one to look with and one to fill with."""
-    async with opened(tmp_path, open_postgres) as made:
-        assert isinstance(made.store, PostgresStore)
-        found: list[Link] = [await made.store._connect(), await made.store._connect()]
-        try:
-            yield found[0], found[1]
-        finally:
-            for each in found:
-                await each.close()
 
 
 async def test_only_tables_that_a_plan_may_be_wrong_for_are_looked_at(links: tuple[Link, Link]) -> None:

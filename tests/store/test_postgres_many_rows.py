@@ -3,15 +3,11 @@ analyzed, by plans that were made when there was little."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.many_rows import NOW, fill, ident, values_at
-from support.stores import open_postgres, opened
 
-from heliogram.store.postgres import PostgresStore
 from heliogram.store.postgres.catalogue import catalogue
 from heliogram.store.postgres.link import Link
 
@@ -110,19 +106,6 @@ async def blocks_of(link: Link, key: str, n: int) -> int:
         return after - before
     finally:
         await link.command("ROLLBACK")
-
-
-@pytest.fixture
-async def links(tmp_path: Path, anyio_backend: str) -> AsyncIterator[tuple[Link, Link]]:
-    """Two connections as the store has them, one to look with and one to fill with."""
-    async with opened(tmp_path, open_postgres) as made:
-        assert isinstance(made.store, PostgresStore)
-        found: list[Link] = [await made.store._connect(), await made.store._connect()]
-        try:
-            yield found[0], found[1]
-        finally:
-            for each in found:
-                await each.close()
 
 
 async def test_what_is_looked_up_is_found_by_its_index_however_early_that_was_planned(

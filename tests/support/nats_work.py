@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from nats.aio.msg import Msg
 from support.nats import Node, Site, settled
 from support.stores import recipients_of
 from support.waiting import HANG_SECONDS
@@ -66,3 +67,25 @@ async def publish(site: Site, node: Node, ref: ChunkRef, number: str = "") -> di
     """Publishes a reference, as another message for each number."""
     headers = {"Nats-Msg-Id": message_id(ref) + number}
     return await node.link.request(site.layout.subject(ref.lane, ref.shard), pack(ref), headers)
+
+
+async def held(node: Node, count: int, lane: Lane = Lane.TX) -> None:
+    """Waits until a node has put so many references of a lane aside."""
+    pulls = node.queue._pulls_of(lane)
+
+    async def ask() -> bool:
+        return len(pulls.held) == count
+
+    await settled(ask, what=f"{count} references that wait for a slot")
+
+
+async def said_of(site: Site, node: Node, lane: Lane = Lane.TX) -> list[bytes]:
+    """What everybody tells the broker of references of a lane from now on: the list grows."""
+    said: list[bytes] = []
+
+    async def hear(msg: Msg) -> None:
+        said.append(msg.data)
+
+    await node.link.subscribe(f"$JS.ACK.{site.layout.stream(lane)}.>", hear)
+    assert await node.link.flush()
+    return said

@@ -7,9 +7,8 @@ from collections import Counter
 from functools import partial
 
 import pytest
-from nats.aio.msg import Msg
 from support.nats import Site, settled
-from support.nats_work import BOTH, empty, lease, lease_in_time, one_on_the_road, publish, stale, work
+from support.nats_work import BOTH, empty, lease, lease_in_time, one_on_the_road, publish, said_of, stale, work
 from support.waiting import HANG_SECONDS
 
 from heliogram.domain.operations import Lane
@@ -139,13 +138,7 @@ async def test_the_fast_lane_goes_first(site: Site) -> None:
 async def test_the_broker_is_told_what_becomes_of_a_reference(site: Site) -> None:
     """In progress with each heartbeat, done, and again in so many seconds where that is soon."""
     api, worker = await site.node("api"), await site.node()
-    said: list[bytes] = []
-
-    async def hear(msg: Msg) -> None:
-        said.append(msg.data)
-
-    await api.link.subscribe(f"$JS.ACK.{site.layout.stream(Lane.TX)}.>", hear)
-    assert await api.link.flush()
+    said = await said_of(site, api)
     await api.dispatch()
     for _ in range(3):
         await site.send(api)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from nats.aio.msg import Msg
 from support.nats import Site, settled
-from support.nats_work import lease, one_on_the_road, publish
+from support.nats_work import held, lease, one_on_the_road, publish, said_of
 from support.waiting import HANG_SECONDS
 
 from heliogram.domain.operations import Lane
@@ -29,12 +28,7 @@ async def test_an_account_gets_no_more_slots_than_it_may_have(site: Site) -> Non
     slots = Slots(total=3, account=2, flow=1, each=1)
     (first,) = await asyncio.wait_for(worker.queue.lease([Lane.TX], 3, slots=slots), HANG_SECONDS)
     waiting = asyncio.create_task(worker.queue.lease([Lane.TX], 2, slots=slots))
-    pulls = worker.queue._pulls_of(Lane.TX)
-
-    async def held() -> bool:
-        return len(pulls.held) == 2
-
-    await settled(held, what="what waits for a slot")
+    await held(worker, 2)
     site.bench.clock.advance(ASIDE_SECONDS[Lane.TX])
     rest: list[LeasedChunk] = []
     while len(rest) < 2:
@@ -54,12 +48,7 @@ async def test_a_campaign_waits_where_its_account_has_its_slots(site: Site) -> N
     assert chunk.operation_id == first.id
     waiting = asyncio.create_task(worker.queue.lease([Lane.BULK], 3, slots=slots))
     second = await site.send(api, 101)
-    pulls = worker.queue._pulls_of(Lane.BULK)
-
-    async def held() -> bool:
-        return len(pulls.held) == 1
-
-    await settled(held, what="the campaign that waits")
+    await held(worker, 1, Lane.BULK)
     third = await site.send(api, 101, shard=1, app="another")
     (past,) = await asyncio.wait_for(waiting, HANG_SECONDS)
     assert past.operation_id == third.id
@@ -68,14 +57,10 @@ async def test_a_campaign_waits_where_its_account_has_its_slots(site: Site) -> N
     assert chunk.operation_id == second.id
     waiting = asyncio.create_task(worker.queue.lease([Lane.BULK], 3, slots=slots))
     fourth = await site.send(api, 101)
-    await settled(held, what="one more that waits")
+    await held(worker, 1, Lane.BULK)
     site.bench.clock.advance(1)
     fifth = await site.send(api, 101)
-
-    async def both() -> bool:
-        return len(pulls.held) == 2
-
-    await settled(both, what="two that wait")
+    await held(worker, 2, Lane.BULK)
     for operation in (fourth, fifth):
         site.bench.clock.advance(1)
         (chunk,) = await lease(other)
@@ -158,24 +143,13 @@ async def test_what_finds_no_slot_anywhere_comes_more_and_more_slowly(site: Site
     """At once the first time, for somebody else may have one; with nobody else it does not go to and fro as fast as the
     broker can."""
     api, worker = await site.node("api"), await site.node()
-    said: list[bytes] = []
-
-    async def hear(msg: Msg) -> None:
-        said.append(msg.data)
-
     slots = Slots(total=9, account=2, flow=1, each=1)
     await publish(site, api, await one_on_the_road(site, api))
     (chunk,) = await asyncio.wait_for(worker.queue.lease([Lane.TX], 9, slots=slots), HANG_SECONDS)
-    await api.link.subscribe(f"$JS.ACK.{site.layout.stream(Lane.TX)}.>", hear)
-    assert await api.link.flush()
+    said = await said_of(site, api)
     await publish(site, api, await one_on_the_road(site, api))
     waiting = asyncio.create_task(worker.queue.lease([Lane.TX], 8, slots=slots))
-    pulls = worker.queue._pulls_of(Lane.TX)
-
-    async def held() -> bool:
-        return len(pulls.held) == 1
-
-    await settled(held, what="what waits for a slot")
+    await held(worker, 1)
     site.bench.clock.advance(ASIDE_SECONDS[Lane.TX])
 
     async def six() -> bool:
