@@ -42,7 +42,8 @@ def test_the_demo_ends_with_the_notification_and_a_second_run_reuses_what_it_mad
 def test_a_run_that_forgot_its_key_makes_another(tmp_path: Path, left: str) -> None:
     """With `demo.json` damaged and the database still there, the new key is the one that sends."""
     data = tmp_path / "data"
-    assert heliogram("demo", "--once", "--data", str(data), timeout=90).returncode == 0
+    first = heliogram("demo", "--once", "--data", str(data), timeout=90)
+    assert first.returncode == 0, first.stdout + first.stderr
     (data / "demo.json").write_text(left)
     again = heliogram("demo", "--once", "--data", str(data), timeout=90)
     assert again.returncode == 0, again.stdout + again.stderr
